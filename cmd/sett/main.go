@@ -1,0 +1,6 @@
+// Command sett runs a node and talks to one.
+package main
+
+import "os"
+
+func main() { os.Exit(0) }

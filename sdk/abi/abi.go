@@ -1,0 +1,132 @@
+// Package abi holds the words that host and guests share: the event an invocation is given, the reply it
+// answers, a module's description of itself, and the error codes.
+//
+// Event, Reply and Description cross the border between host and guest as protobuf messages (proto3 wire
+// format; the schema is docs/ABI.md), so any language can read and write them, and unknown fields are skipped:
+// a newer host and an older guest understand each other. The encoder and decoder here use the standard library
+// only and no reflection, because they are linked into every guest.
+//
+// All functions of this package may be called concurrently. It imports nothing heavier than strconv, time and
+// kv/op, so that a guest stays small.
+package abi
+
+import (
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+)
+
+// Version is the version of the binary interface between host and sett modules. A sett module exports
+// it as the result of its function ExportVersion; the host refuses a module with another one.
+const Version = 1
+
+// Names of what a sett module exports and of the host module it imports from.
+const (
+	HostModule       = "sett"              // host functions' module name
+	ExportVersion    = "sett_abi_version"  // func() i32: Version
+	ExportHandle     = "sett_handle"       // func(eventLen i32) i32: 0 when a reply was written
+	ExportDescribe   = "sett_describe"     // func(): writes the Description by host call; optional
+	ExportInitialize = "_initialize"       // WASI reactor's constructor
+	ExportStart      = "_start"            // WASI command's entry point
+	ImportEventRead  = "event_read"        // func(ptr, len i32) i32: copies the event, answers its length
+	ImportReplyWrite = "reply_write"       // func(ptr, len i32): sets the reply
+	ImportDescribe   = "description_write" // func(ptr, len i32): sets the description
+	ImportLogWrite   = "log_write"         // func(level, ptr, len i32): one log record, JSON
+	ImportRunMarker  = "run"               // func(): no effect; its import marks a command that calls sett.Main
+)
+
+// Trigger says what caused an invocation. The value is also the Sett-Trigger header and SETT_TRIGGER variable.
+const (
+	TriggerHTTP   = "http"   // a request on the data plane
+	TriggerInvoke = "invoke" // sett invoke, or the admin API's invoke
+)
+
+// Field is a name with a value: a header in the order received, or a path parameter.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Event is what an invocation is given. Strings and slices belong to the caller of Invoke and are valid until
+// it returns; whoever keeps one longer copies it.
+type Event struct {
+	Invocation     string // the invocation's id: 26 characters, Crockford base32, sortable by time (ULID)
+	Trigger        string // what caused it: TriggerHTTP, ...
+	App            string
+	Function       string
+	Version        int    // number of the version that runs
+	Handler        string // name of the Handle to run; empty for the module's HTTP handlers, a command or a component
+	Attempt        int    // 1 for the first attempt
+	DeadlineUnixMS int64  // when the invocation is ended, milliseconds since 1970; 0 means never
+
+	// The HTTP request, or for other triggers POST / with the trigger's payload as the body.
+	Method  string // upper case
+	Scheme  string // "http" or "https"
+	Proto   string // "HTTP/1.1"
+	Host    string // Host header, with port when sent
+	Path    string // as sent: percent-encoded, always starts with /
+	Query   string // raw, without the question mark
+	Remote  string // client address, host:port
+	Pattern string // route that matched, as deployed: "GET /users/{id}"
+	Params  []Field
+	Headers []Field // in order, duplicates kept, hop-by-hop headers dropped
+	Body    []byte
+}
+
+// Reply is what an invocation answers.
+type Reply struct {
+	Status  int     // HTTP status, 100..599; 0 means 200
+	Headers []Field // in order, duplicates kept
+	Body    []byte
+	Error   string // not empty: the handler failed with this message; triggers retry, HTTP answers 502
+}
+
+// Description is what a sett module says of itself after it is initialised.
+type Description struct {
+	ABI      int      `json:"abi"`                // Version it was built for
+	SDK      string   `json:"sdk,omitempty"`      // "go/0.1.0"
+	Handles  []string `json:"handles,omitempty"`  // names given to Handle
+	Patterns []string `json:"patterns,omitempty"` // patterns given to HTTP
+}
+
+// Start says how long ago an instance's code was made ready. It is the Sett-Start header.
+type Start string
+
+const (
+	Cold Start = "cold" // the invocation waited for loading, compiling or an image
+	Warm Start = "warm" // the code was resident
+)
+
+// Result is a reply and what the invocation used and caused. The receiver owns all of it.
+type Result struct {
+	Reply
+	Start       Start
+	Took        time.Duration // wall time from the invocation's start to its reply
+	MemoryBytes int64         // the guest's linear memory at its largest
+	Fuel        uint64        // instructions counted; 0 while the engine does not count
+	// Effects are the changes a transactional invocation asks for; whoever called Dispatch commits them in
+	// one entry. Empty for other functions, whose host calls take effect when they return.
+	Effects []op.Op
+	Reads   []op.Check // what those effects depend on
+}
+
+// Line is one line a guest or the platform wrote during an invocation.
+type Line struct {
+	Time       time.Time `json:"time"`
+	App        string    `json:"app"`
+	Function   string    `json:"function"`
+	Version    int       `json:"version"`
+	Invocation string    `json:"invocation,omitempty"`
+	Stream     string    `json:"stream"`          // one of the Stream constants
+	Level      string    `json:"level,omitempty"` // DEBUG INFO WARN ERROR; empty for stdout and stderr
+	Message    string    `json:"message"`
+	Attrs      string    `json:"attrs,omitempty"` // a JSON object of a structured record's attributes, or empty
+}
+
+// Streams of a Line.
+const (
+	StreamStdout   = "stdout"
+	StreamStderr   = "stderr"
+	StreamLog      = "log"      // a structured record of the guest's logger
+	StreamPlatform = "platform" // written by the node: why an invocation failed, a deploy
+)
