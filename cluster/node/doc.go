@@ -1,0 +1,2 @@
+// Package node assembles a node.
+package node

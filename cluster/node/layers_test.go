@@ -1,0 +1,149 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sett-run/sett/"
+
+// rooms are strangers: only cluster/node brings them together.
+var rooms = []string{"runtime", "router", "kv", "cluster"}
+
+// words may be imported by every room. They are pure: their imports are other words, the standard library, and
+// the libraries named in wordLibraries.
+var words = []string{"sdk/abi", "runtime/manifest", "runtime/policy", "runtime/registry", "kv/op"}
+
+var wordLibraries = []string{"go.yaml.in/yaml/", "github.com/santhosh-tekuri/jsonschema/", "github.com/cedar-policy/"}
+
+// owners says which one room may import a library.
+var owners = map[string]string{
+	"github.com/tetratelabs/wazero":                           "runtime",
+	"github.com/valyala/fasthttp":                             "router",
+	"github.com/dgraph-io/badger":                             "kv",
+	"github.com/hashicorp/raft":                               "kv",
+	"github.com/hashicorp/memberlist":                         "cluster",
+	"github.com/spf13/cobra":                                  "cmd",
+	"github.com/aws/aws-lambda-go":                            "router",
+	"github.com/coreos/go-oidc":                               "router",
+	"github.com/rogpeppe/go-internal":                         "cmd",
+	"github.com/jedib0t/go-pretty":                            "cmd",
+	"github.com/prometheus/client_golang/prometheus/promhttp": "router",
+}
+
+const maxDepth = 6 // longest chain of imports inside the module
+
+type listed struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+func TestLayers(t *testing.T) {
+	packages := list(t)
+	for name, p := range packages {
+		for _, imp := range p.Imports {
+			checkImport(t, name, strings.TrimPrefix(imp, module), strings.HasPrefix(imp, module))
+		}
+		for _, imp := range slices.Concat(p.TestImports, p.XTestImports) {
+			if inner, ok := strings.CutPrefix(imp, module); ok && foreignRooms(name, inner) {
+				t.Errorf("test of %s imports %s: rooms are strangers in tests too", name, inner)
+			}
+		}
+	}
+	for name := range packages {
+		if d := depth(packages, name); d > maxDepth {
+			t.Errorf("%s stands on %d layers of our own packages, want %d at most", name, d, maxDepth)
+		}
+	}
+}
+
+func checkImport(t *testing.T, name, imp string, inner bool) {
+	t.Helper()
+	switch {
+	case inner && foreignRooms(name, imp):
+		t.Errorf("%s imports %s: rooms are strangers; join them in cluster/node", name, imp)
+	case inner && imp == "cluster/node" && topOf(name) != "cmd" && name != "cluster/sim" && topOf(name) != "benchmarks":
+		t.Errorf("%s imports cluster/node: nobody below the programs knows it", name)
+	case inner && slices.Contains(words, name) && !slices.Contains(words, imp):
+		t.Errorf("%s imports %s: words import words only", name, imp)
+	case inner && strings.HasPrefix(name, "sdk/go") && !strings.HasPrefix(imp, "sdk/") && imp != "kv/op":
+		t.Errorf("%s imports %s: the guest SDK stands on sdk/abi alone", name, imp)
+	case !inner && strings.HasPrefix(name, "sdk/") && foreign(imp):
+		t.Errorf("%s imports %s: the SDK and the client use the standard library only", name, imp)
+	case !inner && slices.Contains(words, name) && foreign(imp) && !hasPrefix(imp, wordLibraries):
+		t.Errorf("%s imports %s: words are pure", name, imp)
+	}
+	for library, owner := range owners {
+		if strings.HasPrefix(imp, library) && topOf(name) != owner && topOf(name) != "benchmarks" {
+			t.Errorf("%s imports %s, which belongs to %s", name, imp, owner)
+		}
+	}
+}
+
+// foreignRooms says whether a package of one room imports another room.
+func foreignRooms(name, imp string) bool {
+	from, to := topOf(name), topOf(imp)
+	return from != to && slices.Contains(rooms, from) && slices.Contains(rooms, to) &&
+		!slices.Contains(words, imp) && name != "cluster/node" && name != "cluster/sim"
+}
+
+func topOf(name string) string { top, _, _ := strings.Cut(name, "/"); return top }
+
+// foreign says whether an import path is neither ours nor the standard library's.
+func foreign(imp string) bool { return strings.Contains(topOf(imp), ".") }
+
+func hasPrefix(s string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s, p) })
+}
+
+func depth(packages map[string]listed, name string) int {
+	deepest := 0
+	for _, imp := range packages[name].Imports {
+		if inner, ok := strings.CutPrefix(imp, module); ok {
+			deepest = max(deepest, depth(packages, inner))
+		}
+	}
+	return deepest + 1
+}
+
+func list(t *testing.T) map[string]listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	cmd.Dir = path.Join("..", "..")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("list packages: %v", err)
+	}
+	packages := map[string]listed{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("read list of packages: %v", err)
+		}
+		packages[strings.TrimPrefix(p.ImportPath, module)] = p
+	}
+	if len(packages) < 5 {
+		t.Fatalf("only %d packages listed", len(packages))
+	}
+	return packages
+}
+
+// TestTopLevel keeps the house's top level as it was drawn.
+func TestTopLevel(t *testing.T) {
+	allowed := []string{"cmd", "runtime", "router", "kv", "cluster", "sdk", "examples", "benchmarks"}
+	for name := range list(t) {
+		if !slices.Contains(allowed, topOf(name)) {
+			t.Errorf("package %s stands outside the fixed top level %v", name, allowed)
+		}
+	}
+}
