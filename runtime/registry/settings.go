@@ -1,0 +1,229 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// Limits of a function's settings.
+const (
+	MaxReserved     = 10_000 // concurrent invocations a function may reserve; more needs more memory than a node has
+	MaxHandlerBytes = 255    // the name of a Handle
+)
+
+// Complete answers s with its defaults filled in. Empty maps and lists become nil, and the answer shares no memory
+// with s, so that equal settings compare equal and a version cannot change.
+func (s Settings) Complete() Settings {
+	if s.MemoryMB == 0 {
+		s.MemoryMB = DefaultMemoryMB
+	}
+	if s.TimeoutMS == 0 {
+		s.TimeoutMS = int(DefaultTimeout / time.Millisecond)
+	}
+	if s.Env = maps.Clone(s.Env); len(s.Env) == 0 {
+		s.Env = nil
+	}
+	if s.Routes = slices.Clone(s.Routes); len(s.Routes) == 0 {
+		s.Routes = nil
+	}
+	return s
+}
+
+// Timeout is the wall time an invocation may take.
+func (s Settings) Timeout() time.Duration { return time.Duration(s.Complete().TimeoutMS) * time.Millisecond }
+
+// Concurrency is how many invocations may run at once: Reserved, else DefaultConcurrency.
+func (s Settings) Concurrency() int {
+	if s.Reserved == 0 {
+		return DefaultConcurrency
+	}
+	return s.Reserved
+}
+
+// Equal reports whether s and t mean the same.
+func (s Settings) Equal(t Settings) bool {
+	s, t = s.Complete(), t.Complete()
+	return s.Handler == t.Handler && s.MemoryMB == t.MemoryMB && s.TimeoutMS == t.TimeoutMS &&
+		s.Provisioned == t.Provisioned && s.Reserved == t.Reserved &&
+		slices.Equal(s.Routes, t.Routes) && maps.Equal(s.Env, t.Env)
+}
+
+// Validate names every fault of s at once, each coded abi.InvalidInput. Zero values stand for their defaults.
+func (s Settings) Validate() error {
+	s = s.Complete()
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf(format, args...)))
+	}
+	maxMS := int(MaxTimeout / time.Millisecond)
+	if s.MemoryMB < 1 || s.MemoryMB > MaxMemoryMB {
+		fault("memory: %d MB; it is between 1 and %d MB", s.MemoryMB, MaxMemoryMB)
+	}
+	if s.TimeoutMS < 1 || s.TimeoutMS > maxMS {
+		fault("timeout: %d ms; it is between 1 ms and %v", s.TimeoutMS, MaxTimeout)
+	}
+	if s.Reserved < 0 || s.Reserved > MaxReserved {
+		fault("reserved: %d; it is between 0 (%d) and %d", s.Reserved, DefaultConcurrency, MaxReserved)
+	} else if s.Provisioned < 0 || s.Provisioned > s.Concurrency() {
+		fault("provisioned: %d; it is between 0 and the function's concurrency, %d", s.Provisioned, s.Concurrency())
+	}
+	if len(s.Handler) > MaxHandlerBytes || !isText(s.Handler) {
+		fault("handler: %.40q; it is at most %d bytes of text", s.Handler, MaxHandlerBytes)
+	}
+	faults = append(faults, s.validateEnv()...)
+	faults = append(faults, s.validateRoutes()...)
+	return errors.Join(faults...)
+}
+
+func (s Settings) validateEnv() (faults []error) {
+	size := 0
+	fault := func(format string, args ...any) {
+		faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf(format, args...)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		value := s.Env[name]
+		size += len(name) + len(value) + len("=\x00")
+		if !isIdentifier(name) {
+			fault("env %.80q: a name is letters, digits and _, and starts with no digit", name)
+		} else if reservedEnv(name) {
+			fault("env %s: the name belongs to the request (CGI/1.1, HTTP_*, SETT_*)", name)
+		}
+		if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
+			fault("env %.80s: its value is not UTF-8 or holds a NUL", name)
+		}
+	}
+	if size > MaxEnvBytes {
+		fault("env: %d bytes; at most %d are allowed, names and values together", size, MaxEnvBytes)
+	}
+	return faults
+}
+
+// reservedEnv reports whether a request sets the environment variable, so that settings may not.
+// Source: RFC 3875 section 4.1; REQUEST_URI by custom.
+func reservedEnv(name string) bool {
+	switch name {
+	case "AUTH_TYPE", "CONTENT_LENGTH", "CONTENT_TYPE", "GATEWAY_INTERFACE", "PATH_INFO", "PATH_TRANSLATED",
+		"QUERY_STRING", "REMOTE_ADDR", "REMOTE_HOST", "REMOTE_IDENT", "REMOTE_USER", "REQUEST_METHOD", "REQUEST_URI",
+		"SCRIPT_NAME", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "SERVER_SOFTWARE":
+		return true
+	}
+	return strings.HasPrefix(name, "HTTP_") || strings.HasPrefix(name, "SETT_")
+}
+
+func (s Settings) validateRoutes() (faults []error) {
+	fault := func(err error) { faults = append(faults, abi.WithCode(abi.InvalidInput, err)) }
+	if len(s.Routes) > MaxRoutes {
+		fault(fmt.Errorf("routes: %d; at most %d are allowed", len(s.Routes), MaxRoutes))
+		return faults
+	}
+	for _, r := range s.Routes {
+		switch {
+		case r.Payload != PayloadRaw && r.Payload != PayloadHTTP && r.Payload != PayloadHTTPAPI:
+			fault(fmt.Errorf("route %.80q: unknown payload %.40q; it is %q, %q or empty",
+				r.Pattern, r.Payload, PayloadHTTP, PayloadHTTPAPI))
+		case r.Payload != PayloadRaw && s.Handler == "":
+			fault(fmt.Errorf("route %.80q: payload %s needs a handler", r.Pattern, r.Payload))
+		}
+	}
+	_, err := parseRoutes(s.Routes)
+	if err != nil {
+		fault(err)
+	}
+	return faults
+}
+
+// parseRoutes parses all patterns and refuses those that tie with one another.
+func parseRoutes(routes []Route) ([]Pattern, error) {
+	var faults []error
+	var patterns []Pattern
+	for _, r := range routes {
+		p, err := ParsePattern(r.Pattern)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("route: %w", err))
+			continue
+		}
+		for _, q := range patterns {
+			if p.Conflicts(q) {
+				faults = append(faults, fmt.Errorf("route: patterns %q and %q tie; make one more specific", q, p))
+			}
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns, errors.Join(faults...)
+}
+
+// RoutePatterns answers the routes that v asks for: those of its settings, else those its module describes unless
+// a Handle is named. None means that it answers at its DefaultPath and below.
+func (v *Version) RoutePatterns() []Route {
+	if len(v.Settings.Routes) > 0 || v.Settings.Handler != "" || v.Module.Description == nil {
+		return v.Settings.Routes
+	}
+	routes := make([]Route, 0, len(v.Module.Description.Patterns))
+	for _, p := range v.Module.Description.Patterns {
+		routes = append(routes, Route{Pattern: p})
+	}
+	return routes
+}
+
+// DefaultPath is where a function without routes answers, it and all below: "/NAME" in app default, else
+// "/APP/NAME".
+func DefaultPath(app, name string) string {
+	if app == DefaultApp {
+		return "/" + name
+	}
+	return "/" + app + "/" + name
+}
+
+// CheckName refuses a name that is not a DNS label: 1 to MaxNameBytes of a-z, 0-9 and -, not starting or ending
+// with -. Kind ("app", "function", "alias") leads the error, coded abi.InvalidInput. An alias must not read as a
+// version, such as 4 or v4.
+func CheckName(kind, name string) error {
+	ok := name != "" && len(name) <= MaxNameBytes && name[0] != '-' && name[len(name)-1] != '-'
+	for _, c := range []byte(name) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-')
+	}
+	if !ok {
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf(
+			"%s name %s: a name is 1 to %d of a-z, 0-9 and -, and neither starts nor ends with -",
+			kind, quoteShort(name), MaxNameBytes))
+	}
+	if _, isVersion := parseVersion(name); kind == "alias" && isVersion {
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("alias name %q: reads as a version; choose another", name))
+	}
+	return nil
+}
+
+// quoteShort quotes a name of any length and content so that it fits a line.
+func quoteShort(s string) string {
+	if len(s) > MaxNameBytes+1 {
+		return fmt.Sprintf("%.40q... (%d bytes)", s, len(s))
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// parseVersion reads a version's number written as 4 or v4.
+func parseVersion(s string) (number int, ok bool) {
+	digits := strings.TrimPrefix(s, "v")
+	if digits == "" || len(digits) > 9 {
+		return 0, false
+	}
+	for _, c := range []byte(digits) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		number = number*10 + int(c-'0')
+	}
+	return number, true
+}
+
+func isText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
