@@ -1,0 +1,220 @@
+package manifest
+
+import (
+	"errors"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/sett-run/sett/runtime/registry"
+)
+
+// settings are the keys that provider and a function share. Zero means not given.
+type settings struct {
+	memoryMB  int
+	timeoutMS int
+	env       map[string]string
+}
+
+// provider reads the defaults of all functions.
+func (r *reader) provider(f field) settings {
+	var s settings
+	for _, sub := range r.mapping(f.path, f.value) {
+		if !r.shared(sub, &s) {
+			r.other(sub, providerWords())
+		}
+	}
+	return s
+}
+
+// shared reads one key that provider and functions have in common, and reports whether it is one.
+func (r *reader) shared(f field, s *settings) bool {
+	switch f.key {
+	case "memorySize":
+		s.memoryMB = r.number(f, 1, registry.MaxMemoryMB, "megabytes")
+	case "timeout":
+		s.timeoutMS = r.timeout(f)
+	case "environment":
+		s.env = r.environment(f)
+	default:
+		return false
+	}
+	return true
+}
+
+// functions reads every entry; provider's settings are the defaults of each.
+func (r *reader) functions(n *yaml.Node, provider settings) []Function {
+	entries := r.mapping("functions", n)
+	if len(entries) == 0 && len(r.faults) == 0 {
+		r.faultAt(n, "functions", "empty: a manifest needs at least one function")
+	}
+	if len(entries) > MaxFunctions {
+		r.faultAt(n, "functions", "more than %d functions", MaxFunctions)
+		return nil
+	}
+	functions := make([]Function, 0, len(entries))
+	claims := &claims{}
+	for _, f := range entries {
+		functions = append(functions, r.function(f, provider, claims))
+	}
+	return functions
+}
+
+// function reads one entry.
+func (r *reader) function(f field, own settings, claims *claims) Function {
+	fn := Function{Name: f.key}
+	if err := registry.CheckName("function", f.key); err != nil {
+		r.faultAt(f.at, f.path, "%v", err)
+	}
+	before := len(r.faults)
+	inherited := own.env
+	own.env = nil
+	handler := false
+	for _, sub := range r.mapping(f.path, f.value) {
+		if r.shared(sub, &own) {
+			continue
+		}
+		switch sub.key {
+		case "handler":
+			handler = true
+			fn.Module, fn.Settings.Handler = r.handler(sub)
+		case "reservedConcurrency":
+			fn.Settings.Reserved = r.number(sub, 1, registry.MaxReserved, "invocations")
+		case "provisionedConcurrency":
+			fn.Settings.Provisioned = r.number(sub, 0, registry.MaxReserved, "instances")
+		case "events":
+			fn.Settings.Routes = r.events(sub, claims)
+		default:
+			r.other(sub, functionWords())
+		}
+	}
+	if !handler && len(r.faults) == before {
+		r.faultAt(f.at, f.path, "handler is missing: it names the module, as in handlers/%s", clip(f.key))
+	}
+	if fn.Settings.Handler == "" { // a module's HTTP handlers and a command get the request itself
+		for i := range fn.Settings.Routes {
+			fn.Settings.Routes[i].Payload = registry.PayloadRaw
+		}
+	}
+	fn.Settings.MemoryMB, fn.Settings.TimeoutMS = own.memoryMB, own.timeoutMS
+	fn.Settings.Env = combine(inherited, own.env)
+	r.check(f, fn, len(r.faults) == before)
+	return fn
+}
+
+// check adds what the registry would refuse, so that nothing is uploaded in vain.
+func (r *reader) check(f field, fn Function, clean bool) {
+	if !clean {
+		return // the place of each fault is known already, the registry would only repeat it
+	}
+	err := fn.Settings.Complete().Validate()
+	if err == nil {
+		return
+	}
+	var many interface{ Unwrap() []error }
+	if !errors.As(err, &many) {
+		r.faultAt(f.at, f.path, "%v", err)
+		return
+	}
+	for _, e := range many.Unwrap() {
+		r.faultAt(f.at, f.path, "%v", e)
+	}
+}
+
+// combine answers a function's environment: provider's, overridden by its own.
+func combine(inherited, own map[string]string) map[string]string {
+	if len(inherited)+len(own) == 0 {
+		return nil
+	}
+	all := make(map[string]string, len(inherited)+len(own))
+	for k, v := range inherited {
+		all[k] = v
+	}
+	for k, v := range own {
+		all[k] = v
+	}
+	return all
+}
+
+// handler splits "handlers/users.get" into the module's path and the Handle's name. The Handle is what follows
+// the last dot of the last element; "users.wasm" and "users.go" name a file.
+func (r *reader) handler(f field) (module, handle string) {
+	text, ok := r.text(f)
+	if !ok {
+		return "", ""
+	}
+	dir, last := path.Split(text)
+	switch dot := strings.LastIndexByte(last, '.'); {
+	case strings.HasSuffix(last, ".wasm"):
+	case strings.HasSuffix(last, ".go"):
+		last = strings.TrimSuffix(last, ".go")
+	case dot >= 0:
+		last, handle = last[:dot], last[dot+1:]
+		if handle == "" {
+			r.faultAt(f.value, f.path, "%q ends in a dot: name the handler after it, or leave the dot out", clip(text))
+		}
+	}
+	module = path.Clean(dir + last)
+	switch {
+	case last == "" || last == "." || last == ".wasm":
+		r.faultAt(f.value, f.path, "%q names no module; write it as in handlers/users.get", clip(text))
+	case strings.ContainsAny(text, "\\\x00\n\r:") || path.IsAbs(module):
+		r.faultAt(f.value, f.path, "%q must be a relative path with slashes", clip(text))
+	case module == ".." || strings.HasPrefix(module, "../"):
+		r.faultAt(f.value, f.path, "%q leaves the manifest's folder", clip(text))
+	}
+	return module, handle
+}
+
+// number reads a whole number from least to most.
+func (r *reader) number(f field, least, most int, unit string) int {
+	text, ok := r.text(f)
+	if !ok {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		r.faultAt(f.value, f.path, "%q is no number of %s from %d to %d", clip(text), unit, least, most)
+		return 0
+	}
+	return n
+}
+
+// timeout reads seconds, as serverless has them (6, 0.5), or a duration with its unit (500ms).
+func (r *reader) timeout(f field) int {
+	text, ok := r.text(f)
+	if !ok {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		d, err = time.ParseDuration(text + "s")
+	}
+	if err != nil || d < time.Millisecond || d > registry.MaxTimeout {
+		r.faultAt(f.value, f.path, "%q is no timeout from 1ms to %s: write seconds (6) or a duration (500ms)",
+			clip(text), registry.MaxTimeout)
+		return 0
+	}
+	return int(d.Milliseconds())
+}
+
+// environment reads names and values; numbers and true or false become the text they are written as.
+func (r *reader) environment(f field) map[string]string {
+	env := map[string]string{}
+	for _, sub := range r.mapping(f.path, f.value) {
+		value, ok := r.text(sub)
+		if !ok {
+			continue
+		}
+		one := registry.Settings{Env: map[string]string{sub.key: value}}
+		if err := one.Validate(); err != nil {
+			r.faultAt(sub.at, sub.path, "%v", err)
+			continue
+		}
+		env[sub.key] = value
+	}
+	return env
+}
