@@ -1,0 +1,238 @@
+package abi
+
+import (
+	"errors"
+	"strconv"
+)
+
+// Limits of a message on the wire. A decoder refuses what is over one with code TooLarge; an encoder does not
+// look, so whoever fills an Event or a Reply keeps to them. Raising one lets a hostile side make the other
+// allocate more.
+const (
+	MaxMessageBytes = 64 << 20 // a whole message
+	MaxTextBytes    = 1 << 20  // a message without its body: every name, value and unknown field together
+	MaxHeaders      = 1024     // headers of an event or a reply
+	MaxParams       = 64       // path parameters of an event
+	MaxHandles      = 256      // names in a description
+	MaxPatterns     = 128      // patterns in a description
+)
+
+// ErrMalformed is the error of bytes that are no protobuf message. Groups, which proto3 does not have, are
+// malformed too.
+var ErrMalformed = errors.New("malformed message")
+
+// Wire types of protobuf. Source: protobuf.dev/programming-guides/encoding, "Message Structure".
+const (
+	wireVarint  = 0
+	wireFixed64 = 1
+	wireBytes   = 2
+	wireFixed32 = 5
+)
+
+// Field numbers of Field.
+const (
+	fieldName  = 1
+	fieldValue = 2
+)
+
+// maxField is the highest field number of our messages plus one.
+const maxField = 20
+
+func malformed() error { return WithCode(InvalidInput, ErrMalformed) }
+
+func overLimit(n int, what string) error {
+	return WithCode(TooLarge, errors.New("message has more than "+strconv.Itoa(n)+" "+what))
+}
+
+func appendUvarint(b []byte, v uint64) []byte {
+	for v >= 0x80 {
+		b = append(b, byte(v)|0x80)
+		v >>= 7
+	}
+	return append(b, byte(v))
+}
+
+// appendInt writes a number; zero, proto3's default, is left out.
+func appendInt(b []byte, field int, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	return appendUvarint(appendUvarint(b, uint64(field)<<3|wireVarint), v)
+}
+
+// appendBytes writes a string or bytes; the empty one, proto3's default, is left out.
+func appendBytes[T string | []byte](b []byte, field int, s T) []byte {
+	if len(s) == 0 {
+		return b
+	}
+	return appendItem(b, field, s)
+}
+
+// appendItem writes an element of a list, which may be empty.
+func appendItem[T string | []byte](b []byte, field int, s T) []byte {
+	b = appendUvarint(b, uint64(field)<<3|wireBytes)
+	b = appendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+func appendFields(b []byte, field int, fields []Field) []byte {
+	for i := range fields {
+		f := &fields[i]
+		b = appendUvarint(b, uint64(field)<<3|wireBytes)
+		b = appendUvarint(b, uint64(sizeString(len(f.Name))+sizeString(len(f.Value))))
+		b = appendBytes(b, fieldName, f.Name)
+		b = appendBytes(b, fieldValue, f.Value)
+	}
+	return b
+}
+
+// sizeString is what appendBytes writes for n bytes under a field number below 16.
+func sizeString(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return 1 + sizeUvarint(uint64(n)) + n
+}
+
+func sizeUvarint(v uint64) int {
+	n := 1
+	for v >= 0x80 {
+		v >>= 7
+		n++
+	}
+	return n
+}
+
+// boundFields is at least what appendFields writes.
+func boundFields(fields []Field) int {
+	n := 0
+	for i := range fields {
+		n += 16 + len(fields[i].Name) + len(fields[i].Value)
+	}
+	return n
+}
+
+// uvarint reads a number at s[i:] and answers where it ends, or -1.
+func uvarint[T string | []byte](s T, i int) (v uint64, next int) {
+	for shift := uint(0); shift < 64; shift += 7 {
+		if i >= len(s) {
+			return 0, -1
+		}
+		c := s[i]
+		i++
+		if c < 0x80 {
+			if shift == 63 && c > 1 {
+				return 0, -1
+			}
+			return v | uint64(c)<<shift, i
+		}
+		v |= uint64(c&0x7f) << shift
+	}
+	return 0, -1
+}
+
+// token is one field of a message: its number, its wire type, and its value, which is a number or the bytes
+// s[from:next].
+type token struct {
+	field int
+	wire  int
+	value uint64
+	from  int
+	next  int // where the token after it starts
+}
+
+// nextToken reads the field at s[i:]; ok is false when there is none.
+func nextToken[T string | []byte](s T, i int) (t token, ok bool) {
+	tag, i := uvarint(s, i)
+	if i < 0 || tag>>3 == 0 || tag>>3 > 1<<29-1 {
+		return t, false
+	}
+	t.field, t.wire, t.from = int(tag>>3), int(tag&7), i
+	switch t.wire {
+	case wireVarint:
+		t.value, t.next = uvarint(s, i)
+		return t, t.next > 0
+	case wireFixed64:
+		t.next = i + 8
+	case wireFixed32:
+		t.next = i + 4
+	case wireBytes:
+		n, from := uvarint(s, i)
+		if from < 0 || n > uint64(len(s)-from) {
+			return t, false
+		}
+		t.from, t.next = from, from+int(n)
+	default:
+		return t, false
+	}
+	return t, t.next <= len(s)
+}
+
+// decodeField reads a Field from its own bytes.
+func decodeField(s string) (f Field, ok bool) {
+	for i := 0; i < len(s); {
+		t, ok := nextToken(s, i)
+		if !ok {
+			return f, false
+		}
+		if t.wire == wireBytes {
+			switch t.field {
+			case fieldName:
+				f.Name = s[t.from:t.next]
+			case fieldValue:
+				f.Value = s[t.from:t.next]
+			}
+		}
+		i = t.next
+	}
+	return f, true
+}
+
+// outline is what a first pass learns of a message, so that decoding makes one string of all its text and
+// allocates each list once.
+type outline struct {
+	text  string // the message without its body
+	body  []byte // part of the message
+	count [maxField]int
+}
+
+// scan makes the outline of data; body is the number of the field that holds the body, or -1. The body may
+// stand anywhere and, as in any protobuf message, the last of several counts.
+func scan(data []byte, body int) (o outline, err error) {
+	if len(data) > MaxMessageBytes {
+		return o, overLimit(MaxMessageBytes, "bytes")
+	}
+	cut, end := len(data), len(data)
+	for i := 0; i < len(data); {
+		t, ok := nextToken(data, i)
+		if !ok {
+			return o, malformed()
+		}
+		if t.wire == wireBytes {
+			if t.field == body {
+				o.body = data[t.from:t.next:t.next]
+				cut, end = i, t.next
+			}
+			if t.field < maxField {
+				o.count[t.field]++
+			}
+		}
+		i = t.next
+	}
+	if cut+len(data)-end > MaxTextBytes {
+		return o, overLimit(MaxTextBytes, "bytes besides its body")
+	}
+	o.text = string(data[:cut])
+	if end < len(data) {
+		o.text += string(data[end:])
+	}
+	return o, nil
+}
+
+// room answers list emptied, with capacity for n more.
+func room[T any](list []T, n int) []T {
+	if n > cap(list) {
+		return make([]T, 0, n)
+	}
+	return list[:0]
+}
