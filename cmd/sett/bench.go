@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// Shape of the histogram picture.
+const (
+	histogramRows  = 12 // at most, for one path
+	histogramWidth = 48 // characters of the longest bar
+)
+
+// bench measures how fast functions answer on the node.
+func (c *cli) bench() *cobra.Command {
+	var cold, warm int
+	var method, path string
+	cmd := &cobra.Command{
+		Use:   "bench [NAME]",
+		Short: "Measure a function's cold and warm latency on the node, by default every function's",
+		Args:  arguments(0, 1, "[NAME]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			node, err := c.client()
+			if err != nil {
+				return err
+			}
+			names := args
+			if len(args) == 0 {
+				list, err := node.Functions(cmd.Context(), c.app)
+				if err != nil {
+					return fmt.Errorf("bench: %w", err)
+				}
+				for _, f := range list {
+					names = append(names, f.Name)
+				}
+			}
+			var done []client.BenchResponse
+			for _, name := range names {
+				request := client.BenchRequest{Cold: cold, Warm: warm, Request: &client.InvokeRequest{Method: method, Path: path}}
+				if path == "" {
+					request.Request.Path = defaultInvokePath(cmd, node, client.InvokeTarget{App: c.app, Function: name})
+				}
+				line := c.progress("measuring %s", name)
+				b, err := node.Bench(cmd.Context(), c.app, name, request)
+				line.done()
+				if err != nil {
+					return fmt.Errorf("bench %s: %w", name, err)
+				}
+				done = append(done, b)
+			}
+			return c.showBench(done, len(args) == 1)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&cold, "cold", 0, "cold invocations to measure (20, when --warm is not given either)")
+	f.IntVar(&warm, "warm", 0, "warm invocations to measure (200, when --cold is not given either)")
+	f.StringVarP(&method, "method", "X", "GET", "request method")
+	f.StringVar(&path, "path", "", "request path and query (default: the function's first route)")
+	return cmd
+}
+
+// showBench prints the figures; one function's come with a picture.
+func (c *cli) showBench(done []client.BenchResponse, single bool) error {
+	switch {
+	case c.format == formatJSON && single:
+		return c.json(done[0])
+	case c.format == formatJSON:
+		return c.json(map[string][]client.BenchResponse{"functions": notNil(done)})
+	}
+	if err := c.benchTable(done); err != nil || !single {
+		return err
+	}
+	for _, run := range done[0].Runs {
+		if _, err := fmt.Fprintf(c.out, "\n%s\n%s", run.Path, histogram(run.SamplesUS)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *cli) benchTable(done []client.BenchResponse) error {
+	var rows [][]string
+	for _, b := range done {
+		for _, r := range b.Runs {
+			rows = append(rows, []string{b.Function, r.Path, fmt.Sprint(r.Count), microText(r.P50US), microText(r.P90US),
+				microText(r.P99US), microText(r.MaxUS)})
+		}
+	}
+	return c.table([]string{"FUNCTION", "PATH", "COUNT", "P50", "P90", "P99", "MAX"}, rows, "COUNT", "P50", "P90", "P99", "MAX")
+}
+
+// histogram draws how samples, in microseconds, are spread: a row for each range, ranges growing by a constant
+// factor, the longest bar histogramWidth characters wide. A range with few samples still shows.
+func histogram(samples []float64) string {
+	if len(samples) == 0 {
+		return "  no samples\n"
+	}
+	low, high := max(slices.Min(samples), 0.1), max(slices.Max(samples), 0.1)
+	rows := min(histogramRows, max(1, int(math.Ceil(math.Log(high/low)/math.Log(1.1)))))
+	step := math.Pow(high/low, 1/float64(rows))
+	counts := make([]int, rows)
+	for _, s := range samples {
+		i := 0
+		if s > low && step > 1 {
+			i = min(rows-1, int(math.Log(s/low)/math.Log(step)))
+		}
+		counts[i]++
+	}
+	most := slices.Max(counts)
+	var b strings.Builder
+	for i, n := range counts {
+		from := low * math.Pow(step, float64(i))
+		fmt.Fprintf(&b, "  %9s ▏%s %d\n", microText(from), bar(n, most), n)
+	}
+	return b.String()
+}
+
+// bar is n of most as blocks, in eighths of a character.
+func bar(n, most int) string {
+	eighths := n * histogramWidth * 8 / most
+	if n > 0 {
+		eighths = max(eighths, 1)
+	}
+	text := strings.Repeat("█", eighths/8)
+	if part := eighths % 8; part > 0 {
+		text += string([]rune("▏▎▍▌▋▊▉")[part-1])
+	}
+	return text
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// deployFlags are the settings of a single module; a project has them in its manifest.
+type deployFlags struct {
+	name                          string
+	routes, env                   []string
+	memory, provisioned, reserved int
+	timeout                       time.Duration
+}
+
+// names of the flags that stand in a manifest instead.
+func (deployFlags) names() []string {
+	return []string{"name", "route", "memory", "timeout", "env", "provisioned", "reserved"}
+}
+
+// deploy uploads modules and makes new versions live, all at once.
+func (c *cli) deploy() *cobra.Command {
+	var flags deployFlags
+	cmd := &cobra.Command{
+		Use:   "deploy FILE.wasm|DIR|MANIFEST",
+		Short: "Build what has source, upload it, and make it live",
+		Example: "  sett deploy hello.wasm --route 'GET /hello/{name}'\n" +
+			"  sett deploy .                 builds and deploys what sett.yaml describes",
+		Args: arguments(1, 1, "FILE.wasm|DIR|MANIFEST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := openProject(args[0])
+			if err != nil {
+				return fmt.Errorf("deploy: %w", err)
+			}
+			if err := flags.apply(cmd, p); err != nil {
+				return fmt.Errorf("deploy: %w", err)
+			}
+			c.showNotes(p)
+			if p.app != "" && !c.appGiven {
+				c.app = p.app
+			}
+			done, err := c.deployProject(cmd.Context(), p)
+			if err != nil {
+				return fmt.Errorf("deploy %s%w", p.title(args[0], err), err)
+			}
+			return c.showDeployed(done)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.name, "name", "", "function's name (default: the file's)")
+	f.StringArrayVar(&flags.routes, "route", nil, "pattern it answers: 'GET /users/{id}' (repeatable)")
+	f.IntVar(&flags.memory, "memory", 0, "memory limit in MB (default 128)")
+	f.DurationVar(&flags.timeout, "timeout", 0, "longest invocation (default 30s)")
+	f.StringArrayVar(&flags.env, "env", nil, "environment variable KEY=VALUE (repeatable)")
+	f.IntVar(&flags.provisioned, "provisioned", 0, "instances kept ready")
+	f.IntVar(&flags.reserved, "reserved", 0, "concurrent invocations at most (default 100)")
+	return cmd
+}
+
+// title is how an error names a project, unless it does so itself: its function, or what the person wrote.
+func (p *project) title(arg string, err error) string {
+	if len(p.functions) == 1 {
+		arg = p.functions[0].name
+	}
+	if strings.HasPrefix(err.Error(), arg+": ") {
+		return ""
+	}
+	return arg + ": "
+}
+
+// apply puts the flags into the only function of a project without a manifest. All faults come at once.
+func (d deployFlags) apply(cmd *cobra.Command, p *project) error {
+	given := func(name string) bool { return cmd.Flags().Changed(name) }
+	if p.manifest != "" {
+		for _, name := range d.names() {
+			if given(name) {
+				return usage("--%s is for a single module; here it stands in %s", name, p.manifest)
+			}
+		}
+		return nil
+	}
+	f := &p.functions[0]
+	if given("name") {
+		f.name = d.name
+	}
+	var faults []error
+	if err := registry.CheckName("function", f.name); err != nil {
+		if !given("name") {
+			err = abi.WithCode(abi.InvalidInput, fmt.Errorf("%w; choose one with --name", err))
+		}
+		faults = append(faults, err)
+	}
+	s := registry.Settings{MemoryMB: d.memory, TimeoutMS: int(d.timeout.Milliseconds()), Provisioned: d.provisioned, Reserved: d.reserved}
+	for _, zero := range []struct {
+		name  string
+		value int
+	}{{"memory", s.MemoryMB}, {"timeout", s.TimeoutMS}, {"reserved", s.Reserved}} {
+		if given(zero.name) && zero.value == 0 {
+			faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf("--%s: must be more than nothing", zero.name)))
+		}
+	}
+	for _, pattern := range d.routes {
+		s.Routes = append(s.Routes, registry.Route{Pattern: pattern})
+	}
+	env, err := parseEnv(d.env)
+	s.Env = env
+	faults = append(faults, err, s.Validate())
+	f.settings = s
+	return errors.Join(faults...)
+}
+
+// parseEnv reads KEY=VALUE.
+func parseEnv(words []string) (map[string]string, error) {
+	env := make(map[string]string, len(words))
+	for _, w := range words {
+		name, value, ok := strings.Cut(w, "=")
+		if !ok || name == "" {
+			return nil, usage("--env %q: it is KEY=VALUE", w)
+		}
+		env[name] = value
+	}
+	return env, nil
+}
+
+// deployProject builds, uploads every module the node does not have, then makes one deployment of it all.
+func (c *cli) deployProject(ctx context.Context, p *project) ([]client.Deployed, error) {
+	node, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.buildProject(ctx, p); err != nil {
+		return nil, err
+	}
+	digests := map[string]string{} // by file
+	var request client.DeployRequest
+	for _, f := range p.functions {
+		digest, done := digests[f.module.file]
+		if !done {
+			if digest, err = c.upload(ctx, node, f.module); err != nil {
+				return nil, err
+			}
+			digests[f.module.file] = digest
+		}
+		request.Functions = append(request.Functions, client.DeployFunction{Name: f.name, Digest: digest, Settings: f.settings})
+	}
+	line := c.progress("compiling on %s", node.Node())
+	defer line.done()
+	response, err := node.Deploy(ctx, c.app, request)
+	return response.Functions, err
+}
+
+// upload gives the node a module, unless it has it, and answers its digest.
+func (c *cli) upload(ctx context.Context, node *client.Client, m module) (string, error) {
+	f, err := os.Open(m.file)
+	if err != nil {
+		return "", notThere(m.file, err)
+	}
+	defer f.Close()
+	hash := sha256.New()
+	size, err := io.Copy(hash, f)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", m.file, err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return "", fmt.Errorf("read %s: %w", m.file, err)
+	}
+	digest := hex.EncodeToString(hash.Sum(nil))
+	line := c.progress("uploading %s", m.name)
+	defer line.done()
+	_, err = node.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: size, Body: f, Progress: func(sent int64) {
+		line.set("uploading %s  %s of %s", m.name, sizeText(sent), sizeText(size))
+	}})
+	if err != nil {
+		return "", fmt.Errorf("upload: %w", err)
+	}
+	return digest, nil
+}
+
+// showDeployed prints what became live. One function is one JSON object, several are a list.
+func (c *cli) showDeployed(done []client.Deployed) error {
+	switch {
+	case c.format == formatJSON && len(done) == 1:
+		return c.json(done[0])
+	case c.format == formatJSON:
+		return c.json(client.DeployResponse{Functions: notNil(done)})
+	}
+	rows := make([][]string, 0, len(done))
+	for _, d := range done {
+		version, compile := fmt.Sprintf("v%d", d.Version), "cached"
+		if d.Unchanged {
+			version += " (unchanged)"
+		}
+		if d.CompileMS > 0 {
+			compile = microText(float64(d.CompileMS) * 1000)
+		}
+		rows = append(rows, []string{d.Function, version, string(d.Kind), compile, d.URL})
+	}
+	return c.table([]string{"FUNCTION", "VERSION", "KIND", "COMPILE", "URL"}, rows, "COMPILE")
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// functions lists what runs, or shows one function.
+func (c *cli) functions() *cobra.Command {
+	return &cobra.Command{
+		Use:   "functions [NAME]",
+		Short: "List the app's functions, or show one",
+		Args:  arguments(0, 1, "[NAME]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			node, err := c.client()
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				f, err := node.Function(cmd.Context(), c.app, args[0])
+				if err != nil {
+					return fmt.Errorf("show function %s: %w", args[0], err)
+				}
+				return c.showFunction(f)
+			}
+			list, err := node.Functions(cmd.Context(), c.app)
+			if err != nil {
+				return fmt.Errorf("list functions: %w", err)
+			}
+			return c.listFunctions(list)
+		},
+	}
+}
+
+func (c *cli) listFunctions(list []client.Function) error {
+	if c.format == formatJSON {
+		return c.json(client.FunctionList{Functions: notNil(list)})
+	}
+	rows := make([][]string, 0, len(list))
+	for _, f := range list {
+		rows = append(rows, []string{f.Name, liveText(f), string(f.Kind), routesText(f.Routes), sizeText(f.SizeBytes), agoText(f.Created)})
+	}
+	return c.table([]string{"FUNCTION", "LIVE", "KIND", "ROUTES", "SIZE", "DEPLOYED"}, rows, "SIZE")
+}
+
+// liveText says which versions the alias live names.
+func liveText(f client.Function) string {
+	if weights := f.Aliases[registry.LiveAlias]; len(weights) > 1 {
+		return weightsText(weights)
+	}
+	return fmt.Sprintf("v%d", f.Version)
+}
+
+func weightsText(weights []registry.Weight) string {
+	if len(weights) == 1 {
+		return fmt.Sprintf("v%d", weights[0].Version)
+	}
+	parts := make([]string, 0, len(weights))
+	for _, w := range weights {
+		parts = append(parts, fmt.Sprintf("v%d=%d", w.Version, w.Weight))
+	}
+	return strings.Join(parts, " ")
+}
+
+// showFunction prints everything about one function, a line a fact.
+func (c *cli) showFunction(f client.Function) error {
+	if c.format == formatJSON {
+		return c.json(f)
+	}
+	s := f.Settings
+	lines := [][2]string{
+		{"function", f.Name}, {"app", f.App}, {"url", f.URL},
+		{"version", fmt.Sprintf("v%d of %d, deployed %s", f.Version, f.Latest, f.Created.Local().Format(time.DateTime))},
+		{"kind", string(f.Kind)}, {"module", fmt.Sprintf("%s (%s)", f.Digest, sizeText(f.SizeBytes))},
+		{"memory", fmt.Sprintf("%d MB", s.MemoryMB)}, {"timeout", s.Timeout().String()},
+		{"concurrency", fmt.Sprintf("%d at once, %d provisioned", s.Concurrency(), s.Provisioned)},
+	}
+	if s.Handler != "" {
+		lines = append(lines, [2]string{"handler", s.Handler})
+	}
+	for _, r := range f.Routes {
+		lines = append(lines, [2]string{"route", r})
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Aliases)) {
+		lines = append(lines, [2]string{"alias", name + " " + weightsText(f.Aliases[name])})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		lines = append(lines, [2]string{"env", name + "=" + s.Env[name]})
+	}
+	for _, l := range lines {
+		if _, err := fmt.Fprintf(c.out, "%-12s %s\n", l[0], printable(l[1])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notNil makes an empty list print as [] in JSON, not null.
+func notNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

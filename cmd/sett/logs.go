@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// logs prints what functions wrote and what the node said of their invocations.
+func (c *cli) logs() *cobra.Command {
+	var query client.LogQuery
+	var since string
+	cmd := &cobra.Command{
+		Use:   "logs [NAME]",
+		Short: "Show what functions wrote, oldest first",
+		Args:  arguments(0, 1, "[NAME]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			node, err := c.client()
+			if err != nil {
+				return err
+			}
+			query.App = c.app
+			if len(args) == 1 {
+				query.Function = args[0]
+				if _, err := node.Function(cmd.Context(), c.app, args[0]); err != nil {
+					return fmt.Errorf("read logs of %s: %w", args[0], err)
+				}
+			}
+			if query.Since, err = parseSince(since); err != nil {
+				return err
+			}
+			return c.showLogs(cmd.Context(), node, query)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&query.Follow, "follow", "f", false, "go on with new lines until interrupted")
+	f.StringVar(&since, "since", "", "only lines newer than this: 10m, or 2026-11-23T10:00:00Z")
+	f.StringVar(&query.Invocation, "invocation", "", "only lines of this invocation")
+	f.IntVar(&query.Limit, "limit", 0, "only the newest so many lines")
+	return cmd
+}
+
+// parseSince reads a duration before now, or a time. Empty is the beginning.
+func parseSince(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return time.Now().Add(-d), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return t, usage("logs: --since %q: it is a duration such as 10m, or a time such as 2026-11-23T10:00:00Z", s)
+	}
+	return t, nil
+}
+
+func (c *cli) showLogs(ctx context.Context, node *client.Client, query client.LogQuery) error {
+	for line, err := range node.Logs(ctx, query) {
+		if err != nil && query.Follow && errors.Is(err, context.Canceled) {
+			return nil // following ends when the reader has seen enough
+		}
+		if err != nil {
+			return fmt.Errorf("read logs: %w", err)
+		}
+		if err := c.showLine(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// showLine prints one line; as JSON it is one document a line, so that following can be piped.
+func (c *cli) showLine(line abi.Line) error {
+	if c.format == formatJSON {
+		text, err := json.Marshal(line)
+		if err != nil {
+			return fmt.Errorf("encode log line: %w", err)
+		}
+		_, err = c.out.Write(append(text, '\n'))
+		return err
+	}
+	source := line.Stream
+	if line.Level != "" {
+		source = line.Level
+	}
+	attrs := ""
+	if line.Attrs != "" {
+		attrs = " " + printable(line.Attrs)
+	}
+	_, err := fmt.Fprintf(c.out, "%s %s v%d %s %-8s %s%s\n", line.Time.Local().Format("15:04:05.000"), printable(line.Function),
+		line.Version, printable(line.Invocation), printable(source), printable(line.Message), attrs)
+	return err
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
+)
+
+// maxRoutesWidth is how many characters a table spends on a function's routes; all are in the JSON.
+const maxRoutesWidth = 34
+
+// json prints v as one indented JSON document.
+func (c *cli) json(v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode output: %w", err)
+	}
+	_, err = c.out.Write(append(text, '\n'))
+	return err
+}
+
+// table prints rows under a header: columns of plain text, two spaces apart, no colours, so that it reads the
+// same on a terminal and in a pipe. Columns named in right are aligned to the right.
+func (c *cli) table(header []string, rows [][]string, right ...string) error {
+	_, err := io.WriteString(c.out, renderTable(header, rows, right...))
+	return err
+}
+
+func renderTable(header []string, rows [][]string, right ...string) string {
+	t := table.NewWriter()
+	var columns []table.ColumnConfig
+	style := table.StyleDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	t.SetStyle(style)
+	t.AppendHeader(toRow(header))
+	for _, r := range rows {
+		t.AppendRow(toRow(r))
+	}
+	for _, name := range right {
+		columns = append(columns, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(columns)
+	var b strings.Builder
+	for line := range strings.Lines(t.Render()) {
+		b.WriteString(strings.TrimRight(line, " \n"))
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func toRow(cells []string) table.Row {
+	row := make(table.Row, len(cells))
+	for i, cell := range cells {
+		row[i] = printable(cell)
+	}
+	return row
+}
+
+// terminal reports whether a stream is one, and how wide.
+func terminal(stream any) (width int, ok bool) {
+	f, isFile := stream.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 20 {
+		width = 80
+	}
+	return width, true
+}
+
+// printable makes text from elsewhere safe for a terminal: control characters and broken UTF-8 become escapes.
+func printable(s string) string {
+	clean := func(r rune) bool { return r == '\t' || !unicode.IsControl(r) && r != utf8.RuneError }
+	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1, r < 0x20 && !clean(r), r == 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case !clean(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// routesText fits routes into a table's column: as many as there is room for, then how many more.
+func routesText(routes []string) string {
+	if len(routes) == 0 {
+		return "-"
+	}
+	text := routes[0]
+	for i, r := range routes[1:] {
+		if longer := text + ", " + r; len(longer) <= maxRoutesWidth-len(", +99") {
+			text = longer
+			continue
+		}
+		return fmt.Sprintf("%s, +%d", text, len(routes)-1-i)
+	}
+	return text
+}
+
+// sizeText writes a size in bytes for people.
+func sizeText(bytes int64) string {
+	switch {
+	case bytes >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20))
+	case bytes >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(bytes)/(1<<10))
+	}
+	return fmt.Sprintf("%d B", bytes)
+}
+
+// agoText says how long ago t was.
+func agoText(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	switch d := time.Since(t); {
+	case d < time.Second:
+		return "now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd ago", int(d.Hours()/24))
+	}
+}
+
+// microText writes microseconds with three digits that mean something.
+func microText(us float64) string {
+	switch {
+	case us >= 1e6:
+		return fmt.Sprintf("%.2f s", us/1e6)
+	case us >= 100_000:
+		return fmt.Sprintf("%.0f ms", us/1e3)
+	case us >= 10_000:
+		return fmt.Sprintf("%.1f ms", us/1e3)
+	case us >= 1000:
+		return fmt.Sprintf("%.2f ms", us/1e3)
+	case us >= 100:
+		return fmt.Sprintf("%.0f us", us)
+	}
+	return fmt.Sprintf("%.1f us", us)
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sett-run/sett/runtime/manifest"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// project is what build and deploy work on: a folder with its functions, each with the module it needs.
+type project struct {
+	dir       string // everything else is relative to it
+	manifest  string // path of the manifest; empty when a bare Go package or a module stands for itself
+	app       string // from the manifest; empty when it names none
+	functions []function
+	notes     []string // of the manifest
+}
+
+// function is a name with settings and where its module comes from.
+type function struct {
+	name     string
+	settings registry.Settings
+	module   module
+}
+
+// module is Wasm that exists or can be built.
+type module struct {
+	name   string // as the manifest has it: "handlers/users"
+	source string // Go package or file to build, relative to the project; empty when file is there as it is
+	file   string // path of the .wasm
+}
+
+// buildDir is where built modules go, below the project.
+const buildDir = ".sett/build"
+
+// openProject reads what path names: a manifest, a folder with one, a folder with a Go package, or a module.
+func openProject(path string) (*project, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, notThere(path, err)
+	}
+	if info.IsDir() {
+		return openFolder(path)
+	}
+	if ext := filepath.Ext(path); ext == ".yaml" || ext == ".yml" {
+		return openManifest(path)
+	}
+	name := strings.TrimSuffix(filepath.Base(path), ".wasm")
+	return &project{dir: filepath.Dir(path), functions: []function{{name: name, module: module{name: name, file: path}}}}, nil
+}
+
+func notThere(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return abi.WithCode(abi.NotFound, fmt.Errorf("%s: no such file or folder", path))
+	}
+	return fmt.Errorf("open %s: %w", path, err)
+}
+
+func openFolder(dir string) (*project, error) {
+	for _, name := range []string{manifest.File, manifest.ServerlessFile} {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil {
+			return openManifest(path)
+		}
+	}
+	if !hasGo(dir) {
+		return nil, abi.WithCode(abi.NotFound, fmt.Errorf("%s holds no %s, no %s and no Go package; start a project with: sett new DIR",
+			dir, manifest.File, manifest.ServerlessFile))
+	}
+	whole, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	p := &project{dir: dir}
+	p.functions = []function{{name: filepath.Base(whole), module: p.built("main", ".")}}
+	return p, nil
+}
+
+func openManifest(path string) (*project, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, manifest.MaxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	app, err := manifest.Parse(path, text)
+	if err != nil {
+		return nil, err
+	}
+	p := &project{dir: filepath.Dir(path), manifest: path, app: app.Name, notes: app.Notes}
+	var faults []error
+	for _, fn := range app.Functions {
+		m, err := p.find(fn.Module)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("functions.%s.handler: %w", fn.Name, err))
+		}
+		p.functions = append(p.functions, function{fn.Name, fn.Settings, m})
+	}
+	if len(faults) > 0 {
+		return nil, abi.WithCode(abi.NotFound, errors.Join(faults...))
+	}
+	return p, nil
+}
+
+// find says where a manifest's module comes from. Source wins over a .wasm beside it, which may be stale, unless
+// the handler names the .wasm; main is the folder's own package.
+func (p *project) find(name string) (module, error) {
+	base := filepath.Join(p.dir, filepath.FromSlash(name))
+	if strings.HasSuffix(name, ".wasm") {
+		if !isFile(base) {
+			return module{}, fmt.Errorf("%s is not there", base)
+		}
+		return module{name: name, file: base}, nil
+	}
+	switch {
+	case name == "main" && hasGo(p.dir), name == ".":
+		return p.built("main", "."), nil
+	case hasGo(base):
+		return p.built(name, "./"+name), nil
+	case isFile(base + ".go"):
+		return p.built(name, "./"+name+".go"), nil
+	case isFile(base + ".wasm"):
+		return module{name: name, file: base + ".wasm"}, nil
+	}
+	return module{}, fmt.Errorf("module %s: looked for a Go package in %s, for %s.go and for %s.wasm", name, base, base, base)
+}
+
+// built is a module made from Go source.
+func (p *project) built(name, source string) module {
+	return module{name, source, filepath.Join(p.dir, filepath.FromSlash(buildDir), filepath.FromSlash(name)+".wasm")}
+}
+
+// hasGo reports whether dir holds Go source other than tests.
+func hasGo(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if n := e.Name(); e.Type().IsRegular() && strings.HasSuffix(n, ".go") && !strings.HasSuffix(n, "_test.go") {
+			return true
+		}
+	}
+	return false
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sett-run/sett/runtime/manifest"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// Exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// Output formats.
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+)
+
+// cli is one run of the command line: where it reads and writes, and what the global flags say.
+type cli struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+
+	node, token, app, format string
+	appGiven                 bool // by flag or environment, not the default
+}
+
+// usageError is a fault of how the command was called: status 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// usage makes a usageError.
+func usage(format string, args ...any) error {
+	return usageError{abi.WithCode(abi.InvalidInput, fmt.Errorf(format, args...))}
+}
+
+// run is the whole program: it answers the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	c := &cli{in: os.Stdin, out: stdout, err: stderr}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	c.report(err, wantsJSON(args))
+	var wrong usageError
+	if errors.As(err, &wrong) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// root joins the verbs.
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sett",
+		Short: "Turn machines into a serverless edge: upload a .wasm, every node answers for it",
+		Long: "Sett turns machines into a serverless edge: upload a .wasm, and every node answers for it.\n\n" +
+			"Start with:  sett demo            see everything on this machine\n" +
+			"             sett up              run a node\n" +
+			"             sett new my-app      make a project, then: sett deploy my-app",
+		Args:              cobra.ArbitraryArgs,
+		RunE:              unknownCommand,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.globals(cmd) },
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&c.node, "node", "", "admin address of the node (SETT_NODE, default "+client.DefaultNode+")")
+	flags.StringVar(&c.token, "token", "", "token for the admin plane (SETT_TOKEN)")
+	flags.StringVar(&c.app, "app", "", "app to work in (SETT_APP, default "+registry.DefaultApp+")")
+	flags.StringVarP(&c.format, "output", "o", formatTable, "how to print: table or json")
+	root.SetFlagErrorFunc(flagError)
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddGroup(&cobra.Group{ID: groupNode, Title: "A node:"}, &cobra.Group{ID: groupProject, Title: "A project:"},
+		&cobra.Group{ID: groupFunction, Title: "Functions on a node:"})
+	root.AddCommand(grouped(groupNode, c.tokens())...)
+	root.AddCommand(grouped(groupProject, c.build(), c.deploy())...)
+	root.AddCommand(grouped(groupFunction, c.functions(), c.versions(), c.rollback(), c.alias(), c.remove(), c.invoke(),
+		c.logs(), c.bench())...)
+	root.AddCommand(c.version())
+	return root
+}
+
+// Groups of verbs in the help.
+const (
+	groupNode     = "node"
+	groupProject  = "project"
+	groupFunction = "function"
+)
+
+func grouped(group string, commands ...*cobra.Command) []*cobra.Command {
+	for _, cmd := range commands {
+		cmd.GroupID = group
+	}
+	return commands
+}
+
+// globals fills the global flags from the environment where they were not given, and checks them.
+func (c *cli) globals(cmd *cobra.Command) error {
+	c.appGiven = c.app != "" || os.Getenv("SETT_APP") != ""
+	c.node = cmp.Or(c.node, os.Getenv("SETT_NODE"), client.DefaultNode)
+	c.token = cmp.Or(c.token, os.Getenv("SETT_TOKEN"))
+	c.app = cmp.Or(c.app, os.Getenv("SETT_APP"), registry.DefaultApp)
+	if c.format != formatTable && c.format != formatJSON {
+		return usage("%s: output format %q: it is table or json", cmd.Name(), c.format)
+	}
+	if err := registry.CheckName("app", c.app); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// client is the connection to the node that the global flags name.
+func (c *cli) client() (*client.Client, error) {
+	node, err := client.New(c.node, c.token)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return node, nil
+}
+
+// report writes an error the way scripts and people expect it.
+func (c *cli) report(err error, asJSON bool) {
+	if !asJSON {
+		fmt.Fprintf(c.err, "sett: %s\n", strings.TrimRight(err.Error(), "\n"))
+		return
+	}
+	type body struct {
+		Code    abi.Code `json:"code"`
+		Message string   `json:"message"`
+	}
+	text, _ := json.Marshal(map[string]body{"error": {abi.CodeOf(err), err.Error()}}) // strings always encode
+	fmt.Fprintf(c.err, "%s\n", text)
+}
+
+// wantsJSON reads -o before the flags are parsed, since parsing them may be what fails.
+func wantsJSON(args []string) bool {
+	for i, a := range args {
+		switch {
+		case a == "--":
+			return false
+		case a == "-ojson", a == "-o=json", a == "--output=json":
+			return true
+		case (a == "-o" || a == "--output") && i+1 < len(args) && args[i+1] == formatJSON:
+			return true
+		}
+	}
+	return false
+}
+
+// unknownCommand is what a command that only groups others does: show help, or refuse a word it does not know.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	var known []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			known = append(known, sub.Name())
+		}
+	}
+	return usage("unknown command %q for %s%s", args[0], cmd.CommandPath(), didYouMean(args[0], "", known))
+}
+
+// flagError explains a flag that could not be read; an unknown one is answered with the nearest there is.
+func flagError(cmd *cobra.Command, err error) error {
+	var missing *pflag.NotExistError
+	if !errors.As(err, &missing) {
+		return usage("%s: %w; see: %s --help", cmd.Name(), err, cmd.CommandPath())
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, f.Name)
+		}
+	})
+	slices.Sort(known)
+	name := missing.GetSpecifiedName()
+	if missing.GetSpecifiedShortnames() != "" {
+		return usage("%s: unknown flag -%s; see: %s --help", cmd.Name(), name, cmd.CommandPath())
+	}
+	return usage("%s: unknown flag --%s%s", cmd.Name(), name, didYouMean(name, "--", known))
+}
+
+func didYouMean(word, prefix string, known []string) string {
+	if near := manifest.Nearest(word, known); near != "" {
+		return fmt.Sprintf(", did you mean %s%s?", prefix, near)
+	}
+	return "; see: sett --help"
+}
+
+// arguments checks how many words follow a verb. Form shows what they are: "NAME [VERSION]".
+func arguments(least, most int, form string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && (most < 0 || len(args) <= most) {
+			return nil
+		}
+		problem := "too many words"
+		if len(args) < least {
+			problem = "too few words"
+		}
+		return usage("%s: %s; it is: %s", cmd.Name(), problem, strings.TrimSpace(cmd.CommandPath()+" "+form))
+	}
+}

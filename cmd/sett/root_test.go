@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+)
+
+// try runs the command line and answers what it printed.
+func try(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	status = run(context.Background(), args, &out, &err)
+	return status, out.String(), err.String()
+}
+
+// TestWrongUsage holds the message of every wrong call: status 2, one line on stderr, nothing on stdout.
+func TestWrongUsage(t *testing.T) {
+	const unreached = "--node=http://127.0.0.1:1"
+	for args, want := range map[string]string{
+		"deplyo":                             `unknown command "deplyo" for sett, did you mean deploy?`,
+		"zzzzzz":                             `unknown command "zzzzzz" for sett; see: sett --help`,
+		"token creat":                        `unknown command "creat" for sett token, did you mean create?`,
+		"deploy --rout=/x x.wasm":            "deploy: unknown flag --rout, did you mean --route?",
+		"deploy --memory=much x.wasm":        `deploy: invalid argument "much" for "--memory" flag`,
+		"deploy":                             "deploy: too few words; it is: sett deploy FILE.wasm|DIR|MANIFEST",
+		"rollback a b c":                     "rollback: too many words; it is: sett rollback NAME [VERSION]",
+		"rollback a vx":                      `rollback a: version "vx": it is a number such as 3 or v3`,
+		"alias a live v0=1 " + unreached:     `alias a: version "v0": it is a number such as 3 or v3`,
+		"alias a live v1=101 " + unreached:   `alias a: weight "101" of v1: it is a number from 1 to 100`,
+		"alias a live " + unreached:          "alias a: which versions? it is: sett alias NAME ALIAS vN=WEIGHT...",
+		"remove " + unreached:                "remove: give either a function's NAME or --all",
+		"remove --all " + unreached:          "remove: --all needs --app, so that it is clear whose functions go",
+		"remove --all --app=x " + unreached:  "remove: --all asks first and there is no terminal to ask on; add --yes",
+		"invoke a --path=x " + unreached:     `invoke a: path "x": it starts with /`,
+		"invoke a --header=x " + unreached:   `invoke a: header "x": it is 'Name: value'`,
+		"invoke a --data=1 --file=f":         "invoke a: --data and --file are both the body: give one",
+		"logs --since=soon":                  `logs: --since "soon": it is a duration such as 10m, or a time such as 2026-11-23T10:00:00Z`,
+		"functions -o yaml":                  `functions: output format "yaml": it is table or json`,
+		"functions --app=A":                  `app name "A": a name is 1 to 63 of a-z, 0-9 and -, and neither starts nor ends with -`,
+		"functions --node=ftp://x":           `node "ftp://x": not an address like http://127.0.0.1:8081`,
+		"functions -z":                       "functions: unknown flag -z; see: sett functions --help",
+		"deploy --env=x testdata/empty.wasm": `deploy: --env "x": it is KEY=VALUE`,
+	} {
+		t.Run(args, func(t *testing.T) {
+			status, stdout, stderr := try(t, strings.Fields(args)...)
+			if status != exitUsage || stdout != "" || !strings.HasPrefix(stderr, "sett: "+want) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("sett %s = %d, stdout %q, stderr %q; want %d and %q", args, status, stdout, stderr, exitUsage, "sett: "+want)
+			}
+		})
+	}
+}
+
+func TestErrorsAsJSON(t *testing.T) {
+	for _, form := range []string{"-o json", "-ojson", "--output=json", "-o=json", "--output json"} {
+		status, stdout, stderr := try(t, strings.Fields("deploy --rout=/x x "+form)...)
+		want := `{"error":{"code":"invalid_input","message":"deploy: unknown flag --rout, did you mean --route?"}}` + "\n"
+		if status != exitUsage || stdout != "" || stderr != want {
+			t.Errorf("with %s: %d, stdout %q, stderr %s; want %d, %s", form, status, stdout, stderr, exitUsage, want)
+		}
+	}
+	if wantsJSON([]string{"x", "--", "-o", "json"}) {
+		t.Error("wantsJSON looked behind --")
+	}
+}
+
+func TestUnreachableNode(t *testing.T) {
+	status, stdout, stderr := try(t, "functions", "--node=http://127.0.0.1:1")
+	if status != exitFailed || stdout != "" ||
+		!strings.HasPrefix(stderr, "sett: list functions: node http://127.0.0.1:1 is unreachable") ||
+		!strings.Contains(stderr, "sett up") {
+		t.Errorf("functions = %d, %q, %q; want %d, the address and how to start a node", status, stdout, stderr, exitFailed)
+	}
+	status, _, stderr = try(t, "functions", "--node=http://127.0.0.1:1", "-o=json")
+	if status != exitFailed || !strings.HasPrefix(stderr, `{"error":{"code":"unavailable","message":"list functions: node http://127.0.0.1:1`) {
+		t.Errorf("functions -o json = %d, %q; want %d and the code unavailable", status, stderr, exitFailed)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var out, err bytes.Buffer
+	if status := run(ctx, []string{"functions", "--node=http://127.0.0.1:1"}, &out, &err); status != exitFailed || err.String() != "sett: interrupted\n" {
+		t.Errorf("interrupted run = %d, %q; want %d and that it was interrupted", status, err.String(), exitFailed)
+	}
+}
+
+// TestEveryCommandHasHelp holds that help exists, is for people, and mentions no verb that is not there.
+func TestEveryCommandHasHelp(t *testing.T) {
+	c := &cli{}
+	for _, cmd := range c.root().Commands() {
+		if cmd.Short == "" || len(cmd.Short) > 100 {
+			t.Errorf("%s: short help is %q", cmd.Name(), cmd.Short)
+		}
+		status, stdout, _ := try(t, cmd.Name(), "--help")
+		if status != exitDone || !strings.Contains(stdout, "Usage:\n  sett "+cmd.Name()) {
+			t.Errorf("%s --help = %d, %q", cmd.Name(), status, stdout)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if status, stdout, _ := try(t, "completion", shell); status != exitDone || !strings.Contains(stdout, "sett") {
+			t.Errorf("completion %s = %d, %d bytes", shell, status, len(stdout))
+		}
+	}
+}

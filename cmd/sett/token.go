@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// tokens makes, lists and ends the tokens of the admin plane.
+func (c *cli) tokens() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token create|list|revoke",
+		Short: "Make, list and revoke tokens for the admin plane",
+		Args:  cobra.ArbitraryArgs,
+		RunE:  unknownCommand,
+	}
+	cmd.AddCommand(c.createToken(), c.listTokens(), c.revokeToken())
+	return cmd
+}
+
+func (c *cli) createToken() *cobra.Command {
+	return &cobra.Command{
+		Use:   "create [NAME]",
+		Short: "Make an admin's token, or with --app one for that app only; the secret is shown this once",
+		Args:  arguments(0, 1, "[NAME]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			node, err := c.client()
+			if err != nil {
+				return err
+			}
+			request := client.TokenRequest{Name: "cli"}
+			if len(args) == 1 {
+				request.Name = args[0]
+			}
+			scope := "an admin's, it may do everything"
+			if c.appGiven {
+				request.App = c.app
+				scope = "for app " + c.app
+			}
+			t, err := node.CreateToken(cmd.Context(), request)
+			if err != nil {
+				return fmt.Errorf("create token: %w", err)
+			}
+			if c.format == formatJSON {
+				return c.json(t)
+			}
+			fmt.Fprintf(c.err, "token %s (%s), %s; its secret is shown this once:\n", t.ID, printable(t.Name), scope)
+			_, err = fmt.Fprintln(c.out, t.Secret)
+			return err
+		},
+	}
+}
+
+func (c *cli) listTokens() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List tokens, without their secrets",
+		Args:  arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			node, err := c.client()
+			if err != nil {
+				return err
+			}
+			list, err := node.Tokens(cmd.Context())
+			if err != nil {
+				return fmt.Errorf("list tokens: %w", err)
+			}
+			if c.format == formatJSON {
+				return c.json(client.TokenList{Tokens: notNil(list)})
+			}
+			rows := make([][]string, 0, len(list))
+			for _, t := range list {
+				scope := "admin"
+				if t.App != "" {
+					scope = "app " + t.App
+				}
+				rows = append(rows, []string{t.ID, t.Name, scope, "..." + t.Last4, t.Created.Local().Format(time.DateTime)})
+			}
+			return c.table([]string{"ID", "NAME", "MAY", "SECRET", "CREATED"}, rows)
+		},
+	}
+}
+
+func (c *cli) revokeToken() *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke ID",
+		Short: "End a token: requests that carry it are refused from then on",
+		Args:  arguments(1, 1, "ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			node, err := c.client()
+			if err != nil {
+				return err
+			}
+			if err := node.RevokeToken(cmd.Context(), args[0]); err != nil {
+				return fmt.Errorf("revoke token %s: %w", args[0], err)
+			}
+			if c.format == formatJSON {
+				return c.json(map[string]string{"revoked": args[0]})
+			}
+			_, err = fmt.Fprintf(c.out, "%s revoked\n", printable(args[0]))
+			return err
+		},
+	}
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// sdkPackage is the Go SDK's import path: what imports it is built as a reactor, which runs init and never main.
+const sdkPackage = "github.com/sett-run/sett/sdk/go"
+
+// buildGo builds a module from Go source, with the toolchain in PATH: a reactor when it imports the SDK, else a
+// command. What Go says of faulty source is the error, as Go says it.
+func buildGo(ctx context.Context, dir string, m module) error {
+	goTool, err := findGo()
+	if err != nil {
+		return fmt.Errorf("build %s: %w", m.name, err)
+	}
+	deps, err := runGo(ctx, goTool, dir, "list", "-deps", "-f", "{{.ImportPath}} {{.Name}}", m.source)
+	if err != nil {
+		return fmt.Errorf("build %s: %w", m.name, err)
+	}
+	lines := strings.Split(strings.TrimSpace(deps), "\n")
+	if last := lines[len(lines)-1]; !strings.HasSuffix(last, " main") {
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("build %s: %s is no program: its package must be main", m.name, m.source))
+	}
+	file, err := filepath.Abs(m.file)
+	if err != nil {
+		return fmt.Errorf("build %s: %w", m.name, err)
+	}
+	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", file}
+	if slices.Contains(lines, sdkPackage+" sett") {
+		args = append(args, "-buildmode=c-shared")
+	}
+	if _, err := runGo(ctx, goTool, dir, append(args, m.source)...); err != nil {
+		return fmt.Errorf("build %s: %w", m.name, err)
+	}
+	return nil
+}
+
+// findGo answers where the Go toolchain is.
+func findGo() (string, error) {
+	path, err := exec.LookPath("go")
+	if err != nil {
+		return "", abi.WithCode(abi.NotFound, errors.New("no Go toolchain: there is no go in PATH; install it from https://go.dev/dl and try again"))
+	}
+	return path, nil
+}
+
+// runGo runs the toolchain for WASI and answers its output.
+func runGo(ctx context.Context, goTool, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, goTool, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if err == nil {
+		return stdout.String(), nil
+	}
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	said := strings.TrimSpace(stderr.String())
+	if said == "" {
+		return "", fmt.Errorf("run go %s: %w", args[0], err)
+	}
+	return "", abi.WithCode(abi.InvalidInput, fmt.Errorf("go %s:\n%s", args[0], said))
+}
