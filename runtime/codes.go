@@ -1,0 +1,313 @@
+package runtime
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/tetratelabs/wazero"
+)
+
+// code is a module compiled and in memory. What is below ready is written before ready is closed.
+type code struct {
+	digest string
+	ready  chan struct{}
+	err    error
+	recognised
+	compiled wazero.CompiledModule
+	handles  int           // times compiled must be closed
+	bytes    int64         // estimate of the memory it takes
+	took     time.Duration // it took to compile or load
+
+	uses    int    // guarded by codes.mu
+	used    uint64 // when it was last asked for; guarded by codes.mu
+	dropped bool   // close it when it is not used any more; guarded by codes.mu
+}
+
+// codes keeps compiled modules under a budget, the least recently used leaving first, and loads each at most
+// once at a time. What is in use never leaves.
+type codes struct {
+	r     *Runtime
+	disk  *disk
+	slots chan struct{} // holds one value for each compilation that runs
+	live  sync.Mutex    // guards disk.live
+	wg    sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	all    map[string]*code
+	bytes  int64
+	clock  uint64
+	closed bool
+}
+
+func newCodes(r *Runtime, d *disk) *codes {
+	c := &codes{r: r, disk: d, slots: make(chan struct{}, r.config.Compiles), all: make(map[string]*code)}
+	r.modules.removed = func(digest string) {
+		c.drop(digest)
+		d.remove(digest)
+	}
+	return c
+}
+
+// acquire answers the module's code, loading it when it is not in memory; cold says whether the caller waited.
+// Call release when done with it. When ctx ends first, the loading goes on for the next caller.
+func (s *codes) acquire(ctx context.Context, digest string) (c *code, cold bool, err error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, false, abi.WithCode(abi.Unavailable, errors.New("load module: the node is closing"))
+	}
+	c = s.all[digest]
+	if c == nil {
+		c = &code{digest: digest, ready: make(chan struct{})}
+		s.all[digest] = c
+		s.wg.Add(1)
+		go s.load(c)
+	}
+	s.clock++
+	c.uses, c.used = c.uses+1, s.clock
+	s.mu.Unlock()
+	select {
+	case <-c.ready:
+	default:
+		cold = true
+		select {
+		case <-c.ready:
+		case <-ctx.Done():
+			s.release(c)
+			return nil, true, ctx.Err()
+		}
+	}
+	if c.err != nil {
+		s.release(c)
+		return nil, cold, c.err
+	}
+	return c, cold, nil
+}
+
+func (s *codes) release(c *code) {
+	s.mu.Lock()
+	c.uses--
+	var gone []*code
+	if c.uses == 0 && c.dropped {
+		gone = append(gone, c)
+	}
+	gone = append(gone, s.shrink()...)
+	s.mu.Unlock()
+	s.free(gone)
+}
+
+// drop forgets the module's code in memory; it is freed when nothing uses it any more.
+func (s *codes) drop(digest string) {
+	s.mu.Lock()
+	c := s.all[digest]
+	var gone []*code
+	if c != nil && isReady(c) {
+		s.forget(c)
+		if c.uses == 0 {
+			gone = append(gone, c)
+		}
+	}
+	s.mu.Unlock()
+	s.free(gone)
+}
+
+// forget takes c out of the map. With mu held.
+func (s *codes) forget(c *code) {
+	delete(s.all, c.digest)
+	s.bytes -= c.bytes
+	c.dropped = true
+}
+
+// shrink forgets what is over the budget and not in use, and answers it. With mu held.
+func (s *codes) shrink() (gone []*code) {
+	for s.bytes > s.r.config.CodeBytes || len(s.all) > s.r.config.CodeModules {
+		var oldest *code
+		for _, c := range s.all {
+			if c.uses == 0 && isReady(c) && (oldest == nil || c.used < oldest.used) {
+				oldest = c
+			}
+		}
+		if oldest == nil {
+			return gone
+		}
+		s.forget(oldest)
+		gone = append(gone, oldest)
+	}
+	return gone
+}
+
+func isReady(c *code) bool {
+	select {
+	case <-c.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// free closes compiled modules that nothing uses.
+func (s *codes) free(gone []*code) {
+	for _, c := range gone {
+		for ; c.handles > 0; c.handles-- {
+			_ = c.compiled.Close(context.Background()) // never fails
+		}
+	}
+}
+
+// close waits for loading to end and refuses more.
+func (s *codes) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+// load fills c and makes it ready.
+func (s *codes) load(c *code) {
+	defer s.wg.Done()
+	start := time.Now()
+	c.err = s.fill(c)
+	c.took = time.Since(start)
+	s.mu.Lock()
+	if c.err != nil {
+		delete(s.all, c.digest) // the next caller tries again
+	} else {
+		s.bytes += c.bytes
+	}
+	close(c.ready)
+	gone := s.shrink()
+	s.mu.Unlock()
+	s.free(gone)
+}
+
+func (s *codes) fill(c *code) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // the engine met a module it is not written for
+			err = invalid("compile module: the engine gave up: %v", p)
+		}
+	}()
+	binary, err := s.r.modules.Read(c.digest)
+	if err != nil {
+		return err
+	}
+	if sum := sha256.Sum256(binary); hex.EncodeToString(sum[:]) != c.digest {
+		return fmt.Errorf("read module %s: the file is damaged; deploy the module again", c.digest)
+	}
+	if c.recognised, err = recognise(binary); err != nil {
+		return err
+	}
+	size, err := s.fromDisk(c, binary)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.r.config.Log.Warn("load code", "module", c.digest, "err", err)
+		}
+		size, err = s.compile(c, binary)
+	}
+	c.bytes = size + 2*int64(len(binary))
+	return err
+}
+
+// fromDisk loads what was compiled before and answers the size of its file.
+func (s *codes) fromDisk(c *code, binary []byte) (int64, error) {
+	s.live.Lock()
+	defer s.live.Unlock()
+	start := time.Now()
+	name, size, err := s.disk.link(c.digest)
+	if err != nil {
+		return 0, err
+	}
+	defer s.disk.unlink(c.digest, name)
+	if c.compiled, err = s.r.engine.CompileModule(context.Background(), binary); err != nil {
+		s.disk.remove(c.digest)
+		return 0, fmt.Errorf("load code: %w", err)
+	}
+	c.handles = 1
+	s.r.metrics.load.Observe(time.Since(start).Seconds())
+	return size, nil
+}
+
+// compile compiles in an engine of its own, whose result becomes an entry on disk, and loads that. Where the
+// disk does not take it, the module is compiled in memory alone.
+func (s *codes) compile(c *code, binary []byte) (int64, error) {
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	start := time.Now()
+	err := s.stage(c.digest, binary)
+	if abi.CodeOf(err) == abi.InvalidModule {
+		return 0, err
+	}
+	s.r.metrics.compile.Observe(time.Since(start).Seconds())
+	if err == nil {
+		var size int64
+		if size, err = s.fromDisk(c, binary); err == nil {
+			return size, nil
+		}
+	}
+	s.r.config.Log.Warn("keep code", "module", c.digest, "err", err)
+	return s.inMemory(c, binary)
+}
+
+// stage compiles and stores the result on disk. Errors are coded abi.InvalidModule when it is the module's fault.
+func (s *codes) stage(digest string, binary []byte) (err error) {
+	dir, err := s.disk.stage()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	engine := wazero.NewRuntimeWithConfig(ctx, engineConfig().WithCompilationCache(cache))
+	_, err = engine.CompileModule(ctx, binary)
+	if err = compileError(err); err == nil {
+		err = s.disk.store(digest, dir)
+	}
+	return errors.Join(err, engine.Close(ctx), cache.Close(ctx))
+}
+
+// compileError tells the module's faults from the disk's.
+func compileError(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	if err == nil || errors.As(err, &path) || errors.As(err, &link) || isNoSpace(err) {
+		return err
+	}
+	return invalid("compile module: %w", err)
+}
+
+// inMemory compiles without a file. The engine keeps what it compiled even when it could not write the file, and
+// a second call answers that; each call counts as one use of it.
+func (s *codes) inMemory(c *code, binary []byte) (size int64, err error) {
+	s.live.Lock()
+	defer s.live.Unlock()
+	defer s.disk.unlink(c.digest, "")
+	for range 2 {
+		c.handles++
+		if c.compiled, err = s.r.engine.CompileModule(context.Background(), binary); err == nil {
+			return 3 * int64(len(binary)), nil // native code is two to four times as large as wasm
+		}
+	}
+	return 0, compileError(err)
+}
+
+// resident is what is in memory now.
+type resident struct {
+	bytes   int64
+	modules int
+}
+
+func (s *codes) size() resident {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return resident{bytes: s.bytes, modules: len(s.all)}
+}

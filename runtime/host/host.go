@@ -1,0 +1,94 @@
+// Package host offers guests the platform's calls: the functions of import module "sett", one file for each
+// capability. Its main type is Call, what one invocation may ask of the platform and what it answered. The host
+// module holds no state: every call finds its Call in the context, under Key, so that one module serves all
+// invocations at once. A pointer outside the guest's memory, a reply over the limit and a call at the wrong
+// moment end the guest with a Trap; nothing is cut off in silence.
+package host
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// Key is the context key under which functions find their *Call: ctx.Value(host.Key{}).
+type Key struct{}
+
+// Trap is the error of a guest that asked for something it may not have.
+type Trap struct {
+	Reason string
+}
+
+func (t *Trap) Error() string { return t.Reason }
+
+// Phase says what a guest is being run for, and so which functions it may call.
+type Phase uint8
+
+// Phases of an instance's life.
+const (
+	Initializing Phase = iota // the outside world is absent
+	Describing
+	Handling
+)
+
+// Call is what one invocation may ask of the platform, and what it answered. It must not be shared by two
+// running guests.
+type Call struct {
+	Phase         Phase
+	Event         []byte                           // encoded; its owner may change it when the guest has ended
+	MaxReplyBytes int                              // the longest encoded reply
+	Log           func(level int32, record []byte) // takes one record; must copy what it keeps
+
+	Reply       []byte // what the guest wrote last, a copy
+	Replied     bool
+	Description *abi.Description
+}
+
+// Function is one call the host offers.
+type Function struct {
+	Name    string
+	Params  []api.ValueType
+	Results []api.ValueType
+	run     func(c *Call, mem api.Memory, stack []uint64)
+}
+
+const i32 = api.ValueTypeI32
+
+// Functions answers every function of the import module, in no order of meaning.
+func Functions() []Function {
+	return []Function{
+		eventRead(),
+		replyWrite(),
+		descriptionWrite(),
+		logWrite(),
+		run(),
+	}
+}
+
+// Instantiate makes the host module in r. Call it once a runtime, before the first guest.
+func Instantiate(ctx context.Context, r wazero.Runtime) error {
+	b := r.NewHostModuleBuilder(abi.HostModule)
+	for _, f := range Functions() {
+		run := f.run
+		adapt := api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
+			run(ctx.Value(Key{}).(*Call), mod.Memory(), stack)
+		})
+		b.NewFunctionBuilder().WithGoModuleFunction(adapt, f.Params, f.Results).Export(f.Name)
+	}
+	_, err := b.Instantiate(ctx)
+	return err
+}
+
+// view answers the guest's bytes from ptr on, without copying them, or traps.
+func view(mem api.Memory, name string, ptr, n uint64) []byte {
+	from, length := api.DecodeU32(ptr), api.DecodeU32(n)
+	b, ok := mem.Read(from, length)
+	if !ok {
+		panic(&Trap{name + ": " + strconv.FormatUint(uint64(length), 10) + " bytes at " +
+			strconv.FormatUint(uint64(from), 10) + " are outside of memory"})
+	}
+	return b
+}

@@ -1,0 +1,27 @@
+package host
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// replyWrite keeps a copy of the reply. The last one written counts.
+func replyWrite() Function {
+	return Function{
+		Name: abi.ImportReplyWrite, Params: []api.ValueType{i32, i32},
+		run: func(c *Call, mem api.Memory, stack []uint64) {
+			if c.Phase != Handling {
+				panic(&Trap{"reply_write: no event is being handled"})
+			}
+			b := view(mem, abi.ImportReplyWrite, stack[0], stack[1])
+			if len(b) > c.MaxReplyBytes {
+				panic(&Trap{"reply_write: a reply of " + strconv.Itoa(len(b)) + " bytes is over the limit of " +
+					strconv.Itoa(c.MaxReplyBytes)})
+			}
+			c.Reply, c.Replied = bytes.Clone(b), true
+		},
+	}
+}

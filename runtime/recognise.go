@@ -1,0 +1,212 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sett-run/sett/runtime/host"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasip1"
+	"github.com/sett-run/sett/runtime/wasmbin"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// maxNamed is how many faulty imports an error names.
+const maxNamed = 20
+
+// recognised is what a module is, from its bytes alone.
+type recognised struct {
+	kind        registry.Kind
+	memoryBytes int64 // that it starts with
+	describes   bool  // it has a sett_describe
+}
+
+// recognise says what binary is. Errors are coded abi.InvalidModule, or abi.Unsupported for what is known and not
+// offered, and name what is wrong.
+func recognise(binary []byte) (recognised, error) {
+	m, err := wasmbin.Read(binary)
+	if errors.Is(err, wasmbin.ErrComponent) {
+		return recognised{}, abi.WithCode(abi.Unsupported, errors.New("module is a WebAssembly component, which "+
+			"this node does not run yet: build a core module (WASI preview 1 command or sett module)"))
+	}
+	if err != nil {
+		return recognised{}, invalid("%w", err)
+	}
+	if err := checkMemory(m); err != nil {
+		return recognised{}, err
+	}
+	if err := checkImports(m); err != nil {
+		return recognised{}, err
+	}
+	kind, err := entryPoint(m)
+	if err != nil {
+		return recognised{}, err
+	}
+	if len(m.Memories) == 0 {
+		return recognised{}, invalid("module has no memory of its own")
+	}
+	_, describes := m.Func(abi.ExportDescribe)
+	return recognised{
+		kind:        kind,
+		memoryBytes: int64(m.Memories[0].Min) * wasmbin.PageBytes,
+		describes:   describes,
+	}, nil
+}
+
+func invalid(format string, args ...any) error {
+	return abi.WithCode(abi.InvalidModule, fmt.Errorf(format, args...))
+}
+
+func unsupported(text string) error { return abi.WithCode(abi.Unsupported, errors.New(text)) }
+
+// checkMemory looks at memories and tables, imported memories included.
+func checkMemory(m *wasmbin.Module) error {
+	memories := m.Memories
+	for i := range m.Imports {
+		if m.Imports[i].Kind == wasmbin.Memory {
+			memories = append(memories, m.Imports[i].Memory)
+		}
+	}
+	for _, l := range memories {
+		if l.Shared {
+			return unsupported("module has a shared memory: threads and shared memory are not offered")
+		}
+		if l.Is64 {
+			return unsupported("module has a 64-bit memory: memory64 is not offered")
+		}
+	}
+	if len(memories) > 1 {
+		return unsupported(fmt.Sprintf("module has %d memories: more than one is not offered", len(memories)))
+	}
+	var entries uint64
+	for _, t := range m.Tables {
+		if t.Shared || t.Is64 {
+			return unsupported("module has a shared or 64-bit table, which is not offered")
+		}
+		if entries += t.Min; entries > MaxTableEntries {
+			return abi.WithCode(abi.TooLarge, fmt.Errorf("module's tables start with more than %d elements", MaxTableEntries))
+		}
+	}
+	return nil
+}
+
+// offered answers the signature of every function guests may import, by "module.name".
+func offered() map[string]wasmbin.FuncType {
+	all := make(map[string]wasmbin.FuncType)
+	for _, f := range wasip1.Functions() {
+		all[wasip1.ModuleName+"."+f.Name] = signature(f.Params, f.Results)
+	}
+	for _, f := range host.Functions() {
+		all[abi.HostModule+"."+f.Name] = signature(f.Params, f.Results)
+	}
+	return all
+}
+
+func signature(params, results []api.ValueType) wasmbin.FuncType {
+	convert := func(types []api.ValueType) []wasmbin.ValType {
+		out := make([]wasmbin.ValType, len(types))
+		for i, t := range types {
+			out[i] = wasmbin.ValType(t)
+		}
+		return out
+	}
+	return wasmbin.FuncType{Params: convert(params), Results: convert(results)}
+}
+
+// checkImports names every import that no host offers, and every one offered with another signature.
+func checkImports(m *wasmbin.Module) error {
+	all := offered()
+	var unknown, different []string
+	for i := range m.Imports {
+		im := &m.Imports[i]
+		name := im.Module + "." + im.Name
+		t, ok := all[name]
+		switch {
+		case im.Kind != wasmbin.Func:
+			unknown = append(unknown, im.Kind.String()+" "+name)
+		case !ok:
+			unknown = append(unknown, name)
+		case !t.Equal(im.Type):
+			different = append(different, fmt.Sprintf("%s as %s, which the host offers as %s", name, im.Type, t))
+		}
+	}
+	var errs []error
+	if len(unknown) > 0 {
+		errs = append(errs, fmt.Errorf("module imports %s, which no host offers", enumerate(unknown)))
+	}
+	if len(different) > 0 {
+		errs = append(errs, fmt.Errorf("module imports %s", enumerate(different)))
+	}
+	return abi.WithCode(abi.InvalidModule, errors.Join(errs...))
+}
+
+// enumerate joins names, the first maxNamed of them.
+func enumerate(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// entryPoint says from its exports what kind of module m is.
+func entryPoint(m *wasmbin.Module) (registry.Kind, error) {
+	start, isCommand := m.Func(abi.ExportStart)
+	_, hasInit := m.Func(abi.ExportInitialize)
+	_, hasHandle := m.Func(abi.ExportHandle)
+	switch {
+	case hasInit && hasHandle:
+		return registry.KindSett, checkSett(m)
+	case hasHandle:
+		return "", invalid("module exports %s but not %s: link it as a WASI reactor", abi.ExportHandle, abi.ExportInitialize)
+	case hasInit && !isCommand:
+		return "", invalid("module is a WASI reactor without %s: it answers no events", abi.ExportHandle)
+	case !isCommand:
+		return "", invalid("module has no entry point: it exports neither %s (a command) nor %s and %s (a sett module)",
+			abi.ExportStart, abi.ExportInitialize, abi.ExportHandle)
+	}
+	if !start.Equal(wasmbin.FuncType{}) {
+		return "", invalid("module exports %s as %s, want ()", abi.ExportStart, start)
+	}
+	if importsSett, marked := settImports(m); importsSett && !marked {
+		return "", invalid("module uses the sett SDK and was built as a command; add -buildmode=c-shared")
+	}
+	return registry.KindCommand, nil
+}
+
+// checkSett checks the signatures of a sett module's exports.
+func checkSett(m *wasmbin.Module) error {
+	var noValues wasmbin.FuncType
+	i32 := []wasmbin.ValType{wasmbin.I32}
+	for _, want := range []struct {
+		name     string
+		t        wasmbin.FuncType
+		optional bool
+	}{
+		{abi.ExportInitialize, noValues, false},
+		{abi.ExportVersion, wasmbin.FuncType{Results: i32}, false},
+		{abi.ExportHandle, wasmbin.FuncType{Params: i32, Results: i32}, false},
+		{abi.ExportDescribe, noValues, true},
+	} {
+		t, ok := m.Func(want.name)
+		if !ok && !want.optional {
+			return invalid("module exports %s but not %s", abi.ExportHandle, want.name)
+		}
+		if ok && !t.Equal(want.t) {
+			return invalid("module exports %s as %s, want %s", want.name, t, want.t)
+		}
+	}
+	return nil
+}
+
+// settImports says whether m imports from the host module, and whether the run marker is among the imports.
+func settImports(m *wasmbin.Module) (some, marked bool) {
+	for i := range m.Imports {
+		if im := &m.Imports[i]; im.Module == abi.HostModule {
+			some = true
+			marked = marked || im.Name == abi.ImportRunMarker
+		}
+	}
+	return some, marked
+}
