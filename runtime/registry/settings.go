@@ -38,7 +38,9 @@ func (s Settings) Complete() Settings {
 }
 
 // Timeout is the wall time an invocation may take.
-func (s Settings) Timeout() time.Duration { return time.Duration(s.Complete().TimeoutMS) * time.Millisecond }
+func (s Settings) Timeout() time.Duration {
+	return time.Duration(s.Complete().TimeoutMS) * time.Millisecond
+}
 
 // Concurrency is how many invocations may run at once: Reserved, else DefaultConcurrency.
 func (s Settings) Concurrency() int {
