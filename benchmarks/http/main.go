@@ -1,0 +1,297 @@
+// Command http measures what Sett's HTTP layer costs: the same request answered by a Go stub behind
+// router.Dispatch, with metrics and the access ring on, and by a bare fasthttp handler.
+//
+// Each side is a process of its own whose CPU time is read from the kernel, so that the client's share does not
+// count. Rounds alternate, so that a noisy machine is noisy for both. The figure is requests per second of the
+// server's CPU time, sett over bare.
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/valyala/fasthttp"
+)
+
+// request is what both servers are asked: what a small API client sends.
+const request = "GET /users/42?expand=orders HTTP/1.1\r\n" +
+	"Host: shop.example\r\n" +
+	"User-Agent: bench/1.0\r\n" +
+	"Accept: application/json\r\n" +
+	"Accept-Encoding: gzip, br\r\n" +
+	"Authorization: Bearer 0123456789abcdef0123456789abcdef\r\n" +
+	"X-Request-Id: 9f86d081884c7d65\r\n\r\n"
+
+// body is what both answer.
+const body = `{"id":42,"name":"Brock","orders":[1,2,3]}`
+
+const usage = `http [-rounds N] [-time D] [-connections N] [-full]
+
+Prints requests per CPU-second of the server for each round, and the ratio sett/bare.
+With -full the bare server has the router's timeouts and limits too.`
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("http", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprintln(stderr, usage) }
+	rounds := flags.Int("rounds", 6, "rounds of each")
+	length := flags.Duration("time", 2*time.Second, "length of a round")
+	connections := flags.Int("connections", 16, "client connections")
+	full := flags.Bool("full", false, "give the bare server the router's timeouts too")
+	serve := flags.String("serve", "", "internal: be this server")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	var err error
+	switch {
+	case *serve != "":
+		err = serveSide(*serve, *full, os.Stdin, stdout)
+	default:
+		err = compare(*rounds, *length, *connections, *full, stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "http:", err)
+		return 1
+	}
+	return 0
+}
+
+// compare runs both servers in turn.
+func compare(rounds int, length time.Duration, connections int, full bool, out io.Writer) error {
+	var sides [2]*side
+	for i, name := range []string{"bare", "sett"} {
+		s, err := startSide(name, full)
+		if err != nil {
+			return fmt.Errorf("start %s: %w", name, err)
+		}
+		defer s.stop()
+		sides[i] = s
+		if _, err = s.load(length/4, connections); err != nil { // warm up
+			return fmt.Errorf("load %s: %w", name, err)
+		}
+	}
+	var ratios []float64
+	fmt.Fprintf(out, "%5s %16s %16s %7s\n", "round", "bare req/CPU-s", "sett req/CPU-s", "ratio")
+	for round := range rounds {
+		var rates [2]float64
+		for i := range sides {
+			k := (i + round) % 2 // ABBA
+			rate, err := sides[k].load(length, connections)
+			if err != nil {
+				return err
+			}
+			rates[k] = rate
+		}
+		ratios = append(ratios, rates[1]/rates[0])
+		fmt.Fprintf(out, "%5d %16.0f %16.0f %7.3f\n", round+1, rates[0], rates[1], rates[1]/rates[0])
+	}
+	slices.SortFunc(ratios, cmp.Compare[float64])
+	fmt.Fprintf(out, "median ratio %.3f  (min %.3f, max %.3f)\n", ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
+	return nil
+}
+
+// side is one server process. It answers a line on its standard input with the CPU seconds it has used.
+type side struct {
+	command *exec.Cmd
+	in      io.WriteCloser
+	out     *bufio.Reader
+	address string
+}
+
+func startSide(name string, full bool) (*side, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	s := &side{command: exec.Command(self, "-serve", name, "-full="+strconv.FormatBool(full))}
+	s.command.Stderr = os.Stderr
+	if s.in, err = s.command.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := s.command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	s.out = bufio.NewReader(out)
+	if err = s.command.Start(); err != nil {
+		return nil, err
+	}
+	s.address, err = s.out.ReadString('\n')
+	s.address = strings.TrimSpace(s.address)
+	return s, err
+}
+
+func (s *side) stop() {
+	_ = s.in.Close() // ends it
+	_ = s.command.Wait()
+}
+
+func (s *side) cpu() (float64, error) {
+	if _, err := io.WriteString(s.in, "cpu\n"); err != nil {
+		return 0, err
+	}
+	line, err := s.out.ReadString('\n')
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseFloat(strings.TrimSpace(line), 64)
+}
+
+// load sends requests for a while and answers how many were answered per CPU-second of the server.
+func (s *side) load(length time.Duration, connections int) (float64, error) {
+	before, err := s.cpu()
+	if err != nil {
+		return 0, err
+	}
+	var clients sync.WaitGroup
+	answered, faults := make([]int, connections), make([]error, connections)
+	end := time.Now().Add(length)
+	for i := range connections {
+		clients.Go(func() { answered[i], faults[i] = client(s.address, end) })
+	}
+	clients.Wait()
+	after, err := s.cpu()
+	if err != nil {
+		return 0, err
+	}
+	total := 0
+	for i := range connections {
+		if faults[i] != nil {
+			return 0, faults[i]
+		}
+		total += answered[i]
+	}
+	return float64(total) / math.Max(after-before, 1e-9), nil
+}
+
+// client sends one request after the other on one connection. The first answer's length is that of all: neither
+// side's changes.
+func client(address string, end time.Time) (answered int, err error) {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	buffer := make([]byte, 4096)
+	length := 0
+	for ; answered%64 != 0 || time.Now().Before(end); answered++ {
+		if _, err = io.WriteString(c, request); err != nil {
+			return answered, err
+		}
+		got := 0
+		for got < max(length, 1) {
+			n, err := c.Read(buffer[got:])
+			if err != nil {
+				return answered, err
+			}
+			got += n
+		}
+		if length == 0 {
+			if length = got; !strings.HasSuffix(string(buffer[:got]), body) {
+				return 0, fmt.Errorf("unexpected answer %q", buffer[:got])
+			}
+		}
+	}
+	return answered, nil
+}
+
+// serveSide is the server process.
+func serveSide(name string, full bool, in io.Reader, out io.Writer) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	start := serveBare
+	if name == "sett" {
+		start = serveSett
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- start(ln, full) }()
+	fmt.Fprintln(out, ln.Addr())
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		var u syscall.Rusage
+		if err = syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, seconds(u.Utime)+seconds(u.Stime))
+	}
+	select {
+	case err = <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+func seconds(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
+
+func serveBare(ln net.Listener, full bool) error {
+	reply := []byte(body)
+	s := &fasthttp.Server{
+		NoDefaultServerHeader: true,
+		Handler: func(ctx *fasthttp.RequestCtx) {
+			ctx.SetContentType("application/json")
+			ctx.Response.SetBodyRaw(reply)
+		},
+	}
+	if full {
+		s.ReadBufferSize, s.ReadTimeout = router.DefaultHeaderBytes, router.DefaultHeaderTimeout
+		s.WriteTimeout, s.IdleTimeout = router.DefaultWriteTimeout, router.DefaultIdleTimeout
+	}
+	return s.Serve(ln)
+}
+
+// stub is a function that costs nothing but the memory of its result.
+type stub struct{}
+
+func (stub) Invoke(context.Context, *registry.Version, *abi.Event) (*abi.Result, error) {
+	return &abi.Result{Start: abi.Warm, Reply: abi.Reply{
+		Headers: []abi.Field{{Name: "Content-Type", Value: "application/json"}}, Body: []byte(body),
+	}}, nil
+}
+
+// functions are what the router is given instead of a registry's snapshot.
+type functions []*registry.Function
+
+func (f functions) Functions() []*registry.Function { return f }
+
+func serveSett(ln net.Listener, _ bool) error {
+	r, err := router.New(router.Config{Invoker: stub{}, Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		return err
+	}
+	if err = r.Swap(functions{{
+		App: registry.DefaultApp, Name: "users", Latest: 1,
+		Versions: []registry.Version{{
+			App: registry.DefaultApp, Function: "users", Number: 1,
+			Settings: registry.Settings{Routes: []registry.Route{{Pattern: "GET /users/{id}"}, {Pattern: "POST /users"}}, Reserved: 1000},
+		}},
+		Aliases: map[string][]registry.Weight{registry.LiveAlias: {{Version: 1, Weight: 100}}},
+	}}); err != nil {
+		return err
+	}
+	return r.Serve(ln)
+}

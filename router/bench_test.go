@@ -1,0 +1,75 @@
+package router
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/valyala/fasthttp"
+)
+
+// replay is a connection whose client sends the same request n times and takes no notice of the answers. It costs
+// nothing, so that what is left is the server.
+type replay struct {
+	net.Conn
+	request string
+	n       int
+}
+
+func (c *replay) Read(p []byte) (int, error) {
+	if c.n == 0 {
+		return 0, io.EOF
+	}
+	c.n--
+	return copy(p, c.request), nil
+}
+
+func (c *replay) Write(p []byte) (int, error)      { return len(p), nil }
+func (c *replay) Close() error                     { return nil }
+func (c *replay) SetDeadline(time.Time) error      { return nil }
+func (c *replay) SetReadDeadline(time.Time) error  { return nil }
+func (c *replay) SetWriteDeadline(time.Time) error { return nil }
+func (c *replay) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 4321} }
+func (c *replay) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+
+const benchRequest = "GET /users/42?expand=orders HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench/1.0\r\n" +
+	"Accept: application/json\r\nAccept-Encoding: gzip, br\r\nAuthorization: Bearer 0123456789abcdef0123456789abcdef\r\n" +
+	"X-Request-Id: 9f86d081884c7d65\r\n\r\n"
+
+// reportCPU reports the process's CPU time: wall time is of little use on a machine that is shared.
+func reportCPU(b *testing.B) func() {
+	used := func() int64 {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	before := used()
+	return func() { b.ReportMetric(float64(used()-before)/float64(b.N), "cpu-ns/op") }
+}
+
+func BenchmarkServe(b *testing.B) {
+	b.Run("bare", func(b *testing.B) {
+		reply := []byte("answer")
+		s := &fasthttp.Server{NoDefaultServerHeader: true, Handler: func(ctx *fasthttp.RequestCtx) {
+			ctx.SetContentType("application/json")
+			ctx.Response.SetBodyRaw(reply)
+		}}
+		b.ReportAllocs()
+		defer reportCPU(b)()
+		_ = s.ServeConn(&replay{request: benchRequest, n: b.N})
+	})
+	b.Run("sett", func(b *testing.B) {
+		r := newRouter(b, Config{Invoker: answer("answer"), Metrics: prometheus.NewRegistry()},
+			live("users", registry.Settings{Routes: []registry.Route{{Pattern: "GET /users/{id}"}}}))
+		b.ReportAllocs()
+		b.ResetTimer()
+		defer reportCPU(b)()
+		_ = r.server.ServeConn(&conn{Conn: &replay{request: benchRequest, n: b.N}, clock: &r.clock, remote: "192.0.2.7:4321"})
+	})
+}

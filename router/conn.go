@@ -1,0 +1,126 @@
+package router
+
+import (
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// phase is what a connection is doing. Each but phaseServe has a time limit.
+type phase uint8
+
+const (
+	phaseIdle   phase = iota // waiting for the first byte of a request
+	phaseHeader              // reading a request
+	phaseBody                // reading its body
+	phaseServe               // waiting for the function, which has a limit of its own
+	phaseWrite               // writing the reply
+	phases
+)
+
+// conn is a client's connection that knows what it is doing since when. A sweep ends those that are too slow:
+// storing a phase costs a few nanoseconds, where a deadline set on the socket for each phase of each request costs
+// a twentieth of all that answering it does. The price is that a limit is late by up to a sweep.
+type conn struct {
+	net.Conn
+	remote string // host:port of the client
+	clock  *atomic.Int64
+	state  atomic.Int64 // nanoseconds of clock, the lowest three bits replaced by the phase
+}
+
+const phaseBits = 3
+
+// enter says that the connection is in p from now on.
+func (c *conn) enter(p phase) {
+	if c != nil {
+		c.state.Store(c.clock.Load()&^(1<<phaseBits-1) | int64(p))
+	}
+}
+
+// SetReadDeadline is called by fasthttp when a header announces a body. The sweep knows what to do about it.
+func (c *conn) SetReadDeadline(time.Time) error {
+	c.enter(phaseBody)
+	return nil
+}
+
+// connOf finds the connection below a TLS one. It is nil for one that was not accepted by Serve.
+func connOf(nc net.Conn) *conn {
+	if c, ok := nc.(*conn); ok {
+		return c
+	}
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		return connOf(t.NetConn())
+	}
+	return nil
+}
+
+// listener makes conns.
+type listener struct {
+	net.Listener
+	router *Router
+}
+
+// Accept waits for the next client.
+func (l *listener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: nc, clock: &l.router.clock, remote: string(appendRemote(nil, nc.RemoteAddr()))}
+	c.enter(phaseIdle)
+	l.router.mu.Lock()
+	l.router.conns[c] = struct{}{}
+	l.router.mu.Unlock()
+	return c, nil
+}
+
+// sweepInterval is how often connections are looked at: often enough that the shortest limit is late by an eighth.
+func (r *Router) sweepInterval() time.Duration {
+	c := &r.config
+	shortest := min(c.HeaderTimeout, c.BodyTimeout, c.WriteTimeout, c.IdleTimeout)
+	return min(max(shortest/8, time.Millisecond), time.Second)
+}
+
+// sweep keeps the clock and ends connections that are over their limits, until Shutdown is over.
+func (r *Router) sweep() {
+	defer r.sweeping.Done()
+	tick := time.NewTicker(r.sweepInterval())
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			r.clock.Store(int64(now.Sub(r.started)))
+			r.endSlow()
+		case <-r.done:
+			return
+		}
+	}
+}
+
+// endSlow ends the connections that are over their limits: an idle one silently, one that reads with 408, one that
+// writes by cutting it.
+func (r *Router) endSlow() {
+	limits := [phases]time.Duration{
+		phaseIdle: r.config.IdleTimeout, phaseHeader: r.config.HeaderTimeout,
+		phaseBody: r.config.BodyTimeout, phaseWrite: r.config.WriteTimeout,
+	}
+	now, past := r.clock.Load(), time.Unix(1, 0)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.conns {
+		state := c.state.Load()
+		p := phase(state & (1<<phaseBits - 1))
+		if p == phaseServe || time.Duration(now-state) <= limits[p] {
+			continue
+		}
+		// Errors are of no interest: the connection is ending, by us or by its client.
+		switch p {
+		case phaseIdle:
+			_ = c.Conn.Close()
+		case phaseWrite:
+			_ = c.Conn.SetWriteDeadline(past)
+		default:
+			_ = c.Conn.SetReadDeadline(past)
+		}
+	}
+}

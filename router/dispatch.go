@@ -1,0 +1,225 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// Invoker runs a version once. Package runtime's Runtime is one. The event's memory is the caller's: an Invoker
+// keeps none of it once Invoke has returned.
+type Invoker interface {
+	Invoke(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error)
+}
+
+// Sink takes the platform's lines for a function's log. Write copies what it keeps and does not block.
+type Sink interface {
+	Write(line abi.Line)
+}
+
+// Call is one invocation asked for.
+type Call struct {
+	App       string
+	Function  string
+	Qualifier string // alias, or a version as 4 or v4; empty: the alias live
+	// Event is what the function is given. Dispatch fills App, Function, Version, Handler, DeadlineUnixMS, and
+	// Invocation and Attempt where they are empty. It is the caller's, and free again when Dispatch returns.
+	Event *abi.Event
+
+	chosen *candidate // of a route; the names above are not looked at
+	start  time.Time
+}
+
+// Errors of admission. The first two are coded abi.TooManyRequests: try again.
+var (
+	errFunctionBusy = errors.New("the function's concurrent invocations are at their limit")
+	errNodeBusy     = errors.New("the node's concurrent invocations are at their limit")
+	errClosed       = errors.New("the node is shutting down")
+	errFailed       = errors.New("function failed")
+)
+
+// Dispatch is the one door to a function: it chooses the version by the alias's weights, admits the invocation or
+// refuses it (abi.TooManyRequests), gives it a deadline, runs it, and records it in metrics and the access ring.
+// The reply of an invocation without error is one that HTTP can carry. Result.Error is the handler's own failure,
+// for triggers to retry. The result is never nil and belongs to the caller; after an error it says what was used.
+//
+// Ctx ends the invocation early; so does a forced Shutdown.
+func (r *Router) Dispatch(ctx context.Context, call Call) (*abi.Result, error) {
+	k := call.chosen
+	if k == nil {
+		var err error
+		if k, err = r.table.Load().resolve(call.App, call.Function, call.Qualifier); err != nil {
+			return new(abi.Result), err
+		}
+	}
+	if call.start.IsZero() {
+		call.start = time.Now()
+	}
+	if err := r.admit(k.target); err != nil {
+		return new(abi.Result), err
+	}
+	defer r.leave(k.target)
+	e := call.Event
+	prepare(e, k.target.version, call.start)
+	result, err := r.invoke(ctx, k, e, call.start)
+	r.account(k.target, e, result, err, call.start)
+	return result, err
+}
+
+// prepare fills what the event says of the version and the invocation.
+func prepare(e *abi.Event, v *registry.Version, start time.Time) {
+	e.App, e.Function, e.Version, e.Handler = v.App, v.Function, v.Number, v.Settings.Handler
+	if e.Attempt == 0 {
+		e.Attempt = 1
+	}
+	if e.Invocation == "" {
+		var id [invocationIDBytes]byte
+		putInvocationID(&id, start)
+		e.Invocation = string(id[:])
+	}
+}
+
+// invoke runs the version and checks what it answers, so that whoever called Dispatch sees HTTP.
+func (r *Router) invoke(ctx context.Context, k *candidate, e *abi.Event, start time.Time) (*abi.Result, error) {
+	c := &invocationContext{caller: ctx, base: r.base, deadline: start.Add(k.timeout)}
+	if ctx != r.base {
+		if d, ok := ctx.Deadline(); ok && d.Before(c.deadline) {
+			c.deadline = d
+		}
+	}
+	e.DeadlineUnixMS = c.deadline.UnixMilli()
+	defer c.finish()
+	var result *abi.Result
+	var err error
+	if k.payload == registry.PayloadRaw {
+		result, err = r.run(c, k, e)
+	} else {
+		result, err = r.runProxied(c, k, e)
+	}
+	if err != nil || result.Error != "" {
+		return result, err
+	}
+	if err = checkReply(&result.Reply, r.config.MaxReplyBytes, e.Method == "HEAD"); err != nil {
+		return result, r.fail(k.target, e, err)
+	}
+	return result, nil
+}
+
+// run calls the Invoker. The result is never nil.
+func (r *Router) run(ctx context.Context, k *candidate, e *abi.Event) (*abi.Result, error) {
+	result, err := r.config.Invoker.Invoke(ctx, k.version, e)
+	if result == nil {
+		result = new(abi.Result)
+		if err == nil {
+			err = abi.WithCode(abi.Internal, errors.New("invoke: no result"))
+		}
+	}
+	return result, err
+}
+
+// runProxied puts the payload's shape on the event and takes it off the reply.
+func (r *Router) runProxied(ctx context.Context, k *candidate, e *abi.Event) (*abi.Result, error) {
+	body := e.Body
+	defer func() { e.Body = body }()
+	var err error
+	if e.Body, err = encodeProxyEvent(k.payload, e, time.Now()); err != nil {
+		return new(abi.Result), abi.WithCode(abi.Internal, fmt.Errorf("encode proxy event: %w", err))
+	}
+	result, err := r.run(ctx, k, e)
+	if err != nil || result.Error != "" {
+		return result, err
+	}
+	if err = decodeProxyReply(k.payload, &result.Reply); err != nil {
+		return result, r.fail(k.target, e, err)
+	}
+	return result, nil
+}
+
+// fail writes to the function's log why its reply was refused, and answers what the client is told.
+func (r *Router) fail(t *target, e *abi.Event, reason error) error {
+	if r.config.Sink != nil {
+		v := t.version
+		r.config.Sink.Write(abi.Line{
+			Time: time.Now(), App: v.App, Function: v.Function, Version: v.Number,
+			Invocation: string([]byte(e.Invocation)),
+			Stream:     abi.StreamPlatform, Level: "ERROR", Message: reason.Error(),
+		})
+	}
+	return abi.WithCode(abi.FunctionFailed, errFailed)
+}
+
+// admit counts an invocation in, or refuses it.
+func (r *Router) admit(t *target) error {
+	if n := r.running.Add(1); n > r.config.MaxConcurrent {
+		r.leaveNode()
+		r.rejected.node.Inc()
+		return abi.WithCode(abi.TooManyRequests, errNodeBusy)
+	}
+	if r.closed.Load() {
+		r.leaveNode()
+		r.rejected.draining.Inc()
+		return abi.WithCode(abi.Unavailable, errClosed)
+	}
+	if t.gate.running.Add(1) > t.concurrency {
+		t.gate.running.Add(-1)
+		r.leaveNode()
+		r.rejected.concurrency.Inc()
+		return abi.WithCode(abi.TooManyRequests, errFunctionBusy)
+	}
+	return nil
+}
+
+func (r *Router) leave(t *target) {
+	t.gate.running.Add(-1)
+	r.leaveNode()
+}
+
+// leaveNode counts an invocation out, and wakes a Shutdown that waits for the last one.
+func (r *Router) leaveNode() {
+	if r.running.Add(-1) == 0 && r.draining.Load() {
+		select {
+		case r.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// account records an invocation that has ended.
+func (r *Router) account(t *target, e *abi.Event, result *abi.Result, err error, start time.Time) {
+	took := time.Since(start)
+	status, code := outcome(result, err)
+	m := t.meters(r.metrics)
+	m.classes[status/100].Inc()
+	m.duration.Observe(took.Seconds())
+	if result.Start == abi.Cold {
+		m.coldStarts.Inc()
+	}
+	if n := len(e.Body); n > 0 {
+		m.requestBytes.Add(float64(n))
+	}
+	if n := len(result.Body); n > 0 {
+		m.replyBytes.Add(float64(n))
+	}
+	r.access.write(&access{
+		time: start, event: e, target: t, status: status, code: code,
+		start: result.Start, took: took, reply: len(result.Body),
+	})
+}
+
+// outcome is the status and the code an invocation ends with.
+func outcome(result *abi.Result, err error) (int, abi.Code) {
+	switch {
+	case err != nil:
+		code := abi.CodeOf(err)
+		return code.HTTPStatus(), code
+	case result.Error != "":
+		return abi.FunctionFailed.HTTPStatus(), abi.FunctionFailed
+	case result.Status == 0:
+		return 200, ""
+	}
+	return result.Status, ""
+}

@@ -1,0 +1,136 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/valyala/fasthttp"
+)
+
+// newServer makes the fasthttp server. Its own timeouts are off: see conn. Bodies are read whole before serve runs, so that a slow upload holds a
+// connection and not one of the function's invocations, and MaxRequestBodySize is enforced while reading.
+func (r *Router) newServer() *fasthttp.Server {
+	c := &r.config
+	return &fasthttp.Server{
+		Handler:               r.serve,
+		ErrorHandler:          r.unreadable,
+		HeaderReceived:        r.headerReceived,
+		ConnState:             r.connState,
+		Logger:                serverLog{c.Log},
+		Concurrency:           c.MaxConnections,
+		ReadBufferSize:        c.MaxHeaderBytes,
+		MaxRequestBodySize:    c.MaxBodyBytes,
+		NoDefaultServerHeader: true,
+		SecureErrorLogMessage: true,
+		LazyRequestTime:       true,
+		CloseOnShutdown:       true,
+		// A multipart body is the function's to read; fasthttp would spill it into files.
+		DisablePreParseMultipartForm: true,
+	}
+}
+
+// headerReceived gives a body its own time.
+func (r *Router) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if n := h.ContentLength(); n > 0 || n == -1 {
+		return fasthttp.RequestConfig{ReadTimeout: r.config.BodyTimeout}
+	}
+	return fasthttp.RequestConfig{}
+}
+
+// connState follows a connection from request to request.
+func (r *Router) connState(nc net.Conn, state fasthttp.ConnState) {
+	c := connOf(nc)
+	switch state {
+	case fasthttp.StateActive:
+		c.enter(phaseHeader)
+	case fasthttp.StateIdle:
+		c.enter(phaseIdle)
+	case fasthttp.StateClosed, fasthttp.StateHijacked:
+		r.mu.Lock()
+		delete(r.conns, c)
+		r.mu.Unlock()
+	}
+}
+
+// Serve answers requests on ln until Shutdown, or until accepting fails. It closes ln.
+func (r *Router) Serve(ln net.Listener) error {
+	if r.draining.Load() {
+		_ = ln.Close() // the caller learns why from our error
+		return fmt.Errorf("serve: %w", errClosed)
+	}
+	r.sweepOnce.Do(func() {
+		r.sweeping.Add(1)
+		go r.sweep()
+	})
+	if err := r.server.Serve(&listener{ln, r}); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// Shutdown stops accepting, answers new requests on open connections with 503 and closes them, and waits for the
+// invocations that run. When ctx ends before they do, or Shutdown is called again, it ends them and closes every
+// connection. It answers ctx's error in the first case, nil when everything was answered. After it the router
+// cannot serve again.
+func (r *Router) Shutdown(ctx context.Context) error {
+	if !r.draining.CompareAndSwap(false, true) {
+		r.force()
+		<-r.done
+		return nil
+	}
+	defer r.metrics.unregister()
+	defer r.sweeping.Wait()
+	defer close(r.done)
+	wait, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(r.base, stop)()
+	err := r.server.ShutdownWithContext(wait)
+	if err == nil {
+		err = r.await(wait)
+	}
+	r.force()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("shut down router: %w", ctx.Err())
+	case wait.Err() != nil:
+		return nil // forced by another call
+	}
+	return fmt.Errorf("shut down router: %w", err)
+}
+
+// await waits for the invocations that did not come over HTTP.
+func (r *Router) await(ctx context.Context) error {
+	for r.running.Load() > 0 {
+		select {
+		case <-r.idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// force ends what runs and closes what is open.
+func (r *Router) force() {
+	r.closed.Store(true)
+	r.end()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.conns {
+		_ = c.Conn.Close() // it is over in any case
+	}
+}
+
+// serverLog is fasthttp's log. It tells of clients' faults alone, so it goes to debug.
+type serverLog struct{ log *slog.Logger }
+
+// Printf writes a line.
+func (l serverLog) Printf(format string, args ...any) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug("serve connection", "err", fmt.Sprintf(format, args...))
+	}
+}

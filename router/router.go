@@ -1,0 +1,180 @@
+// Package router decides which function answers. It is the HTTP data plane, its main type Router: sockets, an
+// immutable route table swapped whole, admission, and Dispatch, the one door to a function that HTTP, triggers and
+// sett invoke all go through.
+//
+// It guarantees that a request sees one table from start to end, that a function is given only requests every proxy
+// in front would read the same way, that a client gets either a reply HTTP can carry or a problem document
+// (RFC 9457), and that nothing of a request is kept once it is answered.
+package router
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/valyala/fasthttp"
+)
+
+// Defaults of Config.
+const (
+	DefaultHeaderBytes   = 16 << 10
+	DefaultConcurrent    = 4096
+	DefaultConnections   = 65536
+	DefaultHeaderTimeout = 10 * time.Second
+	DefaultBodyTimeout   = 60 * time.Second
+	DefaultWriteTimeout  = 60 * time.Second
+	DefaultIdleTimeout   = 75 * time.Second
+)
+
+// Config says how a Router behaves. All but Invoker may be left zero.
+type Config struct {
+	Invoker Invoker               // runs functions
+	Log     *slog.Logger          // nil: nothing is logged
+	Metrics prometheus.Registerer // nil: metrics are not registered
+	Sink    Sink                  // takes why a function's reply was refused; nil: nobody does
+
+	// MaxBodyBytes is the largest request body; 0 means registry.DefaultBodyBytes. More lets clients take more
+	// memory: a body is held whole until its invocation ends.
+	MaxBodyBytes int
+	// MaxReplyBytes is the largest reply body; 0 means registry.DefaultBodyBytes.
+	MaxReplyBytes int
+	// MaxHeaderBytes is the largest request line with headers; 0 means DefaultHeaderBytes. Each connection holds
+	// a buffer of this size.
+	MaxHeaderBytes int
+	// MaxConcurrent is how many invocations run at once on the node; 0 means DefaultConcurrent. More lets one
+	// burst take more memory; fewer refuses earlier, with 429.
+	MaxConcurrent int64
+	// MaxConnections is how many connections are open at once; 0 means DefaultConnections. Those above it are
+	// answered 503 and closed.
+	MaxConnections int
+
+	// HeaderTimeout bounds reading a request's header, BodyTimeout its body, WriteTimeout writing the reply,
+	// IdleTimeout the wait for the next request; 0 means the defaults. Longer is kinder to slow clients, and to
+	// those that hold connections on purpose.
+	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
+}
+
+func (c Config) complete() Config {
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
+	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, registry.DefaultBodyBytes)
+	c.MaxReplyBytes = cmp.Or(c.MaxReplyBytes, registry.DefaultBodyBytes)
+	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, DefaultHeaderBytes)
+	c.MaxConcurrent = cmp.Or(c.MaxConcurrent, DefaultConcurrent)
+	c.MaxConnections = cmp.Or(c.MaxConnections, DefaultConnections)
+	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, DefaultHeaderTimeout)
+	c.BodyTimeout = cmp.Or(c.BodyTimeout, DefaultBodyTimeout)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, DefaultWriteTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
+	return c
+}
+
+// Validate names every fault of c.
+func (c Config) Validate() error {
+	var faults []error
+	if c.Invoker == nil {
+		faults = append(faults, errNoInvoker)
+	}
+	for name, n := range map[string]int64{
+		"MaxBodyBytes": int64(c.MaxBodyBytes), "MaxReplyBytes": int64(c.MaxReplyBytes),
+		"MaxHeaderBytes": int64(c.MaxHeaderBytes), "MaxConcurrent": c.MaxConcurrent,
+		"MaxConnections": int64(c.MaxConnections), "HeaderTimeout": int64(c.HeaderTimeout),
+		"BodyTimeout": int64(c.BodyTimeout), "WriteTimeout": int64(c.WriteTimeout), "IdleTimeout": int64(c.IdleTimeout),
+	} {
+		if n < 0 || n > math.MaxInt64/2 {
+			faults = append(faults, fmt.Errorf("%s: %d is out of range", name, n))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+var errNoInvoker = errors.New("Invoker is required")
+
+// Router answers HTTP requests and dispatches invocations. Its methods may be called at once.
+type Router struct {
+	config   Config
+	server   *fasthttp.Server
+	metrics  *metrics
+	rejected rejections
+	access   ring
+	requests sync.Pool // of *request
+
+	swap  sync.Mutex // held while a table is built; the last one wins
+	table atomic.Pointer[Table]
+
+	base     context.Context // of every invocation; ends when a Shutdown is forced
+	end      context.CancelFunc
+	running  atomic.Int64  // invocations
+	draining atomic.Bool   // new requests are refused
+	closed   atomic.Bool   // new invocations are refused
+	idle     chan struct{} // the last invocation ended while draining
+	done     chan struct{} // Shutdown is over
+
+	started   time.Time
+	clock     atomic.Int64 // nanoseconds since started, as of the last sweep
+	sweepOnce sync.Once
+	sweeping  sync.WaitGroup
+
+	mu    sync.Mutex // guards conns
+	conns map[*conn]struct{}
+}
+
+// New makes a router without routes: every request is answered 404 until the first Swap.
+func New(c Config) (*Router, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("configure router: %w", err)
+	}
+	c = c.complete()
+	m, err := newMetrics(c.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	r := &Router{
+		config: c, metrics: m, rejected: m.rejections(),
+		idle: make(chan struct{}, 1), done: make(chan struct{}), conns: map[*conn]struct{}{}, started: time.Now(),
+	}
+	r.base, r.end = context.WithCancel(context.Background())
+	r.requests.New = func() any { return new(request) }
+	r.server = r.newServer()
+	return r, r.Swap(nothing{})
+}
+
+// Snapshot is the functions at one moment. *registry.Snapshot is one.
+type Snapshot interface {
+	Functions() []*registry.Function
+}
+
+// Swap builds the table of a snapshot and makes it the one that new requests see; requests that run go on with
+// the one they began with. On an error, which names every route that ties or does not parse, the old table stays.
+// Calls take effect in their order. Counts of running invocations survive.
+func (r *Router) Swap(s Snapshot) error {
+	r.swap.Lock()
+	defer r.swap.Unlock()
+	old := r.table.Load()
+	t, err := build(s.Functions(), old, r.metrics)
+	if err != nil {
+		return err
+	}
+	r.table.Store(t)
+	r.metrics.inFlight.table.Store(t)
+	r.metrics.forget(old, t)
+	return nil
+}
+
+// nothing is the snapshot before the first.
+type nothing struct{}
+
+func (nothing) Functions() []*registry.Function { return nil }
+
+// Access answers the records of requests and invocations after a sequence number, oldest first, at most limit, and
+// the number to go on from. The router keeps the last 1024.
+func (r *Router) Access(after uint64, limit int) ([]Access, uint64) {
+	return r.access.read(after, limit)
+}

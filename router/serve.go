@@ -1,0 +1,283 @@
+package router
+
+import (
+	"errors"
+	"net"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/valyala/fasthttp"
+)
+
+// Headers of every reply.
+const (
+	headerInvocation = "Sett-Invocation-Id"
+	headerStart      = "Sett-Start"
+)
+
+// Content types of replies that name none: a Handle answers JSON, anything else is shown as it is.
+const (
+	contentTypeText = "text/plain; charset=utf-8"
+	contentTypeJSON = "application/json"
+)
+
+// refusal is a request that no function gets.
+type refusal struct {
+	status  int
+	code    abi.Code
+	detail  string
+	counter prometheus.Counter
+	close   bool // the connection's framing or the node's future is in doubt
+}
+
+// serve answers one request. Nothing of ctx leaves it: the invocation has a context of its own, and the event's
+// strings are not kept.
+func (r *Router) serve(ctx *fasthttp.RequestCtx) {
+	q := r.requests.Get().(*request)
+	c := connOf(ctx.Conn())
+	c.enter(phaseServe)
+	defer c.enter(phaseWrite)
+	start := time.Now()
+	putInvocationID(&q.id, start)
+	defer r.recover(ctx, q)
+	decoded, err := q.read(ctx, c)
+	switch {
+	case err != nil:
+		r.refuse(ctx, q, start, r.malformed(err))
+	case r.draining.Load():
+		r.refuse(ctx, q, start, refusal{503, abi.Unavailable, errClosed.Error(), r.rejected.draining, true})
+	default:
+		r.route(ctx, q, decoded, start)
+	}
+	q.reset()
+	r.requests.Put(q)
+}
+
+func (r *Router) malformed(err error) refusal {
+	k := refusal{400, abi.InvalidInput, err.Error(), r.rejected.malformed, true}
+	if errors.Is(err, errVersion) {
+		k.status = 505
+	}
+	return k
+}
+
+// recover answers a panic of ours with 500: fasthttp would end the process. The request's memory is not used
+// again, as whoever panicked may still hold it.
+func (r *Router) recover(ctx *fasthttp.RequestCtx, q *request) {
+	if p := recover(); p != nil {
+		r.config.Log.Error("serve request", "invocation", string(q.id[:]), "panic", p, "stack", string(debug.Stack()))
+		writeProblem(ctx, 500, abi.Internal, "", string(q.id[:]))
+	}
+}
+
+// route finds the function and dispatches to it.
+func (r *Router) route(ctx *fasthttp.RequestCtx, q *request, decoded string, start time.Time) {
+	t, e := r.table.Load(), &q.event
+	host := ""
+	if len(t.hosts) > 0 {
+		q.host = routeHost(q.host[:0], e.Host)
+		host = text(q.host)
+	}
+	if e.Method == "CONNECT" || e.Method == "TRACE" || e.Path == "/*" && string(ctx.Request.Header.RequestURI()) == "*" {
+		r.noFunction(ctx, q, start)
+		return
+	}
+	c, used := t.lookup(e.Method, host, decoded, &q.values)
+	if c == nil {
+		r.unrouted(ctx, q, t, host, decoded, start)
+		return
+	}
+	k := c.pick()
+	q.bind(k, used)
+	result, err := r.Dispatch(r.base, Call{Event: e, chosen: k, start: start})
+	if err == nil && result.Error == "" {
+		r.reply(ctx, k.target, e, result)
+		return
+	}
+	status, code := outcome(result, err)
+	writeProblem(ctx, status, code, clientDetail(code, err), string(q.id[:]))
+	if result.Start != "" {
+		ctx.Response.Header.Set(headerStart, string(result.Start))
+	}
+}
+
+// clientDetail is what a client may know of an invocation's failure.
+func clientDetail(code abi.Code, err error) string {
+	switch {
+	case err == nil:
+		return errFailed.Error()
+	case code == abi.Internal:
+		return ""
+	}
+	return err.Error()
+}
+
+// reply writes a checked reply.
+func (r *Router) reply(ctx *fasthttp.RequestCtx, t *target, e *abi.Event, result *abi.Result) {
+	h := &ctx.Response.Header
+	h.DisableNormalizing()
+	if result.Status != 0 {
+		h.SetStatusCode(result.Status)
+	}
+	typed := false
+	for i := range result.Headers {
+		f := &result.Headers[i]
+		switch {
+		case len(f.Name) == len("Content-Type") && strings.EqualFold(f.Name, "Content-Type"):
+			typed = true
+			h.SetContentType(f.Value)
+		case len(f.Name) == len("Content-Encoding") && strings.EqualFold(f.Name, "Content-Encoding"):
+			h.SetContentEncoding(joinValues(string(h.ContentEncoding()), f.Value))
+		case e.Method == "HEAD" && strings.EqualFold(f.Name, "Content-Length"):
+			ctx.Response.SkipBody = true
+			h.Set("Content-Length", f.Value)
+		default:
+			h.AddBytesKV(raw(f.Name), raw(f.Value))
+		}
+	}
+	h.SetCanonical(raw(headerInvocation), raw(e.Invocation))
+	h.SetCanonical(raw(headerStart), raw(string(result.Start)))
+	switch {
+	case result.Status == 204 || result.Status == 205 || result.Status == 304:
+		h.SetNoDefaultContentType(true)
+		return
+	case typed:
+	case len(result.Body) == 0:
+		h.SetNoDefaultContentType(true)
+	case t.version.Settings.Handler != "":
+		h.SetContentType(contentTypeJSON)
+	default:
+		h.SetContentType(contentTypeText)
+	}
+	ctx.Response.SetBodyRaw(result.Body)
+}
+
+// raw is s as bytes without a copy, for those who only read them.
+func raw(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// joinValues adds a value to a list that one header line carries.
+func joinValues(list, value string) string {
+	if list == "" {
+		return value
+	}
+	return list + ", " + value
+}
+
+// unrouted answers where no route does: OPTIONS and other methods with what is allowed, a path that differs from
+// a route by its final slash with the route's, anything else with 404.
+func (r *Router) unrouted(ctx *fasthttp.RequestCtx, q *request, t *Table, host, decoded string, start time.Time) {
+	e := &q.event
+	if methods := t.allowed(host, decoded); len(methods) > 0 {
+		allow := allowHeader(methods)
+		if e.Method == "OPTIONS" {
+			r.answer(ctx, q, start, 204)
+		} else {
+			r.refuse(ctx, q, start, refusal{405, abi.MethodNotAllowed, "", r.rejected.method, false})
+		}
+		ctx.Response.Header.Set("Allow", allow)
+		return
+	}
+	if location, ok := otherSlash(e.Path); ok {
+		other, _ := otherSlash(decoded)
+		if c, _ := t.lookup(e.Method, host, other, &q.values); c != nil {
+			if e.Query != "" {
+				location += "?" + e.Query
+			}
+			r.answer(ctx, q, start, 308)
+			ctx.Response.Header.Set("Location", location)
+			return
+		}
+	}
+	r.refuse(ctx, q, start, refusal{404, abi.NotFound, "no route", r.rejected.noRoute, false})
+}
+
+// otherSlash is path with its final slash taken away or added. It refuses what a browser would read as another
+// host's address: two slashes, or a slash and a backslash.
+func otherSlash(path string) (string, bool) {
+	if path == "/" || len(path) > 1 && (path[1] == '/' || path[1] == '\\') {
+		return "", false
+	}
+	if other, found := strings.CutSuffix(path, "/"); found {
+		return other, true
+	}
+	return path + "/", true
+}
+
+// noFunction answers the methods that speak to the server and not to a resource.
+func (r *Router) noFunction(ctx *fasthttp.RequestCtx, q *request, start time.Time) {
+	if q.event.Method == "OPTIONS" {
+		r.answer(ctx, q, start, 204)
+	} else {
+		r.refuse(ctx, q, start, refusal{405, abi.MethodNotAllowed, "", r.rejected.method, false})
+	}
+	ctx.Response.Header.Set("Allow", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
+}
+
+// answer writes a reply that is ours and has no body.
+func (r *Router) answer(ctx *fasthttp.RequestCtx, q *request, start time.Time, status int) {
+	h := &ctx.Response.Header
+	h.SetStatusCode(status)
+	h.SetNoDefaultContentType(true)
+	h.Set(headerInvocation, q.event.Invocation)
+	r.access.write(&access{time: start, event: &q.event, status: status, took: time.Since(start)})
+}
+
+// refuse answers with a problem, counts it and records it.
+func (r *Router) refuse(ctx *fasthttp.RequestCtx, q *request, start time.Time, k refusal) {
+	k.counter.Inc()
+	writeProblem(ctx, k.status, k.code, k.detail, string(q.id[:]))
+	if k.close {
+		ctx.SetConnectionClose()
+	}
+	r.access.write(&access{time: start, event: &q.event, status: k.status, code: k.code, took: time.Since(start)})
+}
+
+// unreadable answers what fasthttp could not read as a request. The connection is closed after it.
+func (r *Router) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	q := new(request)
+	start := time.Now()
+	putInvocationID(&q.id, start)
+	q.event = abi.Event{Trigger: abi.TriggerHTTP, Invocation: text(q.id[:]), Remote: ctx.RemoteAddr().String()}
+	k := refusal{400, abi.InvalidInput, "request is malformed", r.rejected.malformed, true}
+	var timeout net.Error
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		k = refusal{413, abi.TooLarge, "request body is over the limit", r.rejected.tooLarge, true}
+		drain(ctx.Conn(), r.config.MaxBodyBytes)
+	case errors.As(err, &small):
+		k = refusal{431, abi.TooLarge, "request header is over the limit", r.rejected.header, true}
+	case errors.As(err, &timeout) && timeout.Timeout():
+		k = refusal{408, abi.Timeout, "request did not arrive in time", r.rejected.slow, true}
+	}
+	r.refuse(ctx, q, start, k)
+}
+
+// How long a client that is refused may go on sending: altogether, and without a byte.
+const (
+	drainTime  = 2 * time.Second
+	drainPause = 100 * time.Millisecond
+)
+
+// drain reads what a client still sends: closing a connection with unread bytes resets it, and the client might
+// lose our answer. It is best effort, so that errors are of no interest.
+func drain(c net.Conn, limit int) {
+	if below := connOf(c); below != nil && below.Conn != nil {
+		c = below.Conn // whose read deadline is the socket's
+	}
+	buffer := make([]byte, 32<<10)
+	for end := time.Now().Add(drainTime); limit > 0 && time.Now().Before(end); {
+		if c.SetReadDeadline(time.Now().Add(drainPause)) != nil {
+			return
+		}
+		n, err := c.Read(buffer)
+		if err != nil {
+			return
+		}
+		limit -= n
+	}
+}
