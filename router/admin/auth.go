@@ -1,0 +1,51 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// caller is who asks. The zero value may do nothing.
+type caller struct {
+	admin bool
+	app   string // the one app a caller who is no admin may reach
+	token string // id of the token, "" without one
+}
+
+// may refuses a caller who does not reach the app.
+func (c caller) may(app string) error {
+	if c.admin || app != "" && c.app == app {
+		return nil
+	}
+	if c.app == "" || app == "" {
+		return abi.WithCode(abi.Forbidden, errors.New("this needs an admin's token"))
+	}
+	return abi.WithCode(abi.Forbidden, fmt.Errorf("the token is limited to app %s and does not reach app %.80s", c.app, app))
+}
+
+// identify says who asks. A token that is sent counts, on loopback too: with it a person sees what its holder may.
+func (a *Admin) identify(r *http.Request) (caller, error) {
+	values := r.Header.Values("Authorization")
+	if len(values) > 1 {
+		return caller{}, abi.WithCode(abi.Unauthorized, errors.New("more than one Authorization header"))
+	}
+	if len(values) == 0 {
+		if a.config.Loopback && !forwarded(r.Header) {
+			return caller{admin: true}, nil
+		}
+		return caller{}, abi.WithCode(abi.Unauthorized, errors.New("this node needs a token: give one with --token or SETT_TOKEN"))
+	}
+	scheme, secret, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return caller{}, abi.WithCode(abi.Unauthorized, errors.New("the Authorization header is not a bearer token"))
+	}
+	t, err := a.tokens.check(r.Context(), strings.TrimSpace(secret))
+	if err != nil {
+		return caller{}, err
+	}
+	return caller{admin: t.App == "", app: t.App, token: t.ID}, nil
+}

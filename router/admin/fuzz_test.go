@@ -1,0 +1,57 @@
+package admin
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// FuzzServeHTTP sends whatever net/http takes for a request. No request makes the node say that it is at fault, and
+// every refusal is a problem with a code.
+func FuzzServeHTTP(f *testing.F) {
+	w := newWorld(f)
+	w.deployed(f, "default", "f", "m", registry.Settings{})
+	w.dispatch = func(context.Context, router.Call) (*abi.Result, error) { return &abi.Result{}, nil }
+	c := w.config()
+	c.Log = nil
+	a, err := New(c)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for pattern := range a.routes {
+		path := strings.NewReplacer("{app}", "default", "{function}", "f", "{alias}", "beta", "{digest}", digestOf("m"), "{id}", "i").Replace(pattern)
+		f.Add([]byte(path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"))
+	}
+	f.Add([]byte("GET /v1/logs?app=a&since=2026-01-02T15:04:05Z&limit=1 HTTP/1.1\r\nHost: [::1]:8081\r\nOrigin: http://[::1]:8081\r\n\r\n"))
+	f.Add([]byte("GET /v1/node HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sett_x\r\nIf-Match: *\r\n\r\n"))
+	f.Add([]byte("POST /v1/apps/default/functions/f/invoke?qualifier=v1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\n\r\n{\"path\":\"/a?\"}"))
+	f.Add([]byte("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+	f.Add([]byte("CONNECT a:1 HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
+		if err != nil {
+			return
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // so that following ends
+		out := httptest.NewRecorder()
+		a.ServeHTTP(out, r.WithContext(ctx))
+		if out.Code == http.StatusInternalServerError {
+			t.Fatalf("%q: %d %s", raw, out.Code, out.Body)
+		}
+		var p client.Problem
+		if out.Code >= 400 && (json.Unmarshal(out.Body.Bytes(), &p) != nil || p.Code == "" || p.Detail == "" || p.Status != out.Code) {
+			t.Fatalf("%q: %d is not a problem: %s", raw, out.Code, out.Body)
+		}
+	})
+}

@@ -1,0 +1,115 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// invoke runs a function once through the one door and answers its reply as JSON: so a function's 404 and
+// ours are told apart, and no header of a guest's reaches a browser as the admin plane's.
+func (a *Admin) invoke(w http.ResponseWriter, r *http.Request, _ caller) error {
+	query := r.URL.Query()
+	if err := checkKeys(query, "qualifier"); err != nil {
+		return err
+	}
+	var ask client.InvokeRequest
+	if err := a.readJSON(w, r, max(a.limits.JSONBytes, defaultInvokeBytes), &ask); err != nil {
+		return err
+	}
+	event, err := eventOf(ask, r, http.MethodPost)
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	result, err := a.config.Invoker.Dispatch(r.Context(), router.Call{
+		App: r.PathValue("app"), Function: r.PathValue("function"), Qualifier: query.Get("qualifier"), Event: event,
+	})
+	if err != nil {
+		return invocationError{event.Invocation, err}
+	}
+	took := result.Took
+	if took == 0 {
+		took = time.Since(begin)
+	}
+	status := result.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	out := client.InvokeResponse{
+		Invocation: event.Invocation, Version: event.Version, Status: status, Headers: result.Headers, Body: result.Body,
+		Error: result.Error, Start: result.Start, TookUS: took.Microseconds(), MemoryBytes: result.MemoryBytes,
+	}
+	if out.Headers == nil {
+		out.Headers = []abi.Field{}
+	}
+	if out.Body == nil {
+		out.Body = []byte{}
+	}
+	w.Header().Set("Sett-Invocation-Id", event.Invocation)
+	return answer(w, http.StatusOK, out)
+}
+
+// eventOf makes the event a function is given, of what the caller asked for.
+func eventOf(ask client.InvokeRequest, r *http.Request, method string) (*abi.Event, error) {
+	e := &abi.Event{
+		Trigger: abi.TriggerInvoke, Handler: ask.Handler, Method: method, Scheme: "http", Proto: "HTTP/1.1",
+		Host: r.Host, Path: "/", Remote: r.RemoteAddr, Headers: ask.Headers, Body: ask.Body,
+	}
+	invalid := func(format string, args ...any) (*abi.Event, error) {
+		return nil, abi.WithCode(abi.InvalidInput, fmt.Errorf(format, args...))
+	}
+	if len(e.Body) > registry.DefaultBodyBytes {
+		return nil, abi.WithCode(abi.TooLarge, fmt.Errorf("body of %d bytes: over the limit of %d bytes", len(e.Body), registry.DefaultBodyBytes))
+	}
+	if len(ask.Handler) > registry.MaxHandlerBytes {
+		return invalid("handler: over %d bytes", registry.MaxHandlerBytes)
+	}
+	if ask.Method != "" {
+		if e.Method = strings.ToUpper(ask.Method); !token(e.Method) || len(e.Method) > 32 {
+			return invalid("method %.40q: not a method", ask.Method)
+		}
+	}
+	if ask.Path != "" {
+		if err := splitPath(ask.Path, e); err != nil {
+			return nil, err
+		}
+	}
+	for i, h := range ask.Headers {
+		if !token(h.Name) || strings.ContainsAny(h.Value, "\r\n\x00") {
+			return invalid("headers[%d] %.80q: not a header", i, h.Name)
+		}
+	}
+	return e, nil
+}
+
+// splitPath reads a path with its query, as a request line has them.
+func splitPath(text string, e *abi.Event) error {
+	u, err := url.ParseRequestURI(text)
+	if err != nil || !strings.HasPrefix(text, "/") || strings.ContainsAny(text, " #") {
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("path %.80q: must start with / and be percent-encoded", text))
+	}
+	if u.Path == "" {
+		return abi.WithCode(abi.InvalidInput, errors.New("path: must start with /"))
+	}
+	e.Path, e.Query, _ = strings.Cut(text, "?")
+	return nil
+}
+
+// token reports whether s is a token, as methods and header names are. Source: RFC 9110 section 5.6.2.
+func token(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}

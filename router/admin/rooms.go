@@ -1,0 +1,79 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// Modules keeps uploaded bytes by digest.
+type Modules interface {
+	// Put reads r to its end and keeps the bytes if they have the digest. Bytes kept before are no error.
+	// Errors are coded: abi.InvalidInput for another digest, abi.TooLarge, abi.NoSpace; after one nothing is kept.
+	Put(ctx context.Context, digest string, r io.Reader) (sizeBytes int64, err error)
+	Has(digest string) bool
+}
+
+// Deployer compiles and tries modules and makes them live: all changes or none. It returns once this node
+// serves the new versions. Errors are coded: abi.InvalidModule, abi.InvalidInput, abi.Conflict.
+type Deployer interface {
+	Deploy(ctx context.Context, app string, changes []registry.Change) ([]Deployed, error)
+}
+
+// Deployed is what a deployment did to one function.
+type Deployed struct {
+	registry.Deployed
+	Compile time.Duration // 0 when the code was compiled before
+}
+
+// Registry reads the records of functions. registry.Registry is one.
+type Registry interface {
+	Snapshot() *registry.Snapshot
+}
+
+// Changes are the other changes of functions. Each returns once this node serves accordingly. registry.Registry
+// has these methods; cluster/node adds the serving.
+type Changes interface {
+	Rollback(ctx context.Context, app, name string, version int) (registry.Function, error)
+	SetAlias(ctx context.Context, app, name, alias string, weights []registry.Weight) (registry.Function, error)
+	RemoveAlias(ctx context.Context, app, name, alias string) (registry.Function, error)
+	Remove(ctx context.Context, app string, names []string) error // names nil: all of the app
+}
+
+// Invoker runs a function: router.Router is one.
+type Invoker interface {
+	Dispatch(ctx context.Context, c router.Call) (*abi.Result, error)
+}
+
+// Bencher measures invocations of a version: package runtime's Runtime is one. Path is client.PathCold or
+// client.PathWarm; the answer holds one duration an invocation.
+type Bencher interface {
+	Bench(ctx context.Context, v *registry.Version, e *abi.Event, path string, count int) ([]time.Duration, error)
+}
+
+// Logs reads what guests and the platform wrote.
+type Logs interface {
+	// Read returns the newest lines that match, oldest first.
+	Read(q client.LogQuery) []abi.Line
+	// Follow yields what Read returns, and then new lines until ctx ends.
+	Follow(ctx context.Context, q client.LogQuery) iter.Seq[abi.Line]
+}
+
+// TokenStore keeps tokens: kv.Store is one.
+type TokenStore interface {
+	List(ctx context.Context, namespace, prefix string) ([]op.Item, error)
+	Commit(ctx context.Context, t op.Txn) (revision uint64, err error)
+}
+
+// Node says what the node is. Both methods answer at once.
+type Node interface {
+	Info() client.Node // UptimeSeconds may be 0
+	Ready() error      // why the node does not serve: starting, draining
+}

@@ -1,0 +1,227 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// Limits of tokens.
+const (
+	// MaxTokens is how many a cluster keeps; each is compared at every request with a token.
+	MaxTokens = 1000
+	// maxTokenNameBytes keeps lists readable.
+	maxTokenNameBytes = 128
+	// tokenCacheAge is how long a token revoked on another node still works here. Less reads the store more often.
+	tokenCacheAge = time.Second
+
+	tokenPrefix      = "sett_" // so that scanners find leaked ones
+	tokenRandomBytes = 32
+	tokenIDBytes     = 6
+	tokenKeyPrefix   = "t/"
+)
+
+// tokenRecord is a token at rest: its hash, never its secret.
+type tokenRecord struct {
+	client.Token
+	SHA256 string `json:"sha256"` // of the secret, hexadecimal
+}
+
+// tokens keeps and checks bearer tokens.
+type tokens struct {
+	store TokenStore
+	log   *slog.Logger
+	cache atomic.Pointer[tokenCache]
+	mu    sync.Mutex // held while the cache is read anew or the store changed
+}
+
+// tokenCache is what the store held at a time.
+type tokenCache struct {
+	read    time.Time
+	entries []tokenEntry
+}
+
+type tokenEntry struct {
+	hash     [sha256.Size]byte
+	token    client.Token
+	revision uint64
+}
+
+// check answers the token that has this secret. All hashes are compared, each in constant time, so that the
+// time taken says nothing about them.
+func (t *tokens) check(ctx context.Context, secret string) (client.Token, error) {
+	cache, err := t.current(ctx)
+	if err != nil {
+		return client.Token{}, err
+	}
+	hash := sha256.Sum256([]byte(secret))
+	found := -1
+	for i := range cache.entries {
+		if subtle.ConstantTimeCompare(hash[:], cache.entries[i].hash[:]) == 1 {
+			found = i
+		}
+	}
+	if found < 0 {
+		return client.Token{}, abi.WithCode(abi.Unauthorized, errors.New("unknown or revoked token"))
+	}
+	return cache.entries[found].token, nil
+}
+
+// current answers the tokens, at most tokenCacheAge old.
+func (t *tokens) current(ctx context.Context) (*tokenCache, error) {
+	if c := t.cache.Load(); c != nil && time.Since(c.read) < tokenCacheAge {
+		return c, nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.cache.Load(); c != nil && time.Since(c.read) < tokenCacheAge {
+		return c, nil // another request read it meanwhile
+	}
+	return t.read(ctx)
+}
+
+// read fills the cache from the store. The caller holds mu.
+func (t *tokens) read(ctx context.Context) (*tokenCache, error) {
+	c := &tokenCache{read: time.Now()}
+	items, err := t.store.List(ctx, op.System, tokenKeyPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("read tokens: %w", err)
+	}
+	for _, item := range items {
+		e, err := readToken(item)
+		if err != nil { // it lets nobody in, and must not keep the others out
+			t.log.Error("read token", "key", item.Key, "err", err)
+			continue
+		}
+		c.entries = append(c.entries, e)
+	}
+	t.cache.Store(c)
+	return c, nil
+}
+
+func readToken(item op.Item) (tokenEntry, error) {
+	var r tokenRecord
+	if err := json.Unmarshal(item.Value, &r); err != nil {
+		return tokenEntry{}, err
+	}
+	hash, err := hex.DecodeString(r.SHA256)
+	if err != nil || len(hash) != sha256.Size || tokenKeyPrefix+r.ID != item.Key {
+		return tokenEntry{}, errors.New("record is damaged")
+	}
+	return tokenEntry{hash: [sha256.Size]byte(hash), token: r.Token, revision: item.Revision}, nil
+}
+
+// create makes a token and answers it with its secret, which nobody can learn again.
+func (t *tokens) create(ctx context.Context, r client.TokenRequest) (client.TokenResponse, error) {
+	if err := checkTokenRequest(r); err != nil {
+		return client.TokenResponse{}, err
+	}
+	random := make([]byte, tokenRandomBytes+tokenIDBytes)
+	rand.Read(random)
+	secret := tokenPrefix + base64.RawURLEncoding.EncodeToString(random[:tokenRandomBytes])
+	hash := sha256.Sum256([]byte(secret))
+	record := tokenRecord{SHA256: hex.EncodeToString(hash[:]), Token: client.Token{
+		ID: hex.EncodeToString(random[tokenRandomBytes:]), Name: r.Name, App: r.App,
+		Created: time.Now().UTC().Truncate(time.Millisecond), Last4: secret[len(secret)-4:],
+	}}
+	value, err := json.Marshal(record)
+	if err != nil {
+		return client.TokenResponse{}, fmt.Errorf("encode token: %w", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, err := t.read(ctx)
+	if err != nil {
+		return client.TokenResponse{}, err
+	}
+	if len(c.entries) >= MaxTokens {
+		return client.TokenResponse{}, abi.WithCode(abi.Conflict, fmt.Errorf("create token: there are %d, the most allowed; revoke some", MaxTokens))
+	}
+	key := tokenKeyPrefix + record.ID
+	_, err = t.store.Commit(ctx, op.Txn{Namespace: op.System,
+		Checks: []op.Check{{Key: key}}, Ops: []op.Op{{Kind: op.Set, Key: key, Value: value}}})
+	if err != nil {
+		return client.TokenResponse{}, fmt.Errorf("create token: %w", err)
+	}
+	t.cache.Store(nil)
+	return client.TokenResponse{Token: record.Token, Secret: secret}, nil
+}
+
+func checkTokenRequest(r client.TokenRequest) error {
+	if r.App != "" {
+		if err := registry.CheckName("app", r.App); err != nil {
+			return err
+		}
+	}
+	if r.Name == "" || len(r.Name) > maxTokenNameBytes || !printable(r.Name) {
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("token name: must be 1 to %d bytes of printable text", maxTokenNameBytes))
+	}
+	return nil
+}
+
+// list answers the tokens, oldest first.
+func (t *tokens) list(ctx context.Context) ([]client.Token, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, err := t.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]client.Token, 0, len(c.entries))
+	for _, e := range c.entries {
+		list = append(list, e.token)
+	}
+	slices.SortStableFunc(list, func(a, b client.Token) int { return a.Created.Compare(b.Created) })
+	return list, nil
+}
+
+// revoke ends a token. This node refuses it from then on, others within tokenCacheAge.
+func (t *tokens) revoke(ctx context.Context, id string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, err := t.read(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(c.entries, func(e tokenEntry) bool { return e.token.ID == id })
+	if i < 0 {
+		return abi.WithCode(abi.NotFound, fmt.Errorf("token %.80q: no such token", id))
+	}
+	key := tokenKeyPrefix + id
+	_, err = t.store.Commit(ctx, op.Txn{Namespace: op.System,
+		Checks: []op.Check{{Key: key, Revision: c.entries[i].revision}}, Ops: []op.Op{{Kind: op.Delete, Key: key}}})
+	if err != nil {
+		return fmt.Errorf("revoke token: %w", err)
+	}
+	t.cache.Store(nil)
+	return nil
+}
+
+// CreateToken makes a token, as POST /v1/tokens does. It is for the node's own start, where no request can be made.
+func (a *Admin) CreateToken(ctx context.Context, r client.TokenRequest) (client.TokenResponse, error) {
+	return a.tokens.create(ctx, r)
+}
+
+// Tokens lists the tokens, oldest first.
+func (a *Admin) Tokens(ctx context.Context) ([]client.Token, error) { return a.tokens.list(ctx) }
+
+func printable(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) < 0
+}
