@@ -75,7 +75,7 @@ type Event struct {
 
 // Reply is what an invocation answers.
 type Reply struct {
-	Status  int     // HTTP status, 100..599; 0 means 200
+	Status  int     // HTTP status, 200..599; 0 means 200
 	Headers []Field // in order, duplicates kept
 	Body    []byte
 	Error   string // not empty: the handler failed with this message; triggers retry, HTTP answers 502

@@ -1,0 +1,45 @@
+//go:build !wasip1
+
+// Package host is the border to the host: the host calls of docs/ABI.md on wasip1, and on every other platform
+// stand-ins that package settest takes over. Importing it costs a module nothing; a host call is linked, and so
+// imported by the module, only when something calls it.
+package host
+
+import (
+	"os"
+	"sync"
+)
+
+// Guest is what a sett module exports, for a host in the same process: package sett fills it.
+var Guest struct {
+	Handle   func(event []byte) (reply []byte, err error)
+	Describe func() (description []byte)
+}
+
+var (
+	mu   sync.Mutex // guards sink
+	sink func(level int, record []byte)
+)
+
+// Capture sends log records to f until it is called again; nil brings back standard error. It answers what took
+// them before.
+func Capture(f func(level int, record []byte)) (before func(level int, record []byte)) {
+	mu.Lock()
+	defer mu.Unlock()
+	before, sink = sink, f
+	return before
+}
+
+// LogWrite hands over one log record.
+func LogWrite(level int, record []byte) {
+	mu.Lock()
+	defer mu.Unlock()
+	if sink != nil {
+		sink(level, record)
+		return
+	}
+	os.Stderr.Write(append(record[:len(record):len(record)], '\n'))
+}
+
+// Run does nothing.
+func Run() {}

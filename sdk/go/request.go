@@ -1,0 +1,104 @@
+package sett
+
+import (
+	"context"
+	"strings"
+
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// Request is an HTTP request, or another trigger's event as POST /. It and what it refers to belong to the handler
+// until it returns.
+type Request struct {
+	Method   string      // upper case
+	Path     string      // as sent: percent-encoded, never stripped of the route's prefix
+	RawQuery string      // without the question mark
+	Host     string      // Host header, with port when sent
+	Scheme   string      // "http" or "https"
+	Proto    string      // "HTTP/1.1"
+	Remote   string      // client address, host:port
+	Headers  []abi.Field // in order, duplicates kept
+	Params   []abi.Field // what the deployed route captured; PathValue looks here last
+	Body     []byte      // nil when there is none
+
+	ctx     context.Context
+	pattern *pattern
+	values  []string
+}
+
+// Context is done at the invocation's deadline. Invocation answers what it belongs to.
+func (r *Request) Context() context.Context { return r.ctx }
+
+// Pattern is the pattern given to HTTP that this request matched.
+func (r *Request) Pattern() string {
+	if r.pattern == nil {
+		return ""
+	}
+	return r.pattern.text
+}
+
+// PathValue is what the parameter of that name stands for, percent-decoded: first of the pattern given to HTTP, then
+// of the deployed route. It is empty when neither has it.
+func (r *Request) PathValue(name string) string {
+	if r.pattern != nil {
+		n := 0
+		for _, s := range r.pattern.segments {
+			if s.kind == literal {
+				continue
+			}
+			if s.text == name {
+				return r.values[n]
+			}
+			n++
+		}
+	}
+	for i := range r.Params {
+		if r.Params[i].Name == name {
+			return r.Params[i].Value
+		}
+	}
+	return ""
+}
+
+// PathNames answers the names of the pattern's parameters, in its order.
+func (r *Request) PathNames() []string {
+	if r.pattern == nil {
+		return nil
+	}
+	var names []string
+	for _, s := range r.pattern.segments {
+		if s.kind != literal {
+			names = append(names, s.text)
+		}
+	}
+	return names
+}
+
+// Header is the first value of a header, whatever the name's case, and empty when it was not sent.
+func (r *Request) Header(name string) string {
+	for i := range r.Headers {
+		if strings.EqualFold(r.Headers[i].Name, name) {
+			return r.Headers[i].Value
+		}
+	}
+	return ""
+}
+
+// Query is the first value of a query parameter, decoded, and empty when there is none. As in net/url, a plus sign
+// is a space, and a pair that is not percent-encoded or holds a semicolon is ignored.
+func (r *Request) Query(name string) string {
+	for pair := range strings.SplitSeq(r.RawQuery, "&") {
+		if pair == "" || strings.Contains(pair, ";") {
+			continue
+		}
+		key, value, _ := strings.Cut(pair, "=")
+		key, ok := unescape(strings.ReplaceAll(key, "+", " "))
+		if !ok || key != name {
+			continue
+		}
+		if value, ok = unescape(strings.ReplaceAll(value, "+", " ")); ok {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,142 @@
+package sett
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// guest is what a module keeps between reading an event and writing its reply. Its buffers are made before the
+// first invocation, so that a small request allocates none.
+type guest struct {
+	event abi.Event
+	out   []byte
+}
+
+// handle runs the invocation that event, a message, asks for. The reply is valid until the next call.
+func (g *guest) handle(event []byte) (reply []byte, err error) {
+	if err := abi.DecodeEvent(event, &g.event); err != nil {
+		return nil, err
+	}
+	r := serve(&g.event)
+	g.out = abi.AppendReply(g.out[:0], &r)
+	return g.out, nil
+}
+
+// describe answers the module's description, a message.
+func describe() []byte {
+	d := abi.Description{ABI: abi.Version, SDK: "go/" + Version}
+	for i := range table.handles {
+		d.Handles = append(d.Handles, table.handles[i].name)
+	}
+	for i := range table.routes {
+		d.Patterns = append(d.Patterns, table.routes[i].text)
+	}
+	return abi.AppendDescription(nil, &d)
+}
+
+// serve runs the handler that an event is for.
+func serve(e *abi.Event) abi.Reply {
+	ctx := newInvocation(e)
+	defer ctx.end()
+	if e.Handler == "" && len(table.routes) > 0 {
+		return serveHTTP(ctx, e)
+	}
+	h, err := findHandle(e.Handler)
+	if err != nil {
+		return failure(err)
+	}
+	return h.run(ctx, e.Body)
+}
+
+// findHandle answers the named Handle. A module whose only handler is a Handle needs no name.
+func findHandle(name string) (*handle, error) {
+	for i := range table.handles {
+		if h := &table.handles[i]; h.name == name || name == "" && len(table.handles) == 1 {
+			return h, nil
+		}
+	}
+	names := make([]string, len(table.handles))
+	for i := range table.handles {
+		names[i] = table.handles[i].name
+	}
+	switch {
+	case name != "":
+		return nil, errors.New("the module has no Handle " + name + "; it has [" + strings.Join(names, " ") + "]")
+	case len(names) > 0:
+		return nil, errors.New("no Handle is named, and the module has [" + strings.Join(names, " ") + "]")
+	}
+	return nil, errors.New("the module registers no handlers; call sett.HTTP or sett.Handle from init")
+}
+
+func serveHTTP(ctx *invocation, e *abi.Event) abi.Reply {
+	var t target
+	if !t.parse(e.Host, e.Path) {
+		return problem(400, "Bad Request")
+	}
+	found, allow := find(e.Method, &t)
+	if found == nil {
+		return unmatched(e, allow)
+	}
+	r := &Request{
+		Method: e.Method, Path: e.Path, RawQuery: e.Query, Host: e.Host, Scheme: e.Scheme, Proto: e.Proto,
+		Remote: e.Remote, Headers: e.Headers, Params: e.Params, Body: e.Body,
+		ctx: ctx, pattern: &found.pattern, values: found.values(&t),
+	}
+	w := &response{}
+	found.handler(w, r)
+	return w.reply()
+}
+
+// unmatched answers a request that no pattern answers; allow holds the methods its path has.
+func unmatched(e *abi.Event, allow []string) abi.Reply {
+	if len(allow) > 0 {
+		header := abi.Field{Name: "Allow", Value: allowed(allow)}
+		if e.Method == "OPTIONS" {
+			return abi.Reply{Status: 204, Headers: []abi.Field{header}}
+		}
+		r := problem(405, "Method Not Allowed")
+		r.Headers = append(r.Headers, header)
+		return r
+	}
+	if other, ok := otherSlash(e); ok {
+		return abi.Reply{Status: 308, Headers: []abi.Field{{Name: "Location", Value: other}}}
+	}
+	return problem(404, "Not Found")
+}
+
+// allowed is the Allow header for a path with these methods.
+func allowed(methods []string) string {
+	all := append([]string{"OPTIONS"}, methods...)
+	if slices.Contains(methods, "GET") {
+		all = append(all, "HEAD")
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ", ")
+}
+
+// otherSlash answers where a request belongs whose path is only known with, or without, a slash at its end. A path
+// that starts with two slashes would be another host's address in a Location header, and a backslash is a slash
+// to browsers.
+func otherSlash(e *abi.Event) (location string, ok bool) {
+	path, had := strings.CutSuffix(e.Path, "/")
+	if !had {
+		path += "/"
+	}
+	if len(path) == 0 || len(path) > 1 && (path[1] == '/' || path[1] == '\\') {
+		return "", false
+	}
+	var t target
+	if !t.parse(e.Host, path) {
+		return "", false
+	}
+	if found, allow := find(e.Method, &t); found == nil && allow == nil {
+		return "", false
+	}
+	if e.Query != "" {
+		path += "?" + e.Query
+	}
+	return path, true
+}
