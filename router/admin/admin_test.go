@@ -438,6 +438,22 @@ func TestInvokeRefusesWhatIsNoRequest(t *testing.T) {
 	}
 }
 
+func TestInvokeRunsNoOtherHandleThanAsked(t *testing.T) {
+	w := newWorld(t)
+	w.deployed(t, "default", "f", "m", registry.Settings{Handler: "resize"})
+	w.dispatch = func(_ context.Context, c router.Call) (*abi.Result, error) { return &abi.Result{}, nil }
+	_, server := w.start(t, nil)
+	for handler, status := range map[string]int{"": 200, "resize": 200, "shrink": 422} {
+		res, text := call(t, server, "POST", "/v1/apps/default/functions/f/invoke", `{"handler":"`+handler+`"}`)
+		if res.StatusCode != status {
+			t.Errorf("invoke with handler %q: %d %s, want %d", handler, res.StatusCode, text, status)
+		}
+	}
+	if res, text := call(t, server, "POST", "/v1/apps/default/functions/f/invoke?qualifier=v9", `{"handler":"resize"}`); res.StatusCode != 404 {
+		t.Errorf("invoke of version 9: %d %s, want 404", res.StatusCode, text)
+	}
+}
+
 func TestReadLogsRefusesUnknownQueries(t *testing.T) {
 	w := newWorld(t)
 	_, server := w.start(t, nil)

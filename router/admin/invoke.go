@@ -29,6 +29,9 @@ func (a *Admin) invoke(w http.ResponseWriter, r *http.Request, _ caller) error {
 	if err != nil {
 		return err
 	}
+	if err := a.checkHandler(r, query.Get("qualifier"), ask.Handler); err != nil {
+		return err
+	}
 	begin := time.Now()
 	result, err := a.config.Invoker.Dispatch(r.Context(), router.Call{
 		App: r.PathValue("app"), Function: r.PathValue("function"), Qualifier: query.Get("qualifier"), Event: event,
@@ -56,6 +59,25 @@ func (a *Admin) invoke(w http.ResponseWriter, r *http.Request, _ caller) error {
 	}
 	w.Header().Set("Sett-Invocation-Id", event.Invocation)
 	return answer(w, http.StatusOK, out)
+}
+
+// checkHandler refuses a Handle other than the one the versions run: the door gives each version its own.
+func (a *Admin) checkHandler(r *http.Request, qualifier, handler string) error {
+	if handler == "" {
+		return nil
+	}
+	app, name := r.PathValue("app"), r.PathValue("function")
+	targets, err := a.config.Registry.Snapshot().Resolve(app, name, qualifier)
+	if err != nil {
+		return err
+	}
+	for _, to := range targets {
+		if v := to.Version; v.Settings.Handler != handler {
+			return abi.WithCode(abi.Unsupported, fmt.Errorf("handler %.80q: version %d of function %s runs %q; deploy one with this handler",
+				handler, v.Number, name, v.Settings.Handler))
+		}
+	}
+	return nil
 }
 
 // eventOf makes the event a function is given, of what the caller asked for.

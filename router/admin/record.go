@@ -26,7 +26,7 @@ func describe(f *registry.Function, base string) client.Function {
 	patterns := patternsOf(v)
 	out.Version, out.Created, out.Settings = v.Number, v.Created, v.Settings
 	out.Digest, out.SizeBytes, out.Kind = v.Module.Digest, v.Module.SizeBytes, v.Module.Kind
-	out.Isolation, out.Routes, out.URL = client.IsolationFresh, patterns, firstURL(base, v, patterns)
+	out.Isolation, out.Routes, out.URL = client.IsolationFresh, patterns, firstURL(base, patterns)
 	return out
 }
 
@@ -79,7 +79,7 @@ func patternsOf(v *registry.Version) []string {
 }
 
 // firstURL is where a first request may go: the first pattern without parameters, else the first one as it is.
-func firstURL(base string, v *registry.Version, patterns []string) string {
+func firstURL(base string, patterns []string) string {
 	if len(patterns) == 0 || base == "" {
 		return ""
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -198,12 +199,18 @@ func TestReadDeadlineEndsWithTheBody(t *testing.T) {
 
 func TestEveryGateAnswersTooManyRequests(t *testing.T) {
 	w := newWorld(t)
-	w.deployed(t, "default", "f", "m", (client.DeployFunction{}).Settings)
+	w.deployed(t, "default", "f", "m", registry.Settings{})
 	inside, leave := make(chan struct{}), make(chan struct{})
 	wait := func() { inside <- struct{}{}; <-leave }
 	w.put = func(string, io.Reader) (int64, error) { wait(); return 0, nil }
 	w.dispatch = func(context.Context, router.Call) (*abi.Result, error) { wait(); return &abi.Result{}, nil }
 	w.follow = func(context.Context, client.LogQuery) iter.Seq[abi.Line] { return func(func(abi.Line) bool) { wait() } }
+	w.bench = func(_ *registry.Version, _ *abi.Event, path string, _ int) ([]time.Duration, error) {
+		if path == client.PathCold {
+			wait()
+		}
+		return nil, nil
+	}
 	const function = "/v1/apps/default/functions/f"
 	for _, test := range []struct {
 		name, method, path string
@@ -211,6 +218,7 @@ func TestEveryGateAnswersTooManyRequests(t *testing.T) {
 	}{
 		{"requests", "POST", function + "/invoke", Limits{Requests: 1}},
 		{"uploads", "PUT", "/v1/modules/" + digestOf("x"), Limits{Uploads: 1}},
+		{"benches", "POST", function + "/bench", Limits{Benches: 1}},
 		{"followers", "GET", "/v1/logs?follow=true", Limits{Followers: 1}},
 	} {
 		_, server := w.start(t, func(c *Config) { c.Limits, c.Metrics = test.limits, nil })
@@ -412,8 +420,6 @@ func TestShutdownWaitsForRequests(t *testing.T) {
 		invoked <- err
 	}()
 	<-inside
-	short, cancel := context.WithCancel(context.Background())
-	cancel()
 	down := make(chan error, 1)
 	go func() { down <- a.Shutdown(context.Background()) }()
 	if err := <-served; err != nil {
@@ -426,11 +432,44 @@ func TestShutdownWaitsForRequests(t *testing.T) {
 	if err := <-down; err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
-	if err := a.Shutdown(short); err != nil {
+	if err := a.Shutdown(context.Background()); err != nil {
 		t.Errorf("second Shutdown: %v", err)
 	}
 	if err := a.Serve(named{l, l.Addr()}); err == nil {
 		t.Error("Serve after Shutdown served")
+	}
+}
+
+func TestShutdownThatMayNotWaitCutsConnections(t *testing.T) {
+	w := newWorld(t)
+	inside := make(chan struct{})
+	w.dispatch = func(ctx context.Context, _ router.Call) (*abi.Result, error) {
+		close(inside)
+		<-ctx.Done() // never, if the connection is left alone
+		return &abi.Result{}, ctx.Err()
+	}
+	a, err := New(w.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- a.Serve(l) }()
+	_, in := dial(t, &httptest.Server{Listener: l}, "POST /v1/apps/default/functions/f/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+	<-inside
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := a.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown that may not wait: %v, want %v", err, context.Canceled)
+	}
+	if res, err := http.ReadResponse(in, nil); err == nil {
+		t.Errorf("request under way: %d, want its connection cut", res.StatusCode)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
 	}
 }
 

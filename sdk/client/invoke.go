@@ -19,7 +19,7 @@ type InvokeRequest struct {
 	Path    string      `json:"path,omitempty"`   // path and query; "/" when empty
 	Headers []abi.Field `json:"headers,omitempty"`
 	Body    []byte      `json:"body_base64,omitempty"`
-	Handler string      `json:"handler,omitempty"` // name of the Handle to run; empty: as the version says
+	Handler string      `json:"handler,omitempty"` // must be what the version runs, else abi.Unsupported; empty: whatever that is
 }
 
 // InvokeResponse is what the function answered. A function that answers status 500 is a response like any
