@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sett-run/sett/runtime/wasmbin"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero"
 )
@@ -203,6 +204,9 @@ func (s *codes) fill(c *code) (err error) {
 	}
 	if c.recognised, err = recognise(binary); err != nil {
 		return err
+	}
+	if binary, err = wasmbin.Guard(binary, MaxTableEntries); err != nil {
+		return invalid("%w", err)
 	}
 	size, err := s.fromDisk(c, binary)
 	if err != nil {

@@ -72,6 +72,12 @@ func TestFailures(t *testing.T) {
 	recurse := new(wasmtest.Module)
 	recurse.Memory(0, 1)
 	recurse.Func("_start", "", wasmtest.Call(0))
+	doubling := new(wasmtest.Module) // f(n) = f(n-1), f(n-1): no loop, and it would take years
+	doubling.Memory(0, 1)
+	doubling.Func("", "i", wasmtest.Get(0), wasmtest.If(
+		wasmtest.Get(0), wasmtest.I32(-1), wasmtest.Add(), wasmtest.Call(0),
+		wasmtest.Get(0), wasmtest.I32(-1), wasmtest.Add(), wasmtest.Call(0)))
+	doubling.Func("_start", "", wasmtest.I32(60), wasmtest.Call(0))
 	flood := writer(strings.Repeat("x", 65536))
 	flood.Func("_start", "", wasmtest.Loop(wasmtest.Write(0, 1, 64, 65536)))
 	for _, test := range []struct {
@@ -81,6 +87,7 @@ func TestFailures(t *testing.T) {
 		reason string
 	}{
 		{"endless loop", command("", loop), abi.Timeout, "timeout: no answer before the deadline; the function's limit is 100ms"},
+		{"endless recursion", doubling.Bytes(), abi.Timeout, "timeout: no answer before the deadline"},
 		{"memory bomb", command("", bomb), abi.FunctionFailed, "memory limit of 1 MB was hit: unreachable"},
 		{"stack overflow", recurse.Bytes(), abi.FunctionFailed, "stack overflow"},
 		{"flood", flood.Bytes(), abi.FunctionFailed, "standard output is over the limit of 100000 bytes"},

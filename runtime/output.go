@@ -78,7 +78,7 @@ func (o *output) record(level int32, b []byte) {
 	}
 	message, attrs := "", ""
 	if err := json.Unmarshal(b, &r); err == nil && r.Msg != nil && (r.Attrs == nil || r.Attrs[0] == '{') {
-		message, attrs = *r.Msg, string(r.Attrs)
+		message, attrs = *r.Msg, strings.ToValidUTF8(string(r.Attrs), "\uFFFD")
 	} else {
 		message = strings.ToValidUTF8(string(b), "\uFFFD")
 	}

@@ -1,9 +1,9 @@
-// Package wasmbin reads the structure of WebAssembly core modules: types, imports, exports, tables and memories,
-// as much as it takes to say what a module is and what it lacks before an engine sees it.
+// Package wasmbin reads and rewrites WebAssembly core modules: Read answers their types, imports, exports, tables
+// and memories, as much as it takes to say what a module is and what it lacks before an engine sees it; Guard
+// changes what would let a module escape its limits.
 //
-// Its main function is Read, whose guarantee is that it answers for any bytes at all, in time and memory
-// proportional to their number, and never panics. It does not validate code; the engine does. Nothing here is
-// shared, so everything may be called concurrently.
+// Both answer for any bytes at all, in time and memory proportional to their number, and never panic. They do
+// not validate code; the engine does. Nothing here is shared, so everything may be called concurrently.
 package wasmbin
 
 import "strings"

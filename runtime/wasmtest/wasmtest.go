@@ -10,6 +10,7 @@ import "slices"
 type Module struct {
 	types, imports, funcs, tables, memories, exports, codes, data [][]byte
 	start                                                         []byte
+	importedFuncs                                                 uint32
 }
 
 func (m *Module) typeOf(sig string) []byte {
@@ -44,7 +45,8 @@ func valTypes(s string) [][]byte {
 // Import imports a function and answers its index. All imports come before the first Func.
 func (m *Module) Import(module, name, sig string) uint32 {
 	m.imports = append(m.imports, slices.Concat(text(module), text(name), []byte{0}, m.typeOf(sig)))
-	return uint32(len(m.imports) - 1)
+	m.importedFuncs++
+	return m.importedFuncs - 1
 }
 
 // ImportMemory imports a memory with these flags and minimum, and 1000 as the maximum where the flags want one.
@@ -55,7 +57,7 @@ func (m *Module) ImportMemory(module, name string, flags byte, pages uint32) {
 // Func defines a function with two locals of type i32 behind its parameters, exports it when it has a name, and
 // answers its index.
 func (m *Module) Func(name, sig string, code ...[]byte) uint32 {
-	index := uint32(len(m.imports) + len(m.funcs))
+	index := m.importedFuncs + uint32(len(m.funcs))
 	m.funcs = append(m.funcs, m.typeOf(sig))
 	body := slices.Concat([]byte{1, 2, 0x7f}, slices.Concat(code...), []byte{0x0b})
 	m.codes = append(m.codes, slices.Concat(U32(uint32(len(body))), body))
@@ -65,10 +67,12 @@ func (m *Module) Func(name, sig string, code ...[]byte) uint32 {
 	return index
 }
 
-// Memory defines and exports a memory with these flags (1: with a maximum, 1000; 2: shared).
+// Memory defines a memory with these flags (1: with a maximum, 1000; 2: shared; 4: 64-bit), and exports the first.
 func (m *Module) Memory(flags byte, pages uint32) {
+	if len(m.memories) == 0 {
+		m.exports = append(m.exports, slices.Concat(text("memory"), []byte{2, 0}))
+	}
 	m.memories = append(m.memories, limits(flags, pages))
-	m.exports = append(m.exports, slices.Concat(text("memory"), []byte{2, 0}))
 }
 
 // Table defines a table of functions with this many elements.
