@@ -14,7 +14,7 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-// Module is the module path of what Source holds.
+// Module is the module path of what Sources holds.
 const Module = "github.com/sett-run/sett"
 
 // goMod has no requirements: the SDK uses the standard library only, so a guest's go.sum stays empty. The go line
@@ -28,28 +28,36 @@ go 1.26.0
 //go:embed abi/*.go go
 var source embed.FS
 
-// Source answers the files of module github.com/sett-run/sett that a guest needs: go.mod, sdk/abi, sdk/go and kv/op,
-// without tests. A project uses a copy of it with
+// Sources answers the files of module github.com/sett-run/sett that a guest needs: go.mod, sdk/abi, sdk/go and
+// kv/op, without tests. A project uses a copy of it with
 //
 //	require github.com/sett-run/sett v0.0.0
 //	replace github.com/sett-run/sett => ./.sett/sdk
 //
-// The copy is made with os.CopyFS.
-func Source() (fs.FS, error) {
+// It panics when the binary's own files cannot be read, which is a bug.
+func Sources() fs.FS {
+	tree, err := collect()
+	if err != nil {
+		panic(fmt.Sprintf("collect SDK sources: %v", err))
+	}
+	return tree
+}
+
+// collect packs the files in memory, as the simplest tree that is a file system.
+func collect() (fs.FS, error) {
 	var buf bytes.Buffer
 	w := zip.NewWriter(&buf)
-	err := add(w, "go.mod", []byte(goMod))
-	if err == nil {
-		err = addTree(w, source, "sdk")
+	if err := add(w, "go.mod", []byte(goMod)); err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = addTree(w, op.Source, "kv/op")
+	if err := addTree(w, source, "sdk"); err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = w.Close()
+	if err := addTree(w, op.Source, "kv/op"); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("collect SDK sources: %w", err)
+	if err := w.Close(); err != nil {
+		return nil, err
 	}
 	return zip.NewReader(bytes.NewReader(buf.Bytes()), int64(buf.Len()))
 }

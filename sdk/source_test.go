@@ -11,13 +11,10 @@ import (
 	"testing"
 )
 
-func TestSourceHoldsWhatAGuestNeeds(t *testing.T) {
-	tree, err := Source()
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestSourcesHoldsWhatAGuestNeeds(t *testing.T) {
+	tree := Sources()
 	var names []string
-	err = fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
 		if !d.IsDir() {
 			names = append(names, name)
 		}
@@ -39,7 +36,7 @@ func TestSourceHoldsWhatAGuestNeeds(t *testing.T) {
 	}
 }
 
-func TestSourceHasOurGoLine(t *testing.T) {
+func TestSourcesHasOurGoLine(t *testing.T) {
 	own, err := os.ReadFile("../go.mod")
 	if err != nil {
 		t.Fatal(err)
@@ -92,17 +89,13 @@ func TestHello(t *testing.T) {
 `,
 }
 
-// TestProjectBuildsOffline builds and tests a project from nothing but Source and the Go toolchain.
+// TestProjectBuildsOffline builds and tests a project from nothing but Sources and the Go toolchain.
 func TestProjectBuildsOffline(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a project")
 	}
 	dir := t.TempDir()
-	tree, err := Source()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(filepath.Join(dir, ".sett", "sdk"), tree); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, ".sett", "sdk"), Sources()); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range project {

@@ -1,0 +1,71 @@
+package examples
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sett-run/sett/runtime/manifest"
+)
+
+// TestExamplesAreProjects reads each folder as "sett deploy" does, from the embedded sources.
+func TestExamplesAreProjects(t *testing.T) {
+	folders := map[string]string{"c": "wordcount.c", "greet": "main.go", "hello": "main.go", "nethttp": "main.go",
+		"rust": "rot13.rs", "users": "main.go", "wagi": "main.go"}
+	entries, err := fs.ReadDir(Sources(), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != len(folders) {
+		t.Errorf("Sources has %d folders, want %d", len(entries), len(folders))
+	}
+	for folder, source := range folders {
+		for _, name := range []string{"README.md", source} {
+			if _, err := fs.Stat(Sources(), folder+"/"+name); err != nil {
+				t.Error(err)
+			}
+		}
+		text, err := fs.ReadFile(Sources(), folder+"/"+manifest.File)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		app, err := manifest.Parse(folder+"/"+manifest.File, text)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, f := range app.Functions {
+			if f.Module != "main" && !strings.HasPrefix(source, f.Module+".") {
+				t.Errorf("%s: function %s is module %s, and the source is %s", folder, f.Name, f.Module, source)
+			}
+		}
+	}
+}
+
+// TestExamplesOfOtherLanguagesBuild runs their build.sh where the toolchain is installed.
+func TestExamplesOfOtherLanguagesBuild(t *testing.T) {
+	for folder, missing := range map[string]string{"c": "unable to find library", "rust": "no Rust compiler with a WASI target"} {
+		t.Run(folder, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "out.wasm")
+			text, err := exec.Command("./"+folder+"/build.sh", file).CombinedOutput()
+			if err != nil && lacksToolchain(string(text), missing) {
+				t.Skipf("the toolchain is not installed: %s", text)
+			}
+			if err != nil {
+				t.Fatalf("build: %v\n%s", err, text)
+			}
+			data, err := os.ReadFile(file)
+			if err != nil || !strings.HasPrefix(string(data), "\x00asm\x01\x00\x00\x00") {
+				t.Errorf("build.sh made %.8q, %v, want a WebAssembly module", data, err)
+			}
+		})
+	}
+}
+
+func lacksToolchain(text, missing string) bool {
+	return strings.Contains(text, missing) || strings.Contains(text, "not found") || strings.Contains(text, "wasm-ld")
+}
