@@ -158,7 +158,7 @@ func entryPoint(m *wasmbin.Module) (registry.Kind, error) {
 	switch {
 	case hasInit && hasHandle:
 		return registry.KindSett, checkSett(m)
-	case hasHandle:
+	case hasHandle && !isCommand: // a command of the Go SDK exports it too
 		return "", invalid("module exports %s but not %s: link it as a WASI reactor", abi.ExportHandle, abi.ExportInitialize)
 	case hasInit && !isCommand:
 		return "", invalid("module is a WASI reactor without %s: it answers no events", abi.ExportHandle)

@@ -110,6 +110,12 @@ func TestPrepareRefuses(t *testing.T) {
 			m.Memory(0, 1)
 			start(m)
 		}), abi.InvalidModule, "was built as a command; add -buildmode=c-shared"},
+		{"SDK command with its exports", module(func(m *wasmtest.Module) {
+			m.Import(abi.HostModule, abi.ImportEventRead, "ii:i")
+			m.Memory(0, 1)
+			m.Func("sett_handle", "i:i", wasmtest.I32(0))
+			start(m)
+		}), abi.InvalidModule, "was built as a command; add -buildmode=c-shared"},
 		{"invalid code", module(func(m *wasmtest.Module) {
 			m.Memory(0, 1)
 			m.Func("_start", "", wasmtest.Add())
