@@ -1,0 +1,220 @@
+// Neighbour measures what one function's endless loop does to another function on the same node.
+//
+//	go run ./benchmarks/neighbour
+//
+// It runs a node in a process of its own, calls a small function over HTTP, one request after the other, in
+// interleaved rounds with and without another function looping, and prints the percentiles of both and their ratio.
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sett-run/sett/cluster/node"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// loopMS is how long a loop lasts, in milliseconds; a round of requests must fit.
+const loopMS = 4000
+
+func main() {
+	serve := flag.String("serve", "", "run the node in this data directory (for the program's own use)")
+	loops := flag.Int("loops", 1, "invocations that loop at once")
+	rounds := flag.Int("rounds", 5, "rounds of each kind")
+	requests := flag.Int("requests", 1000, "requests a round")
+	flag.Parse()
+	err := error(nil)
+	if *serve != "" {
+		err = serveNode(*serve)
+	} else {
+		err = measure(*loops, *rounds, *requests)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "neighbour:", err)
+		os.Exit(1)
+	}
+}
+
+// serveNode runs a node until standard input ends.
+func serveNode(dir string) error {
+	n, err := node.Start(context.Background(), node.Config{Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Cluster: "127.0.0.1:0"})
+	if err != nil {
+		return err
+	}
+	fmt.Println(n.HTTPAddr(), n.AdminAddr())
+	_, err = io.Copy(io.Discard, os.Stdin)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if closeErr := n.Close(ctx); !errors.Is(closeErr, context.DeadlineExceeded) {
+		err = errors.Join(err, closeErr)
+	}
+	return err
+}
+
+func measure(loops, rounds, requests int) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	n, err := startNode(ctx)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	if err := errors.Join(n.deploy(ctx, "hello", hello()), n.deploy(ctx, "loop", loop())); err != nil {
+		return err
+	}
+	var alone, beside []time.Duration
+	for range rounds {
+		quiet, err := n.round(ctx, requests, 0)
+		if err != nil {
+			return err
+		}
+		loud, err := n.round(ctx, requests, loops)
+		if err != nil {
+			return err
+		}
+		alone, beside = append(alone, quiet...), append(beside, loud...)
+	}
+	a, b := percentiles(alone), percentiles(beside)
+	fmt.Printf("%-28s %10s %10s %10s\n", "hello, one request at a time", "p50", "p99", "max")
+	fmt.Printf("%-28s %10v %10v %10v\n", "alone", a[0], a[1], a[2])
+	fmt.Printf("%-28s %10v %10v %10v\n", fmt.Sprintf("beside %d endless loops", loops), b[0], b[1], b[2])
+	fmt.Printf("%-28s %9.2fx %9.2fx %9.2fx\n", "ratio", ratio(b[0], a[0]), ratio(b[1], a[1]), ratio(b[2], a[2]))
+	return nil
+}
+
+func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
+
+// percentiles answers the 50th, the 99th and the highest.
+func percentiles(all []time.Duration) [3]time.Duration {
+	slices.Sort(all)
+	at := func(p int) time.Duration { return all[(len(all)-1)*p/100].Round(time.Microsecond) }
+	return [3]time.Duration{at(50), at(99), at(100)}
+}
+
+// child is a node in a process of its own.
+type child struct {
+	cmd         *exec.Cmd
+	stdin       io.Closer
+	dir         string
+	http, admin string
+}
+
+func startNode(ctx context.Context) (n *child, err error) {
+	n = &child{}
+	if n.dir, err = os.MkdirTemp("", "sett-neighbour"); err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	n.cmd = exec.CommandContext(ctx, self, "-serve", n.dir)
+	n.cmd.Stderr = os.Stderr
+	if n.stdin, err = n.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	stdout, err := n.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fscan(stdout, &n.http, &n.admin); err != nil {
+		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.cmd.Wait())
+	}
+	return n, nil
+}
+
+func (n *child) close() {
+	n.stdin.Close()
+	n.cmd.Wait() //nolint:errcheck // loops are cut off, which the node reports
+	os.RemoveAll(n.dir)
+}
+
+func (n *child) deploy(ctx context.Context, name string, module []byte) error {
+	c, err := client.New("http://"+n.admin, "")
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(module)
+	digest := hex.EncodeToString(sum[:])
+	if _, err := c.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}); err != nil {
+		return err
+	}
+	_, err = c.Deploy(ctx, registry.DefaultApp, client.DeployRequest{Functions: []client.DeployFunction{
+		{Name: name, Digest: digest, Settings: registry.Settings{TimeoutMS: loopMS}},
+	}})
+	return err
+}
+
+// round calls hello, with loops running beside.
+func (n *child) round(ctx context.Context, requests, loops int) ([]time.Duration, error) {
+	var looping sync.WaitGroup
+	defer looping.Wait() // they end at their deadline
+	for range loops {
+		looping.Go(func() { n.get(ctx, "/loop") }) //nolint:errcheck // it never answers
+	}
+	time.Sleep(100 * time.Millisecond) // the loops are under way
+	took := make([]time.Duration, requests)
+	began := time.Now()
+	for i := range took {
+		start := time.Now()
+		body, err := n.get(ctx, "/hello")
+		if err != nil || !strings.HasPrefix(body, "hello") {
+			return nil, fmt.Errorf("GET /hello answered %q: %w", body, err)
+		}
+		took[i] = time.Since(start)
+	}
+	if loops > 0 && time.Since(began) > loopMS*time.Millisecond {
+		return nil, errors.New("the loops ended before the requests did: ask for fewer requests a round")
+	}
+	return took, nil
+}
+
+func (n *child) get(ctx context.Context, path string) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.http+path, nil)
+	if err != nil {
+		return "", err
+	}
+	reply, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer reply.Body.Close()
+	body, err := io.ReadAll(reply.Body)
+	return string(body), err
+}
+
+func hello() []byte {
+	reply := "Content-Type: text/plain\n\nhello\n"
+	var m wasmtest.Module
+	fdWrite := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
+	m.Memory(0, 1)
+	m.Data(64, reply)
+	m.Func("_start", "", wasmtest.Write(fdWrite, 1, 64, int32(len(reply))))
+	return m.Bytes()
+}
+
+func loop() []byte {
+	var m wasmtest.Module
+	m.Memory(0, 1)
+	m.Func("_start", "", wasmtest.Loop())
+	return m.Bytes()
+}

@@ -1,0 +1,91 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/sett-run/sett/runtime/registry"
+)
+
+// Default addresses.
+const (
+	DefaultHTTP    = "127.0.0.1:8080"
+	DefaultAdmin   = "127.0.0.1:8081"
+	DefaultCluster = "127.0.0.1:7946"
+)
+
+// Config says how a node runs. The zero value with Data works.
+type Config struct {
+	Data    string // data directory; created when absent
+	HTTP    string // data plane's address, DefaultHTTP when empty; port 0 picks a free one
+	Admin   string // admin plane's address, DefaultAdmin when empty; beyond loopback it needs a token
+	Cluster string // address kept for other nodes, DefaultCluster when empty
+	Name    string // the node's name, a DNS label; the host's name when empty
+	Region  string // where it stands; free text of a DNS label's form, or empty
+	Version string // the binary's version, told by the admin plane
+	// FirstToken makes an admin token when there is none yet; see Node.FirstToken.
+	FirstToken bool
+	Log        *slog.Logger // discards when nil
+}
+
+func (c Config) complete() Config {
+	for _, d := range []struct {
+		field *string
+		value string
+	}{{&c.HTTP, DefaultHTTP}, {&c.Admin, DefaultAdmin}, {&c.Cluster, DefaultCluster}, {&c.Version, "devel"}} {
+		if *d.field == "" {
+			*d.field = d.value
+		}
+	}
+	if c.Name == "" {
+		c.Name = hostName()
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate names every fault of the configuration.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Data == "" {
+		errs = append(errs, errors.New("data: no directory given"))
+	}
+	for _, a := range []struct{ name, value string }{{"http", c.HTTP}, {"admin", c.Admin}, {"cluster", c.Cluster}} {
+		if _, _, err := net.SplitHostPort(a.value); a.value != "" && err != nil {
+			errs = append(errs, fmt.Errorf("%s: address %q: want HOST:PORT like 127.0.0.1:8080", a.name, a.value))
+		}
+	}
+	for _, l := range []struct{ name, value string }{{"name", c.Name}, {"region", c.Region}} {
+		if l.value != "" {
+			errs = append(errs, registry.CheckName(l.name, l.value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// hostName answers the first label of the host's name in the form of a DNS label, or "node".
+func hostName() string {
+	host, _ := os.Hostname()
+	label, _, _ := strings.Cut(strings.ToLower(host), ".")
+	if registry.CheckName("name", label) != nil {
+		return "node"
+	}
+	return label
+}
+
+// loopback says whether an address is reachable from this machine only. A name counts as loopback only when it
+// is "localhost".
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}

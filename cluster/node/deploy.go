@@ -1,0 +1,112 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sett-run/sett/router/admin"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// moduleGrace is how long a module that no version names stays on disk: an upload is followed by its deployment
+// within this time. Raising it keeps abandoned uploads longer; lowering it makes slow deployments upload again.
+const moduleGrace = time.Hour
+
+// Deploy makes new versions of an app's functions and points their live aliases at them: every module is
+// compiled and tried first, then one switch. When it returns this node serves the new table; on an error
+// nothing has changed. Modules are uploaded before.
+func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change) ([]admin.Deployed, error) {
+	compile := make([]time.Duration, len(changes))
+	for i := range changes {
+		c := &changes[i]
+		c.Settings = c.Settings.Complete()
+		v := &registry.Version{App: app, Function: c.Name, Module: c.Module, Settings: c.Settings}
+		var err error
+		if compile[i], err = n.runtime.Prepare(ctx, v); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Name, err)
+		}
+		c.Module = v.Module
+	}
+	done, err := n.registry.Deploy(ctx, app, changes)
+	if err != nil {
+		return nil, err
+	}
+	deployed := make([]admin.Deployed, len(done))
+	for i, d := range done {
+		deployed[i] = admin.Deployed{Deployed: d, Compile: compile[i]}
+		if !d.Unchanged {
+			n.note(d.App, d.Function, d.Number, fmt.Sprintf("deployed version %d", d.Number))
+		}
+	}
+	return deployed, n.changed()
+}
+
+// Rollback points the live alias at an earlier version; 0 means the one before.
+func (n *Node) Rollback(ctx context.Context, app, name string, version int) (registry.Function, error) {
+	return n.after(n.registry.Rollback(ctx, app, name, version))
+}
+
+// SetAlias points an alias at versions by weight.
+func (n *Node) SetAlias(ctx context.Context, app, name, alias string, weights []registry.Weight) (registry.Function, error) {
+	return n.after(n.registry.SetAlias(ctx, app, name, alias, weights))
+}
+
+// RemoveAlias forgets an alias; live stays.
+func (n *Node) RemoveAlias(ctx context.Context, app, name, alias string) (registry.Function, error) {
+	return n.after(n.registry.RemoveAlias(ctx, app, name, alias))
+}
+
+// Remove forgets functions of an app, all of them when names is nil.
+func (n *Node) Remove(ctx context.Context, app string, names []string) error {
+	if err := n.registry.Remove(ctx, app, names); err != nil {
+		return err
+	}
+	return n.changed()
+}
+
+func (n *Node) after(f registry.Function, err error) (registry.Function, error) {
+	if err != nil {
+		return f, err
+	}
+	return f, n.changed()
+}
+
+// changed serves the registry's new state and drops what it no longer names.
+func (n *Node) changed() error {
+	if err := n.swap(); err != nil {
+		return err
+	}
+	n.collectModules()
+	return nil
+}
+
+// swap makes the registry's state the one that requests see. Concurrent changes end with the newest.
+func (n *Node) swap() error {
+	n.swapping.Lock()
+	defer n.swapping.Unlock()
+	if err := n.router.Swap(n.registry.Snapshot()); err != nil {
+		return fmt.Errorf("swap route table: %w", err)
+	}
+	return nil
+}
+
+// collectModules removes modules that no version names. What could not be removed is tried at the next change.
+func (n *Node) collectModules() {
+	removed, err := n.runtime.Modules().Collect(n.registry.Snapshot().Modules(), moduleGrace)
+	if err != nil {
+		n.log.Warn("collect modules", "err", err)
+	}
+	if removed > 0 {
+		n.log.Info("collect modules", "removed", removed)
+	}
+}
+
+// note writes a platform line into a function's log.
+func (n *Node) note(app, function string, version int, message string) {
+	n.logs.Write(abi.Line{
+		Time: time.Now(), App: app, Function: function, Version: version,
+		Stream: abi.StreamPlatform, Level: "INFO", Message: message,
+	})
+}

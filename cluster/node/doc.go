@@ -1,2 +1,0 @@
-// Package node assembles a node.
-package node

@@ -1,0 +1,98 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"time"
+
+	"github.com/sett-run/sett/router/admin"
+	"github.com/sett-run/sett/runtime/logs"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+func (n *Node) openAdmin(ctx context.Context) (err error) {
+	n.admin, err = admin.New(admin.Config{
+		Modules: n.runtime.Modules(), Deployer: n, Registry: n.registry, Changes: n, Invoker: n.router,
+		Bencher: n.runtime, Logs: logReader{n.logs}, Tokens: n.store, Node: n,
+		Gatherer: n.metrics, Metrics: n.metrics, Log: n.log, Loopback: loopback(n.config.Admin),
+	})
+	if err != nil {
+		return err
+	}
+	tokens, err := n.admin.Tokens(ctx)
+	if err != nil {
+		return fmt.Errorf("read tokens: %w", err)
+	}
+	if len(tokens) == 0 && n.config.FirstToken {
+		created, err := n.admin.CreateToken(ctx, client.TokenRequest{Name: "first"})
+		if err != nil {
+			return fmt.Errorf("make the first token: %w", err)
+		}
+		n.firstToken = created.Secret
+	}
+	if len(tokens) == 0 && n.firstToken == "" && !loopback(n.config.Admin) {
+		return fmt.Errorf("listen on %s (--admin): reachable from other machines, and there is no token yet: add --print-token, "+
+			"or keep the admin plane on loopback", n.config.Admin)
+	}
+	return nil
+}
+
+// FirstToken is the secret of the admin token that Config.FirstToken asked for. It is empty when there was a
+// token already, and cannot be had again.
+func (n *Node) FirstToken() string { return n.firstToken }
+
+// serve answers on the listeners. The admin plane drains before it closes, but after the data plane, so that
+// /readyz and metrics can be read meanwhile.
+func (n *Node) serve(context.Context) error {
+	n.group.Go(n.holdCluster)
+	n.push("background work", func(context.Context) error {
+		n.clusterListener.Close()
+		n.group.Wait()
+		return nil
+	})
+	n.group.Go(func() { n.report("admin", n.admin.Serve(n.adminListener)) })
+	n.push("admin plane", n.admin.Shutdown)
+	n.group.Go(func() { n.report("http", n.router.Serve(n.httpListener)) })
+	n.push("data plane", n.router.Shutdown)
+	n.push("followed logs", func(context.Context) error { n.admin.Drain(); return nil })
+	n.ready.set("")
+	return nil
+}
+
+// report tells a listener's end to whoever watches Failed, unless Close asked for it.
+func (n *Node) report(plane string, err error) {
+	if err == nil || n.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	n.ready.set(plane + " listener failed")
+	n.failed <- fmt.Errorf("serve %s: %w", plane, err)
+}
+
+// Ready answers nil when the node serves, else why it does not.
+func (n *Node) Ready() error { return n.ready.Ready() }
+
+// Info says what the node is.
+func (n *Node) Info() client.Node {
+	return client.Node{
+		Name: n.Name(), Region: n.config.Region, Version: n.config.Version,
+		HTTP: n.HTTPAddr(), Admin: n.AdminAddr(), Cluster: n.ClusterAddr(),
+		Started: n.started, UptimeSeconds: int64(time.Since(n.started).Seconds()),
+	}
+}
+
+// logReader reads the node's logs for the admin plane.
+type logReader struct{ logs *logs.Logs }
+
+func (l logReader) Read(q client.LogQuery) []abi.Line { return l.logs.Read(query(q)) }
+
+func (l logReader) Follow(ctx context.Context, q client.LogQuery) iter.Seq[abi.Line] {
+	return l.logs.Follow(ctx, query(q))
+}
+
+func query(q client.LogQuery) logs.Query {
+	return logs.Query{App: q.App, Function: q.Function, Invocation: q.Invocation, Since: q.Since, Limit: q.Limit}
+}
