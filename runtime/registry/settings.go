@@ -109,12 +109,12 @@ func (s Settings) validateEnv() (faults []error) {
 }
 
 // reservedEnv reports whether a request sets the environment variable, so that settings may not.
-// Source: RFC 3875 section 4.1; REQUEST_URI by custom.
+// Source: RFC 3875 section 4.1; HTTPS, REMOTE_PORT and REQUEST_URI by custom.
 func reservedEnv(name string) bool {
 	switch name {
-	case "AUTH_TYPE", "CONTENT_LENGTH", "CONTENT_TYPE", "GATEWAY_INTERFACE", "PATH_INFO", "PATH_TRANSLATED",
-		"QUERY_STRING", "REMOTE_ADDR", "REMOTE_HOST", "REMOTE_IDENT", "REMOTE_USER", "REQUEST_METHOD", "REQUEST_URI",
-		"SCRIPT_NAME", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "SERVER_SOFTWARE":
+	case "AUTH_TYPE", "CONTENT_LENGTH", "CONTENT_TYPE", "GATEWAY_INTERFACE", "HTTPS", "PATH_INFO", "PATH_TRANSLATED",
+		"QUERY_STRING", "REMOTE_ADDR", "REMOTE_HOST", "REMOTE_IDENT", "REMOTE_PORT", "REMOTE_USER", "REQUEST_METHOD",
+		"REQUEST_URI", "SCRIPT_NAME", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "SERVER_SOFTWARE":
 		return true
 	}
 	return strings.HasPrefix(name, "HTTP_") || strings.HasPrefix(name, "SETT_")
