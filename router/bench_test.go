@@ -18,6 +18,7 @@ type replay struct {
 	net.Conn
 	request string
 	n       int
+	wire    *capture // nil: nobody looks
 }
 
 func (c *replay) Read(p []byte) (int, error) {
@@ -28,7 +29,13 @@ func (c *replay) Read(p []byte) (int, error) {
 	return copy(p, c.request), nil
 }
 
-func (c *replay) Write(p []byte) (int, error)      { return len(p), nil }
+func (c *replay) Write(p []byte) (int, error) {
+	if c.wire != nil {
+		*c.wire = append(*c.wire, p...)
+	}
+	return len(p), nil
+}
+
 func (c *replay) Close() error                     { return nil }
 func (c *replay) SetDeadline(time.Time) error      { return nil }
 func (c *replay) SetReadDeadline(time.Time) error  { return nil }

@@ -23,9 +23,10 @@ const (
 // a twentieth of all that answering it does. The price is that a limit is late by up to a sweep.
 type conn struct {
 	net.Conn
-	remote string // host:port of the client
-	clock  *atomic.Int64
-	state  atomic.Int64 // nanoseconds of clock, the lowest three bits replaced by the phase
+	remote  string // host:port of the client
+	clock   *atomic.Int64
+	state   atomic.Int64 // nanoseconds of clock, the lowest three bits replaced by the phase
+	expired atomic.Bool  // its request did not arrive in time
 }
 
 const phaseBits = 3
@@ -120,6 +121,7 @@ func (r *Router) endSlow() {
 		case phaseWrite:
 			_ = c.Conn.SetWriteDeadline(past)
 		default:
+			c.expired.Store(true)
 			_ = c.Conn.SetReadDeadline(past)
 		}
 	}

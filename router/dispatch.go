@@ -215,6 +215,9 @@ func outcome(result *abi.Result, err error) (int, abi.Code) {
 	switch {
 	case err != nil:
 		code := abi.CodeOf(err)
+		if code == abi.TooLarge {
+			return abi.FunctionFailed.HTTPStatus(), code // the reply was; a client's body is refused before
+		}
 		return code.HTTPStatus(), code
 	case result.Error != "":
 		return abi.FunctionFailed.HTTPStatus(), abi.FunctionFailed

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/sett-run/sett/sdk/abi"
 	"github.com/valyala/fasthttp"
 )
 
@@ -58,7 +59,7 @@ func (r *Router) connState(nc net.Conn, state fasthttp.ConnState) {
 func (r *Router) Serve(ln net.Listener) error {
 	if r.draining.Load() {
 		_ = ln.Close() // the caller learns why from our error
-		return fmt.Errorf("serve: %w", errClosed)
+		return abi.WithCode(abi.Unavailable, fmt.Errorf("serve: %w", errClosed))
 	}
 	r.sweepOnce.Do(func() {
 		r.sweeping.Add(1)

@@ -52,7 +52,7 @@ func proxyEventV2(e *abi.Event, now time.Time) events.APIGatewayV2HTTPRequest {
 	key, _ := routeKey(e)
 	path := decodedPath(e.Path)
 	body, encoded := proxyBody(e.Body)
-	host, _, _ := strings.Cut(e.Host, ":")
+	host := string(routeHost(nil, e.Host))
 	prefix, _, _ := strings.Cut(host, ".")
 	return events.APIGatewayV2HTTPRequest{
 		Version: "2.0", RouteKey: key, RawPath: path, RawQueryString: e.Query, Cookies: cookies, Headers: headers,
@@ -86,7 +86,7 @@ func proxyEventV1(e *abi.Event, now time.Time) events.APIGatewayProxyRequest {
 	_, resource := routeKey(e)
 	path := decodedPath(e.Path)
 	body, encoded := proxyBody(e.Body)
-	host, _, _ := strings.Cut(e.Host, ":")
+	host := string(routeHost(nil, e.Host))
 	prefix, _, _ := strings.Cut(host, ".")
 	return events.APIGatewayProxyRequest{
 		Resource: resource, Path: path, HTTPMethod: e.Method, Headers: headers, MultiValueHeaders: all,

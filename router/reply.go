@@ -117,6 +117,9 @@ func isNamed(named []string, name string) bool {
 // written by the server.
 // Source: RFC 9110 section 7.6.1, and the Proxy- headers, which speak of the hop alone.
 func platformHeader(name string) bool {
+	if platformPrefix(name) {
+		return true
+	}
 	switch len(name) {
 	case 2:
 		return strings.EqualFold(name, "TE")
@@ -127,9 +130,7 @@ func platformHeader(name string) bool {
 	case 10:
 		return strings.EqualFold(name, "Connection") || strings.EqualFold(name, "Keep-Alive")
 	case 14:
-		if strings.EqualFold(name, "Content-Length") {
-			return true
-		}
+		return strings.EqualFold(name, "Content-Length")
 	case 16:
 		return strings.EqualFold(name, "Proxy-Connection")
 	case 17:
@@ -139,7 +140,7 @@ func platformHeader(name string) bool {
 	case 19:
 		return strings.EqualFold(name, "Proxy-Authorization")
 	}
-	return platformPrefix(name)
+	return false
 }
 
 // platformPrefix reports whether a name is one of our own: Sett-*, and Sett_*, which CGI could not tell from it.

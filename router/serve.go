@@ -243,16 +243,16 @@ func (r *Router) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	putInvocationID(&q.id, start)
 	q.event = abi.Event{Trigger: abi.TriggerHTTP, Invocation: text(q.id[:]), Remote: ctx.RemoteAddr().String()}
 	k := refusal{400, abi.InvalidInput, "request is malformed", r.rejected.malformed, true}
-	var timeout net.Error
 	var small *fasthttp.ErrSmallBuffer
+	c := connOf(ctx.Conn())
 	switch {
+	case c != nil && c.expired.Load():
+		k = refusal{408, abi.Timeout, "request did not arrive in time", r.rejected.slow, true}
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		k = refusal{413, abi.TooLarge, "request body is over the limit", r.rejected.tooLarge, true}
 		drain(ctx.Conn(), r.config.MaxBodyBytes)
 	case errors.As(err, &small):
 		k = refusal{431, abi.TooLarge, "request header is over the limit", r.rejected.header, true}
-	case errors.As(err, &timeout) && timeout.Timeout():
-		k = refusal{408, abi.Timeout, "request did not arrive in time", r.rejected.slow, true}
 	}
 	r.refuse(ctx, q, start, k)
 }

@@ -73,10 +73,10 @@ type choice struct {
 }
 
 func (c *choice) add(k candidate) {
+	k.upto = k.weight
 	if n := len(c.candidates); n > 0 {
-		k.upto = c.candidates[n-1].upto
+		k.upto += c.candidates[n-1].upto
 	}
-	k.upto += k.weight
 	c.candidates = append(c.candidates, k)
 }
 
