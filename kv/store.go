@@ -80,7 +80,11 @@ func Open(cfg Config) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
-	db, err := badger.OpenManaged(engineOptions(cfg, log))
+	return openEngine(cfg, log, engineOptions(cfg, log))
+}
+
+func openEngine(cfg Config, log *slog.Logger, options badger.Options) (*Store, error) {
+	db, err := badger.OpenManaged(options)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, explainOpen(err))
 	}

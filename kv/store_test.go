@@ -83,15 +83,36 @@ func TestReopenKeepsDataAndRevisions(t *testing.T) {
 	}
 }
 
-// TestRevisionsSurviveCompaction deletes everything and compacts it away: the newest index must still be known.
-func TestRevisionsSurviveCompaction(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, Config{Dir: dir})
-	put(t, s, "k", "v")
-	last, err := s.Commit(context.Background(), op.Txn{Namespace: "app", Ops: []op.Op{{Kind: op.Delete, Key: "k"}}})
+// eager opens a store whose engine flushes and compacts early.
+func eager(t *testing.T, dir string) *Store {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	cfg := Config{Dir: dir}
+	s, err := openEngine(cfg, log, engineOptions(cfg, log).WithSyncWrites(false).WithMemTableSize(1<<20).
+		WithValueThreshold(128<<10).WithNumLevelZeroTables(1))
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// TestRevisionsSurviveCompaction deletes everything and compacts it away: the newest index must still be known.
+func TestRevisionsSurviveCompaction(t *testing.T) {
+	dir := t.TempDir()
+	var last uint64
+	for range 3 { // each Close leaves a table
+		s := eager(t, dir)
+		put(t, s, "k", "v")
+		var err error
+		if last, err = s.Commit(context.Background(), op.Txn{Namespace: "app", Ops: []op.Op{{Kind: op.Delete, Key: "k"}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := eager(t, dir)
 	s.db.SetDiscardTs(s.horizon.newest())
 	if err := s.db.Flatten(2); err != nil {
 		t.Fatal(err)
@@ -99,7 +120,7 @@ func TestRevisionsSurviveCompaction(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if next := put(t, open(t, Config{Dir: dir}), "k", "w"); next <= last {
+	if next := put(t, eager(t, dir), "k", "w"); next <= last {
 		t.Errorf("revision after compaction = %d, want above %d", next, last)
 	}
 }
@@ -229,26 +250,29 @@ func TestListLimit(t *testing.T) {
 	}
 }
 
-// TestReadersHoldTheHorizon overwrites and compacts under an open read: what it sees must stay.
+// TestReadersHoldTheHorizon overwrites until memtables are flushed, and compacts, under an open read: what it sees
+// must stay.
 func TestReadersHoldTheHorizon(t *testing.T) {
-	s := open(t, Config{Dir: t.TempDir()})
-	for i := range 50 {
-		put(t, s, fmt.Sprint("k", i), "old")
+	const keys, rounds = 50, 16
+	s := eager(t, t.TempDir())
+	write := func(c string) {
+		for i := range keys {
+			put(t, s, fmt.Sprint("k", i), strings.Repeat(c, 16<<10))
+		}
 	}
+	write("o")
 	at := s.horizon.begin()
 	txn := s.db.NewTransactionAt(at, false)
-	for range 3 {
-		for i := range 50 {
-			put(t, s, fmt.Sprint("k", i), "new")
-		}
+	for range rounds {
+		write("n")
 	}
 	if err := s.db.Flatten(2); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 50 {
+	for i := range keys {
 		item, err := get(txn, "app", fmt.Sprint("k", i))
-		if err != nil || string(item.Value) != "old" {
-			t.Fatalf("open read of k%d = %q, %v, want old", i, item.Value, err)
+		if err != nil || item.Value[0] != 'o' {
+			t.Fatalf("open read of k%d = %.1q, %v, want what was there", i, item.Value, err)
 		}
 	}
 	txn.Discard()
