@@ -103,6 +103,19 @@ func (n *Node) collectModules() {
 	}
 }
 
+// collectNowAndThen finds what uploads that were never deployed leave behind, until Close.
+func (n *Node) collectNowAndThen() {
+	for tick := time.NewTicker(moduleGrace); ; {
+		select {
+		case <-n.ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+			n.collectModules()
+		}
+	}
+}
+
 // note writes a platform line into a function's log.
 func (n *Node) note(app, function string, version int, message string) {
 	n.logs.Write(abi.Line{

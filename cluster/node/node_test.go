@@ -44,20 +44,30 @@ func hello(text string) []byte {
 
 func deploy(t *testing.T, n *Node, name string, module []byte) client.Deployed {
 	t.Helper()
+	d, err := deployTo(t.Context(), n, name, module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// deployTo deploys as the command line does, over the admin plane.
+func deployTo(ctx context.Context, n *Node, name string, module []byte) (d client.Deployed, err error) {
 	c, err := client.New("http://"+n.AdminAddr(), "")
 	if err != nil {
-		t.Fatal(err)
+		return d, err
 	}
+	defer c.Close()
 	sum := sha256.Sum256(module)
 	digest := hex.EncodeToString(sum[:])
-	if _, err := c.UploadModule(t.Context(), client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}); err != nil {
-		t.Fatal(err)
+	if _, err := c.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}); err != nil {
+		return d, err
 	}
-	done, err := c.Deploy(t.Context(), "default", client.DeployRequest{Functions: []client.DeployFunction{{Name: name, Digest: digest}}})
+	done, err := c.Deploy(ctx, "default", client.DeployRequest{Functions: []client.DeployFunction{{Name: name, Digest: digest}}})
 	if err != nil {
-		t.Fatal(err)
+		return d, err
 	}
-	return done.Functions[0]
+	return done.Functions[0], nil
 }
 
 func get(t *testing.T, n *Node, path string) string {

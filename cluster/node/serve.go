@@ -49,6 +49,7 @@ func (n *Node) FirstToken() string { return n.firstToken }
 // /readyz and metrics can be read meanwhile.
 func (n *Node) serve(context.Context) error {
 	n.group.Go(n.holdCluster)
+	n.group.Go(n.collectNowAndThen)
 	n.push("background work", func(context.Context) error {
 		n.clusterListener.Close()
 		n.group.Wait()
