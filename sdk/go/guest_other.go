@@ -6,7 +6,7 @@ import "github.com/sett-run/sett/sdk/go/internal/host"
 
 // Outside WebAssembly the exports are called by package settest.
 var _ = func() bool {
-	host.Guest.Handle = func(event []byte) ([]byte, error) { return new(guest).handle(event) }
+	host.Guest.Handle = func(event []byte) ([]byte, error) { return newGuest().handle(event) }
 	host.Guest.Describe = describe
 	return true
 }()

@@ -5,11 +5,8 @@ import (
 	"github.com/sett-run/sett/sdk/go/internal/host"
 )
 
-// roomBytes is what an event or a reply may take before the guest allocates: headers and a small body.
-const roomBytes = 16 << 10
-
 var (
-	module  = guest{out: make([]byte, 0, roomBytes)}
+	module  = newGuest()
 	inbound = make([]byte, roomBytes)
 )
 

@@ -42,15 +42,18 @@ type invocation struct {
 	ended  bool
 }
 
-func newInvocation(e *abi.Event) *invocation {
-	c := &invocation{info: InvocationInfo{
+// begin makes c the context of e's invocation.
+func (c *invocation) begin(e *abi.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.info = InvocationInfo{
 		ID: e.Invocation, App: e.App, Function: e.Function, Version: e.Version, Trigger: e.Trigger,
 		Attempt: e.Attempt, Pattern: e.Pattern, Remote: e.Remote,
-	}}
+	}
 	if e.DeadlineUnixMS != 0 {
 		c.info.Deadline = time.UnixMilli(e.DeadlineUnixMS)
 	}
-	return c
+	c.timer, c.cancel, c.ended = nil, nil, false
 }
 
 func (c *invocation) Deadline() (time.Time, bool) { return c.info.Deadline, !c.info.Deadline.IsZero() }

@@ -10,6 +10,12 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
+func newInvocation(e *abi.Event) *invocation {
+	c := &invocation{}
+	c.begin(e)
+	return c
+}
+
 func TestInvocation(t *testing.T) {
 	deadline := time.UnixMilli(1795400000123)
 	e := abi.Event{Invocation: "01J", App: "shop", Function: "users", Version: 3, Trigger: "http", Attempt: 2,

@@ -39,11 +39,12 @@ func Main() {
 
 // serveCGI answers the request described by environ; nothing is written after an error.
 func serveCGI(environ []string, in io.Reader, out *bufio.Writer) error {
-	e, length := cgiEvent(environ)
-	if err := readBody(e, length, in); err != nil {
+	g := newGuest()
+	length := cgiEvent(environ, &g.event)
+	if err := readBody(&g.event, length, in); err != nil {
 		return err
 	}
-	r := serve(e)
+	r := g.serve()
 	if r.Error != "" {
 		return errors.New(r.Error)
 	}
@@ -66,9 +67,9 @@ func serveCGI(environ []string, in io.Reader, out *bufio.Writer) error {
 	return nil
 }
 
-// cgiEvent reads the request's variables. length is CONTENT_LENGTH's text.
-func cgiEvent(environ []string) (e *abi.Event, length string) {
-	e = &abi.Event{Method: "GET", Trigger: abi.TriggerHTTP, Attempt: 1, Scheme: "http", Proto: "HTTP/1.0"}
+// cgiEvent fills e from the request's variables. length is CONTENT_LENGTH's text.
+func cgiEvent(environ []string, e *abi.Event) (length string) {
+	*e = abi.Event{Method: "GET", Trigger: abi.TriggerHTTP, Attempt: 1, Scheme: "http", Proto: "HTTP/1.0"}
 	env := map[string]string{}
 	for _, line := range environ {
 		name, value, _ := strings.Cut(line, "=")
@@ -101,7 +102,7 @@ func cgiEvent(environ []string) (e *abi.Event, length string) {
 	}
 	e.Path, e.Query = cgiPath(env)
 	e.Host, e.Remote = cgiHost(env), cgiRemote(env)
-	return e, env["CONTENT_LENGTH"]
+	return env["CONTENT_LENGTH"]
 }
 
 // cgiPath is the path as sent. A server that has mounted the program somewhere says where in SCRIPT_NAME, and what

@@ -17,7 +17,7 @@ func (t *target) parse(host, path string) bool {
 	if path == "" || path[0] != '/' {
 		return false
 	}
-	t.host, t.path, t.valid = bareHost(host), path, maxSegments
+	t.host, t.path, t.count, t.valid = bareHost(host), path, 0, maxSegments
 	for at := 1; ; t.count++ {
 		end := strings.IndexByte(path[at:], '/')
 		if t.count < maxSegments {
@@ -60,9 +60,8 @@ func (p *pattern) matches(t *target) bool {
 	return len(p.segments) == t.count
 }
 
-// values answers what p's parameters stand for in t, in p's order.
-func (p *pattern) values(t *target) []string {
-	var values []string
+// values appends what p's parameters stand for in t, in p's order.
+func (p *pattern) values(values []string, t *target) []string {
 	for i, s := range p.segments {
 		switch {
 		case s.kind == param:

@@ -84,8 +84,8 @@ func checkMatch(t *testing.T, s, method, host, path string) {
 	if want := node.Match(method, host, path); got != want {
 		t.Errorf("%q matches %s %s%s: %v, the node says %v", s, method, host, path, got, want)
 	}
-	if got && strings.Count(s, "{") != len(p.values(&tg)) {
-		t.Errorf("%q has values %q for %s", s, p.values(&tg), path)
+	if got && strings.Count(s, "{") != len(p.values(nil, &tg)) {
+		t.Errorf("%q has values %q for %s", s, p.values(nil, &tg), path)
 	}
 }
 

@@ -78,6 +78,11 @@ type response struct {
 	body   []byte
 }
 
+// reset makes w ready for another reply; the capacity stays.
+func (w *response) reset() {
+	w.header.fields, w.status, w.body = w.header.fields[:0], 0, w.body[:0]
+}
+
 func (w *response) Header() *Header { return &w.header }
 
 func (w *response) WriteHeader(status int) {

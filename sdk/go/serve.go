@@ -8,11 +8,26 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// guest is what a module keeps between reading an event and writing its reply. Its buffers are made before the
-// first invocation, so that a small request allocates none.
+// guest is what one invocation needs, made before the first one: a small request allocates little, and so dirties
+// few of the pages that the instance shares with its image. It runs one invocation at a time.
 type guest struct {
-	event abi.Event
-	out   []byte
+	event    abi.Event
+	ctx      invocation
+	target   target
+	request  Request
+	response response
+	out      []byte
+}
+
+// roomBytes is what a reply may take, and on WebAssembly an event, before the guest allocates for it.
+const roomBytes = 16 << 10
+
+func newGuest() *guest {
+	g := &guest{out: make([]byte, 0, roomBytes)}
+	g.event.Headers, g.event.Params = make([]abi.Field, 0, 32), make([]abi.Field, 0, 8)
+	g.response.body, g.response.header.fields = make([]byte, 0, roomBytes/2), make([]abi.Field, 0, 16)
+	g.request.values = make([]string, 0, 8)
+	return g
 }
 
 // handle runs the invocation that event, a message, asks for. The reply is valid until the next call.
@@ -20,7 +35,7 @@ func (g *guest) handle(event []byte) (reply []byte, err error) {
 	if err := abi.DecodeEvent(event, &g.event); err != nil {
 		return nil, err
 	}
-	r := serve(&g.event)
+	r := g.serve()
 	g.out = abi.AppendReply(g.out[:0], &r)
 	return g.out, nil
 }
@@ -37,18 +52,18 @@ func describe() []byte {
 	return abi.AppendDescription(nil, &d)
 }
 
-// serve runs the handler that an event is for.
-func serve(e *abi.Event) abi.Reply {
-	ctx := newInvocation(e)
-	defer ctx.end()
-	if e.Handler == "" && len(table.routes) > 0 {
-		return serveHTTP(ctx, e)
+// serve runs the handler that g's event is for. The reply is valid until the next call.
+func (g *guest) serve() abi.Reply {
+	g.ctx.begin(&g.event)
+	defer g.ctx.end()
+	if g.event.Handler == "" && len(table.routes) > 0 {
+		return g.serveHTTP()
 	}
-	h, err := findHandle(e.Handler)
+	h, err := findHandle(g.event.Handler)
 	if err != nil {
 		return failure(err)
 	}
-	return h.run(ctx, e.Body)
+	return h.run(&g.ctx, g.event.Body)
 }
 
 // findHandle answers the named Handle. A module whose only handler is a Handle needs no name.
@@ -71,23 +86,23 @@ func findHandle(name string) (*handle, error) {
 	return nil, errors.New("the module registers no handlers; call sett.HTTP or sett.Handle from init")
 }
 
-func serveHTTP(ctx *invocation, e *abi.Event) abi.Reply {
-	var t target
-	if !t.parse(e.Host, e.Path) {
+func (g *guest) serveHTTP() abi.Reply {
+	e := &g.event
+	if !g.target.parse(e.Host, e.Path) {
 		return problem(400, "Bad Request")
 	}
-	found, allow := find(e.Method, &t)
+	found, allow := find(e.Method, &g.target)
 	if found == nil {
 		return unmatched(e, allow)
 	}
-	r := &Request{
+	g.request = Request{
 		Method: e.Method, Path: e.Path, RawQuery: e.Query, Host: e.Host, Scheme: e.Scheme, Proto: e.Proto,
 		Remote: e.Remote, Headers: e.Headers, Params: e.Params, Body: e.Body,
-		ctx: ctx, pattern: &found.pattern, values: found.values(&t),
+		ctx: &g.ctx, pattern: &found.pattern, values: found.values(g.request.values[:0], &g.target),
 	}
-	w := &response{}
-	found.handler(w, r)
-	return w.reply()
+	g.response.reset()
+	found.handler(&g.response, &g.request)
+	return g.response.reply()
 }
 
 // unmatched answers a request that no pattern answers; allow holds the methods its path has.
