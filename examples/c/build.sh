@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds wordcount.wasm, or the file it is told: ./build.sh [FILE]. Debian: apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32
+# Builds wordcount.wasm, or the file it is told: ./build.sh [FILE]. Debian: apt-get install clang lld wasi-libc libclang-rt-dev-wasm32
 set -eu
 cd "$(dirname "$0")"
 out=${1:-wordcount.wasm}

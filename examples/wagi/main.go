@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/url"
@@ -24,17 +23,15 @@ func run(getenv func(string) string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	query, err := url.ParseQuery(getenv("QUERY_STRING"))
-	w := bufio.NewWriter(out)
-	defer w.Flush()
 	if err != nil {
-		fmt.Fprintf(w, "Status: 400 Bad Request\nContent-Type: text/plain\n\n%v\n", err)
-		return nil
+		_, err = fmt.Fprintf(out, "Status: 400 Bad Request\nContent-Type: text/plain\n\n%v\n", err)
+		return err
 	}
 	text := strings.TrimRight(string(body), "\n")
 	if query.Has("shout") {
 		text = strings.ToUpper(text)
 	}
-	fmt.Fprintf(w, "Content-Type: text/plain; charset=utf-8\n\n%s %s, %d bytes: %s\n",
+	_, err = fmt.Fprintf(out, "Content-Type: text/plain; charset=utf-8\n\n%s %s, %d bytes: %s\n",
 		getenv("REQUEST_METHOD"), getenv("PATH_INFO"), len(body), text)
-	return nil
+	return err
 }

@@ -1,7 +1,6 @@
 package sett
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"os"
@@ -25,20 +24,15 @@ import (
 // so Main never run.
 func Main() {
 	host.Run()
-	out := bufio.NewWriter(os.Stdout)
-	err := serveCGI(os.Environ(), os.Stdin, out)
-	if err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		os.Stderr.WriteString("sett: " + err.Error() + "\n")
+	if err := serveCGI(os.Environ(), os.Stdin, os.Stdout); err != nil {
+		println("sett:", err.Error())
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
-// serveCGI answers the request described by environ; nothing is written after an error.
-func serveCGI(environ []string, in io.Reader, out *bufio.Writer) error {
+// serveCGI answers the request described by environ. Nothing is written unless the whole reply is there.
+func serveCGI(environ []string, in io.Reader, out io.Writer) error {
 	g := newGuest()
 	length := cgiEvent(environ, &g.event)
 	if err := readBody(&g.event, length, in); err != nil {
@@ -48,23 +42,22 @@ func serveCGI(environ []string, in io.Reader, out *bufio.Writer) error {
 	if r.Error != "" {
 		return errors.New(r.Error)
 	}
+	var head []byte
+	if r.Status != 0 || len(r.Headers) == 0 { // a header block is never empty
+		head = append(head, "Status: "+strconv.Itoa(max(r.Status, 200))+"\r\n"...)
+	}
 	for _, h := range r.Headers {
 		if !abi.ValidHeader(h) {
 			return errors.New("header " + strconv.Quote(h.Name) + " has no valid name or value")
 		}
+		head = append(head, h.Name+": "+h.Value+"\r\n"...)
 	}
-	if r.Status != 0 {
-		out.WriteString("Status: " + strconv.Itoa(r.Status) + "\r\n")
+	head = append(head, "\r\n"...)
+	if _, err := out.Write(head); err != nil {
+		return err
 	}
-	for _, h := range r.Headers {
-		out.WriteString(h.Name + ": " + h.Value + "\r\n")
-	}
-	if r.Status == 0 && len(r.Headers) == 0 {
-		out.WriteString("Status: 200\r\n") // a header block is never empty
-	}
-	out.WriteString("\r\n")
-	out.Write(r.Body)
-	return nil
+	_, err := out.Write(r.Body)
+	return err
 }
 
 // cgiEvent fills e from the request's variables. length is CONTENT_LENGTH's text.

@@ -1,7 +1,6 @@
 package sett
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"strings"
@@ -10,9 +9,7 @@ import (
 
 func cgi(environ []string, stdin string) (string, error) {
 	var out strings.Builder
-	w := bufio.NewWriter(&out)
-	err := serveCGI(environ, strings.NewReader(stdin), w)
-	w.Flush()
+	err := serveCGI(environ, strings.NewReader(stdin), &out)
 	return out.String(), err
 }
 

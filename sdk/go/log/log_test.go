@@ -15,10 +15,9 @@ import (
 
 // written is what f logs through a handler of level.
 func written(level slog.Leveler, f func(*slog.Logger)) (lines []string) {
-	before := host.Capture(func(level int, record []byte) {
+	defer host.Capture(func(level int, record []byte) {
 		lines = append(lines, slog.Level(level).String()+" "+string(record))
-	})
-	defer host.Capture(before)
+	})()
 	f(slog.New(log.NewHandler(level)))
 	return lines
 }

@@ -3,6 +3,7 @@ package nethttp_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,7 +52,7 @@ func init() {
 	})
 	handle("/none", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(204)
-		if _, err := io.WriteString(w, "x"); err != http.ErrBodyNotAllowed {
+		if _, err := io.WriteString(w, "x"); !errors.Is(err, http.ErrBodyNotAllowed) {
 			panic(err)
 		}
 	})
@@ -68,8 +69,8 @@ func init() {
 		w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
 	})
 	handle("/empty", func(w http.ResponseWriter, r *http.Request) {})
-	handle("/error", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 418) })
-	handle("/move", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/to?x=1", 303) })
+	handle("/error", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusTeapot) })
+	handle("/move", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/to?x=1", http.StatusSeeOther) })
 	handle("/dir/", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.EscapedPath()) })
 	nethttp.Serve(mux)
 	nethttp.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

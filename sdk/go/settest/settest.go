@@ -163,8 +163,7 @@ func run(e *abi.Event) (*Response, error) {
 	one.Lock()
 	defer one.Unlock()
 	response := &Response{}
-	before := host.Capture(func(level int, record []byte) { response.Logs = append(response.Logs, line(level, record)) })
-	defer host.Capture(before)
+	defer host.Capture(func(level int, record []byte) { response.Logs = append(response.Logs, line(level, record)) })()
 	data, err := host.Guest.Handle(abi.AppendEvent(nil, e))
 	if err != nil {
 		return nil, err

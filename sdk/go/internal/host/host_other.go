@@ -5,10 +5,7 @@
 // imported by the module, only when something calls it.
 package host
 
-import (
-	"os"
-	"sync"
-)
+import "sync"
 
 // Guest is what a sett module exports, for a host in the same process: package sett fills it.
 var Guest struct {
@@ -17,17 +14,21 @@ var Guest struct {
 }
 
 var (
-	mu   sync.Mutex // guards sink
-	sink func(level int, record []byte)
+	mu   sync.Mutex                     // guards sink
+	sink func(level int, record []byte) // nil: standard error
 )
 
-// Capture sends log records to f until it is called again; nil brings back standard error. It answers what took
-// them before.
-func Capture(f func(level int, record []byte)) (before func(level int, record []byte)) {
+// Capture sends log records to f until restore is called; what took them before then takes them again.
+func Capture(f func(level int, record []byte)) (restore func()) {
 	mu.Lock()
 	defer mu.Unlock()
-	before, sink = sink, f
-	return before
+	before := sink
+	sink = f
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		sink = before
+	}
 }
 
 // LogWrite hands over one log record.
@@ -38,7 +39,7 @@ func LogWrite(level int, record []byte) {
 		sink(level, record)
 		return
 	}
-	os.Stderr.Write(append(record[:len(record):len(record)], '\n'))
+	println(string(record))
 }
 
 // Run does nothing.
