@@ -17,7 +17,7 @@ import (
 // environment answers the variables of a command: CGI/1.1's, ours, and the settings' except under names of the
 // former. Errors are coded abi.InvalidInput: a variable cannot hold a NUL.
 // Source: RFC 3875, 4.1 "Request Meta-Variables".
-func environment(v *registry.Version, e *abi.Event) ([]string, error) {
+func environment(software string, v *registry.Version, e *abi.Event) ([]string, error) {
 	path, err := url.PathUnescape(e.Path)
 	if err != nil {
 		return nil, abi.WithCode(abi.InvalidInput, fmt.Errorf("decode path: %w", err))
@@ -25,7 +25,7 @@ func environment(v *registry.Version, e *abi.Event) ([]string, error) {
 	env := make([]string, 0, 24+len(e.Headers)+len(e.Params)+len(v.Settings.Env))
 	set := func(name, value string) { env = append(env, name+"="+value) }
 	set("GATEWAY_INTERFACE", "CGI/1.1")
-	set("SERVER_SOFTWARE", "sett")
+	set("SERVER_SOFTWARE", software)
 	set("SERVER_PROTOCOL", e.Proto)
 	setServer(set, e)
 	set("REQUEST_METHOD", e.Method)

@@ -24,12 +24,12 @@ func TestEnvironment(t *testing.T) {
 	v := &registry.Version{Settings: registry.Settings{Env: map[string]string{
 		"COLOR": "blue", "PATH_INFO": "/evil", "HTTP_PROXY": "http://evil", "HTTP_X_REAL": "3", "SETT_APP": "other", "HTTPS": "off",
 	}}}
-	got, err := environment(v, e)
+	got, err := environment("sett/1", v, e)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
-		"GATEWAY_INTERFACE=CGI/1.1", "SERVER_SOFTWARE=sett", "SERVER_PROTOCOL=HTTP/1.1", "HTTPS=on",
+		"GATEWAY_INTERFACE=CGI/1.1", "SERVER_SOFTWARE=sett/1", "SERVER_PROTOCOL=HTTP/1.1", "HTTPS=on",
 		"SERVER_NAME=example.org", "SERVER_PORT=443", "REMOTE_ADDR=127.0.0.1", "REMOTE_PORT=1234",
 		"REQUEST_METHOD=POST", "REQUEST_URI=/users/j%C3%BCrgen%2f1?a=b%20c", "SCRIPT_NAME=",
 		"PATH_INFO=/users/jürgen/1", "QUERY_STRING=a=b%20c", "CONTENT_LENGTH=5", "SETT_TRIGGER=http",
@@ -47,13 +47,13 @@ func TestEnvironmentRefuses(t *testing.T) {
 	for _, path := range []string{"/%00", "/%zz", "/%"} {
 		e := event()
 		e.Path = path
-		if env, err := environment(&registry.Version{}, e); abi.CodeOf(err) != abi.InvalidInput {
+		if env, err := environment("sett", &registry.Version{}, e); abi.CodeOf(err) != abi.InvalidInput {
 			t.Errorf("environment of path %s: %q, %v, want invalid_input", path, env, err)
 		}
 	}
 	e := event()
 	e.Remote, e.Host = "unix", "[::1]:80"
-	env, err := environment(&registry.Version{}, e)
+	env, err := environment("sett", &registry.Version{}, e)
 	if err != nil || !slices.Contains(env, "REMOTE_ADDR=unix") || !slices.Contains(env, "SERVER_NAME=::1") {
 		t.Errorf("environment = %q, %v", env, err)
 	}

@@ -260,6 +260,23 @@ func TestClosedRuntime(t *testing.T) {
 	}
 }
 
+// TestOrphanedCode checks that compiled code goes with its module, also when the node was not running.
+func TestOrphanedCode(t *testing.T) {
+	dir := t.TempDir()
+	first, _ := open(t, Config{Dir: dir})
+	gone, kept := deploy(t, first, command(hello)), deploy(t, first, command(hello+"2"))
+	if err := os.Remove(first.modules.path(gone.Module.Digest)); err != nil {
+		t.Fatal(err)
+	}
+	second, _ := open(t, Config{Dir: dir})
+	for digest, want := range map[string]bool{gone.Module.Digest: false, kept.Module.Digest: true} {
+		_, err := os.Stat(second.codes.disk.code(digest))
+		if (err == nil) != want {
+			t.Errorf("code of %s: %v, want it kept: %v", digest, err, want)
+		}
+	}
+}
+
 func TestNewNeedsDirectory(t *testing.T) {
 	if _, err := New(context.Background(), Config{}); err == nil {
 		t.Error("New without a directory succeeds")

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // disk keeps compiled code in files, one entry a module. The engine has a cache of its own, but reads from it
@@ -32,7 +33,8 @@ type entry struct {
 
 var errDamaged = errors.New("entry of the code cache is damaged")
 
-func openCache(dir string) (*disk, error) {
+// openCache makes the directories, and removes what was cut off and the entries of modules that are gone.
+func openCache(dir string, has func(digest string) bool) (*disk, error) {
 	d := &disk{dir: dir, live: filepath.Join(dir, "live")}
 	left, _ := filepath.Glob(filepath.Join(dir, "*"+partial)) // the pattern is right
 	for _, name := range append(left, d.live) {
@@ -42,6 +44,15 @@ func openCache(dir string) (*disk, error) {
 	}
 	if err := os.MkdirAll(d.live, 0o700); err != nil {
 		return nil, fmt.Errorf("open code cache: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open code cache: %w", err)
+	}
+	for _, e := range entries {
+		if digest, _, ok := strings.Cut(e.Name(), "."); ok && isDigest(digest) && !has(digest) {
+			d.remove(digest)
+		}
 	}
 	return d, nil
 }

@@ -65,7 +65,7 @@ func (i *instance) answer(ctx context.Context, e *abi.Event, reply *abi.Reply) *
 
 // command runs a command module: the request is its input, its output the reply.
 func (i *instance) command(ctx context.Context, e *abi.Event, reply *abi.Reply) *failure {
-	env, err := environment(i.version, e)
+	env, err := environment(i.r.config.Name, i.version, e)
 	if err != nil {
 		return &failure{outcomeRefused, err.Error(), err}
 	}

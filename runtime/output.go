@@ -103,7 +103,8 @@ type lines struct {
 	to     *output
 	stream string
 	rest   []byte // the line that has no end yet
-	last   string // line handed over last
+	said   string // the line that tells most of a failure: that of a panic, else the last
+	panics bool   // said is a panic's
 }
 
 func (l *lines) Write(b []byte) (int, error) {
@@ -136,8 +137,15 @@ func (l *lines) flush() {
 func (l *lines) hand() {
 	line := strings.ToValidUTF8(string(bytes.TrimSuffix(l.rest, []byte{'\r'})), "\uFFFD")
 	l.rest = l.rest[:0]
-	l.last = line
+	if !l.panics {
+		l.said, l.panics = line, isPanic(line)
+	}
 	l.to.emit(l.stream, "", line, "")
+}
+
+// isPanic says whether a line is how Go or Rust begin to tell of the end. Stack traces come after it.
+func isPanic(line string) bool {
+	return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") || strings.Contains(line, "panicked at")
 }
 
 // errOutputLimit is the trap of a command whose standard output passed the limit.

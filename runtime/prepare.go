@@ -16,7 +16,7 @@ import (
 const tryTimeout = 10 * time.Second
 
 // Prepare makes v ready to be invoked: its module, which is among Modules, is recognised, compiled and tried, and
-// v.Module is filled in. It answers how long the caller waited for the compiled code. Errors are coded
+// v.Module is filled in when nothing is wrong. It answers how long the caller waited for the compiled code. Errors are coded
 // abi.InvalidModule, abi.Unsupported or abi.TooLarge and name what is wrong with the module, abi.InvalidInput
 // when the settings ask for what the module does not have, abi.NotFound when the module is not here.
 func (r *Runtime) Prepare(ctx context.Context, v *registry.Version) (compile time.Duration, err error) {
@@ -42,8 +42,11 @@ func (r *Runtime) Prepare(ctx context.Context, v *registry.Version) (compile tim
 	if err != nil {
 		return compile, err
 	}
+	if err := checkHandler(v.Settings.Handler, known.kind, description); err != nil {
+		return compile, err
+	}
 	v.Module.SizeBytes, v.Module.Kind, v.Module.Description = int64(len(binary)), known.kind, description
-	return compile, checkHandler(v)
+	return compile, nil
 }
 
 func tooMuchMemory(bytes int64, v *registry.Version) error {
@@ -92,26 +95,26 @@ func (i *instance) refuse(what string, f *failure) error {
 	if f.err == errUnavailable {
 		return f.err
 	}
-	if last := i.output.stderr.last; last != "" {
-		return invalid("%s: %s (it wrote: %.200s)", what, f.reason, last)
+	if said := i.output.stderr.said; said != "" {
+		return invalid("%s: %s (it wrote: %.200s)", what, f.reason, said)
 	}
 	return invalid("%s: %s", what, f.reason)
 }
 
 // checkHandler refuses a handler that the module does not have.
-func checkHandler(v *registry.Version) error {
-	name, d := v.Settings.Handler, v.Module.Description
+func checkHandler(name string, kind registry.Kind, d *abi.Description) error {
+	missing := ""
 	switch {
-	case name == "":
+	case name == "" || d != nil && slices.Contains(d.Handles, name):
 		return nil
-	case v.Module.Kind == registry.KindCommand:
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("handler %s: the module is a command, which has no named handlers", name))
+	case kind == registry.KindCommand:
+		missing = "the module is a command, which has no named handlers"
 	case d == nil:
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("handler %s: the module does not say which handlers it has", name))
-	case !slices.Contains(d.Handles, name):
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("handler %s: the module has no such handler; it has %s", name, handles(d)))
+		missing = "the module does not say which handlers it has"
+	default:
+		missing = "the module has no such handler; it has " + handles(d)
 	}
-	return nil
+	return abi.WithCode(abi.InvalidInput, fmt.Errorf("handler %s: %s", name, missing))
 }
 
 func handles(d *abi.Description) string {

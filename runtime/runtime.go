@@ -50,6 +50,7 @@ type Config struct {
 	Log     *slog.Logger          // default: discards
 	Metrics prometheus.Registerer // default: none
 	Sink    Sink                  // default: discards
+	Name    string                // of the software, for guests that ask: "sett/0.1.0"; default "sett"
 
 	MaxModuleBytes int64 // default DefaultModuleBytes; higher makes one upload cost more memory to compile
 	MaxReplyBytes  int   // default DefaultReplyBytes; higher lets one invocation hold more memory outside its limit
@@ -66,6 +67,9 @@ func (c *Config) complete() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Name == "" {
+		c.Name = "sett"
 	}
 	if c.Sink == nil {
 		c.Sink = discard{}
@@ -120,7 +124,7 @@ func New(ctx context.Context, c Config) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	disk, err := openCache(filepath.Join(c.Dir, "cache"))
+	disk, err := openCache(filepath.Join(c.Dir, "cache"), modules.Has)
 	if err != nil {
 		return nil, err
 	}
