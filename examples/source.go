@@ -7,8 +7,8 @@ import (
 	"io/fs"
 )
 
-//go:embed */*.go */README.md */sett.yaml */build.sh */*.c */*.rs
+//go:embed */*.go */README.md */sett.yaml */build.sh */*.c */*.rs */*.ts */package.json
 var source embed.FS
 
-// Sources answers the examples, a folder each: hello, users, greet, nethttp, wagi, c and rust.
+// Sources answers the examples, a folder each: hello, users, greet, nethttp, wagi, c, rust and assemblyscript.
 func Sources() fs.FS { return source }

@@ -13,7 +13,7 @@ import (
 
 // TestExamplesAreProjects reads each folder as "sett deploy" does, from the embedded sources.
 func TestExamplesAreProjects(t *testing.T) {
-	folders := map[string]string{"c": "wordcount.c", "greet": "main.go", "hello": "main.go", "nethttp": "main.go",
+	folders := map[string]string{"assemblyscript": "reverse.ts", "c": "wordcount.c", "greet": "main.go", "hello": "main.go", "nethttp": "main.go",
 		"rust": "rot13.rs", "users": "main.go", "wagi": "main.go"}
 	entries, err := fs.ReadDir(Sources(), ".")
 	if err != nil {
@@ -46,6 +46,9 @@ func TestExamplesAreProjects(t *testing.T) {
 	}
 }
 
+// testAll makes a missing toolchain a failure: .ci/run installs them all.
+const testAll = "SETT_TEST_ALL"
+
 // TestExamplesOfOtherLanguagesBuild runs their build.sh where the toolchain is installed.
 func TestExamplesOfOtherLanguagesBuild(t *testing.T) {
 	for folder, missing := range map[string]string{"c": "unable to find library", "rust": "no Rust compiler with a WASI target"} {
@@ -68,4 +71,26 @@ func TestExamplesOfOtherLanguagesBuild(t *testing.T) {
 
 func lacksToolchain(text, missing string) bool {
 	return strings.Contains(text, missing) || strings.Contains(text, "not found") || strings.Contains(text, "wasm-ld")
+}
+
+// TestAssemblyScriptExampleBuilds installs the compiler with npm, so it runs only where everything is asked for.
+func TestAssemblyScriptExampleBuilds(t *testing.T) {
+	if os.Getenv(testAll) == "" {
+		t.Skipf("needs npm and its registry; set %s=1", testAll)
+	}
+	dir := t.TempDir()
+	folder, err := fs.Sub(Sources(), "assemblyscript")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(dir, folder); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := exec.Command("sh", filepath.Join(dir, "build.sh")).CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, text)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "reverse.wasm"))
+	if err != nil || !strings.HasPrefix(string(data), "\x00asm\x01\x00\x00\x00") {
+		t.Errorf("build.sh made %.8q, %v, want a WebAssembly module", data, err)
+	}
 }
