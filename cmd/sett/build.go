@@ -84,7 +84,7 @@ func (c *cli) showBuilt(modules []built) error {
 	for _, m := range modules {
 		took := "as it is"
 		if m.Source != "" {
-			took = microText(float64(m.TookMS) * 1000)
+			took = milliText(m.TookMS)
 		}
 		rows = append(rows, []string{m.Module, filepath.ToSlash(m.File), sizeText(m.SizeBytes), took})
 	}

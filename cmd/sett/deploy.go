@@ -204,7 +204,7 @@ func (c *cli) showDeployed(done []client.Deployed) error {
 			version += " (unchanged)"
 		}
 		if d.CompileMS > 0 {
-			compile = microText(float64(d.CompileMS) * 1000)
+			compile = milliText(d.CompileMS)
 		}
 		rows = append(rows, []string{d.Function, version, string(d.Kind), compile, d.URL})
 	}

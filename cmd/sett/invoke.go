@@ -61,6 +61,9 @@ func (c *cli) invoke() *cobra.Command {
 	f.StringVarP(&flags.method, "method", "X", "", "request method (GET, or POST with a body)")
 	f.StringVar(&flags.path, "path", "", "request path and query (default: the function's first route)")
 	f.StringArrayVarP(&flags.headers, "header", "H", nil, "request header 'Name: value' (repeatable)")
+	f.Bool("async", false, "not offered yet")
+	f.Lookup("async").Hidden = true
+	cmd.PreRunE = refuseHidden("async")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,7 +89,7 @@ func (c *cli) showLine(line abi.Line) error {
 		return err
 	}
 	source := line.Stream
-	if line.Level != "" {
+	if source == abi.StreamLog && line.Level != "" {
 		source = line.Level
 	}
 	attrs := ""
@@ -96,6 +97,6 @@ func (c *cli) showLine(line abi.Line) error {
 		attrs = " " + printable(line.Attrs)
 	}
 	_, err := fmt.Fprintf(c.out, "%s %s v%d %s %-8s %s%s\n", line.Time.Local().Format("15:04:05.000"), printable(line.Function),
-		line.Version, printable(line.Invocation), printable(source), printable(line.Message), attrs)
+		line.Version, cmp.Or(printable(line.Invocation), "-"), printable(source), printable(line.Message), attrs)
 	return err
 }

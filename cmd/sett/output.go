@@ -16,7 +16,7 @@ import (
 )
 
 // maxRoutesWidth is how many characters a table spends on a function's routes; all are in the JSON.
-const maxRoutesWidth = 34
+const maxRoutesWidth = 40
 
 // json prints v as one indented JSON document.
 func (c *cli) json(v any) error {
@@ -162,4 +162,12 @@ func microText(us float64) string {
 		return fmt.Sprintf("%.0f us", us)
 	}
 	return fmt.Sprintf("%.1f us", us)
+}
+
+// milliText writes milliseconds that were counted whole.
+func milliText(ms int64) string {
+	if ms >= 1000 {
+		return fmt.Sprintf("%.1f s", float64(ms)/1000)
+	}
+	return fmt.Sprintf("%d ms", ms)
 }

@@ -99,8 +99,8 @@ func (c *cli) root() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddGroup(&cobra.Group{ID: groupNode, Title: "A node:"}, &cobra.Group{ID: groupProject, Title: "A project:"},
 		&cobra.Group{ID: groupFunction, Title: "Functions on a node:"})
-	root.AddCommand(grouped(groupNode, c.tokens())...)
-	root.AddCommand(grouped(groupProject, c.build(), c.deploy())...)
+	root.AddCommand(grouped(groupNode, c.up(), c.demo(), c.tokens())...)
+	root.AddCommand(grouped(groupProject, c.new(), c.build(), c.deploy())...)
 	root.AddCommand(grouped(groupFunction, c.functions(), c.versions(), c.rollback(), c.alias(), c.remove(), c.invoke(),
 		c.logs(), c.bench())...)
 	root.AddCommand(c.version())
@@ -148,7 +148,11 @@ func (c *cli) client() (*client.Client, error) {
 // report writes an error the way scripts and people expect it.
 func (c *cli) report(err error, asJSON bool) {
 	if !asJSON {
-		fmt.Fprintf(c.err, "sett: %s\n", strings.TrimRight(err.Error(), "\n"))
+		lines := strings.Split(strings.TrimRight(err.Error(), "\n"), "\n")
+		for i, line := range lines { // it may quote a stranger's module or reply
+			lines[i] = printable(line)
+		}
+		fmt.Fprintf(c.err, "sett: %s\n", strings.Join(lines, "\n"))
 		return
 	}
 	type body struct {

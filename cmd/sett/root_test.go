@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -10,6 +11,9 @@ import (
 // try runs the command line and answers what it printed.
 func try(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
+	for _, name := range []string{"SETT_NODE", "SETT_TOKEN", "SETT_APP"} {
+		t.Setenv(name, "") // a developer's own node is not for tests
+	}
 	var out, err bytes.Buffer
 	status = run(context.Background(), args, &out, &err)
 	return status, out.String(), err.String()
@@ -36,6 +40,9 @@ func TestWrongUsage(t *testing.T) {
 		"invoke a --path=x " + unreached:     `invoke a: path "x": it starts with /`,
 		"invoke a --header=x " + unreached:   `invoke a: header "x": it is 'Name: value'`,
 		"invoke a --data=1 --file=f":         "invoke a: --data and --file are both the body: give one",
+		"invoke a --async":                   "invoke: --async is not offered yet",
+		"up --redis=127.0.0.1:0":             "up: --redis is not offered yet",
+		"new --lang=rust x":                  `new: language "rust": there is go so far`,
 		"logs --since=soon":                  `logs: --since "soon": it is a duration such as 10m, or a time such as 2026-11-23T10:00:00Z`,
 		"functions -o yaml":                  `functions: output format "yaml": it is table or json`,
 		"functions --app=A":                  `app name "A": a name is 1 to 63 of a-z, 0-9 and -, and neither starts nor ends with -`,
@@ -75,6 +82,15 @@ func TestUnreachableNode(t *testing.T) {
 	status, _, stderr = try(t, "functions", "--node=http://127.0.0.1:1", "-o=json")
 	if status != exitFailed || !strings.HasPrefix(stderr, `{"error":{"code":"unavailable","message":"list functions: node http://127.0.0.1:1`) {
 		t.Errorf("functions -o json = %d, %q; want %d and the code unavailable", status, stderr, exitFailed)
+	}
+}
+
+func TestErrorsAreSafeForATerminal(t *testing.T) {
+	var out bytes.Buffer
+	c := &cli{err: &out}
+	c.report(errors.New("module imports \x1b[2J.foo\nsecond line\n"), false)
+	if want := "sett: module imports \\x1b[2J.foo\nsecond line\n"; out.String() != want {
+		t.Errorf("report = %q, want %q", out.String(), want)
 	}
 }
 

@@ -1,0 +1,420 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// In scripts the test binary plays sett.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"sett": main})
+}
+
+// TestScripts runs testdata/script. The condition [missing:TOOL] holds when a tool is not in PATH, [rustwasi] when
+// Rust can build for WASI; with SETT_TEST_ALL set they pretend that all is there, so that what is missing fails.
+// [root] holds for the superuser. Beside testscript's own commands there are:
+//
+//	node start [FLAG...]   run sett up on free ports; sets $SETT_NODE, $HTTP, $HTTPADDR, $ADMIN, $PID
+//	node stop | kill       SIGTERM, which must end with status 0, or SIGKILL
+//	node signal            SIGTERM, without waiting
+//	node gone              wait for the end after a signal, which must not be status 0
+//	node log               print what the node wrote to stderr
+//	http [-X M] [-d BODY] [-H 'K: V'] PATH|URL    one request; prints status, headers, body
+//	await FILE|URL REGEXP  look again and again until it matches, for a minute at most
+//	wasm KIND FILE [TEXT]  write a module; see testModule
+//	example NAME           copy an example and the SDK it needs to a project of its own, in folder NAME
+//	shape FILE             print the keys and kinds of JSON, one a line
+//	capture NAME REGEXP    set a variable to the group in what the last command printed
+func TestScripts(t *testing.T) {
+	environ, err := goEnviron()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars, environ...)
+			e.Values[nodeKey{}] = &running{}
+			sett, err := settPath(e.Getenv("PATH"))
+			e.Setenv("SETT", sett)
+			return err
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Getuid() == 0, nil
+			}
+			if cond == "rustwasi" {
+				return hasRustForWASI() || os.Getenv("SETT_TEST_ALL") != "", nil
+			}
+			if tool, ok := strings.CutPrefix(cond, "missing:"); ok {
+				_, err := exec.LookPath(tool)
+				return err != nil && os.Getenv("SETT_TEST_ALL") == "", nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"node": cmdNode, "http": cmdHTTP, "await": cmdAwait, "wasm": cmdWasm, "example": cmdExample, "shape": cmdShape, "capture": cmdCapture,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// hasRustForWASI reports whether a compiler that examples/rust/build.sh tries has the standard library it needs.
+func hasRustForWASI() bool {
+	for _, rustc := range []string{"rustc", "/usr/bin/rustc"} {
+		for _, target := range []string{"wasm32-wasip1", "wasm32-wasi"} {
+			out, err := exec.Command(rustc, "--print", "target-libdir", "--target", target).Output()
+			if err != nil {
+				continue
+			}
+			if _, err := os.Stat(strings.TrimSpace(string(out))); err == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// goEnviron lets scripts use Go's caches, and nothing from the network.
+func goEnviron() ([]string, error) {
+	out, err := exec.Command("go", "env", "-json", "GOCACHE", "GOMODCACHE", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("run go env: %w", err)
+	}
+	var values map[string]string
+	if err := json.Unmarshal(out, &values); err != nil {
+		return nil, fmt.Errorf("read go env: %w", err)
+	}
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		return nil, err
+	}
+	return []string{"GOCACHE=" + values["GOCACHE"], "GOMODCACHE=" + values["GOMODCACHE"], "GOPROXY=off", "GOFLAGS=",
+		"GOTOOLCHAIN=local", "REPO=" + root}, nil
+}
+
+// nodeKey finds the node of a script, a *running.
+type nodeKey struct{}
+
+// running is the node of one script.
+type running struct {
+	cmd    *exec.Cmd
+	stderr string        // file
+	lines  chan []string // what it printed, once it ended
+}
+
+func cmdNode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: node start [FLAG...] | stop | kill | log")
+	}
+	state := ts.Value(nodeKey{}).(*running)
+	switch args[0] {
+	case "start":
+		ts.Defer(func() { state.cleanUp(ts) })
+		state.start(ts, args[1:])
+	case "stop":
+		lines := state.end(ts, syscall.SIGTERM)
+		if status := state.cmd.ProcessState.ExitCode(); status != 0 {
+			ts.Fatalf("node ended with status %d:\n%s", status, ts.ReadFile(state.stderr))
+		}
+		if len(lines) != 1 {
+			ts.Fatalf("node printed %d lines, want the ready line alone: %q", len(lines), lines)
+		}
+	case "kill":
+		state.end(ts, syscall.SIGKILL)
+	case "signal":
+		ts.Check(state.cmd.Process.Signal(syscall.SIGTERM))
+	case "gone":
+		state.end(ts, syscall.SIGTERM)
+		if state.cmd.ProcessState.Success() {
+			ts.Fatalf("node ended with status 0, want it cut short")
+		}
+	case "log":
+		fmt.Fprint(ts.Stdout(), ts.ReadFile(state.stderr))
+	default:
+		ts.Fatalf("unknown: node %s", args[0])
+	}
+}
+
+func (r *running) cleanUp(ts *testscript.TestScript) {
+	if r.cmd != nil && r.cmd.ProcessState == nil {
+		r.cmd.Process.Kill()
+		<-r.lines
+		ts.Logf("node's log:\n%s", ts.ReadFile(r.stderr))
+	}
+}
+
+func (r *running) start(ts *testscript.TestScript, flags []string) {
+	if r.cmd != nil && r.cmd.ProcessState == nil {
+		ts.Fatalf("node runs already")
+	}
+	r.stderr = ts.MkAbs("node.stderr")
+	log, err := os.Create(r.stderr)
+	ts.Check(err)
+	defer log.Close()
+	given := strings.Join(flags, " ")
+	args := []string{"up"}
+	for _, d := range [][2]string{{"--data", ts.MkAbs("data")}, {"--http", "127.0.0.1:0"}, {"--admin", "127.0.0.1:0"},
+		{"--cluster", "127.0.0.1:0"}, {"--name", "test"}} {
+		if !strings.Contains(given, d[0]) {
+			args = append(args, d[0], d[1])
+		}
+	}
+	r.cmd = exec.Command(ts.Getenv("SETT"), append(args, flags...)...)
+	r.cmd.Dir = ts.MkAbs(".")
+	r.cmd.Env = scriptEnviron(ts)
+	r.cmd.Stderr = log
+	stdout, err := r.cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(r.cmd.Start())
+	ready := make(chan string, 1)
+	r.lines = make(chan []string, 1)
+	go r.read(stdout, ready)
+	select {
+	case line, ok := <-ready:
+		if !ok {
+			ts.Fatalf("node ended before it was ready:\n%s", ts.ReadFile(r.stderr))
+		}
+		r.export(ts, line)
+	case <-time.After(time.Minute):
+		ts.Fatalf("node is not ready after a minute:\n%s", ts.ReadFile(r.stderr))
+	}
+}
+
+// read collects what the node prints; the first line goes to ready.
+func (r *running) read(stdout io.Reader, ready chan<- string) {
+	var lines []string
+	for s := bufio.NewScanner(stdout); s.Scan(); {
+		if lines = append(lines, s.Text()); len(lines) == 1 {
+			ready <- s.Text()
+		}
+	}
+	close(ready)
+	r.cmd.Wait()
+	r.lines <- lines
+}
+
+func (r *running) export(ts *testscript.TestScript, line string) {
+	fields, ok := strings.CutPrefix(line, "sett: ready ")
+	if !ok {
+		ts.Fatalf("first line is %q, want the ready line", line)
+	}
+	for _, f := range strings.Fields(fields) {
+		key, value, _ := strings.Cut(f, "=")
+		switch key {
+		case "http":
+			ts.Setenv("HTTP", "http://"+value)
+			ts.Setenv("HTTPADDR", value)
+		case "admin":
+			ts.Setenv("ADMIN", value)
+			ts.Setenv("SETT_NODE", "http://"+value)
+		}
+	}
+	ts.Setenv("PID", strconv.Itoa(r.cmd.Process.Pid))
+	fmt.Fprintln(ts.Stdout(), line)
+}
+
+func (r *running) end(ts *testscript.TestScript, signal syscall.Signal) []string {
+	if r.cmd == nil || r.cmd.ProcessState != nil {
+		ts.Fatalf("no node runs")
+	}
+	ts.Check(r.cmd.Process.Signal(signal))
+	select {
+	case lines := <-r.lines:
+		return lines
+	case <-time.After(time.Minute):
+		ts.Fatalf("node does not end a minute after %s:\n%s", signal, ts.ReadFile(r.stderr))
+		return nil
+	}
+}
+
+func settPath(path string) (string, error) {
+	for _, dir := range filepath.SplitList(path) {
+		if file := filepath.Join(dir, "sett"); isFile(file) {
+			return file, nil
+		}
+	}
+	return "", errors.New("sett is not in PATH")
+}
+
+func scriptEnviron(ts *testscript.TestScript) []string {
+	var environ []string
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WORK", "GOCOVERDIR", "SETT_REGION", "SETT_NAME", "GOCACHE",
+		"GOMODCACHE", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN"} {
+		if v := ts.Getenv(name); v != "" {
+			environ = append(environ, name+"="+v)
+		}
+	}
+	return environ
+}
+
+func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	method, body := "", ""
+	headers := http.Header{}
+	for len(args) > 1 {
+		switch args[0] {
+		case "-X":
+			method = args[1]
+		case "-d":
+			body = args[1]
+		case "-H":
+			k, v, _ := strings.Cut(args[1], ":")
+			headers.Set(k, strings.TrimSpace(v))
+		default:
+			ts.Fatalf("unknown: http %s", args[0])
+		}
+		args = args[2:]
+	}
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: http [-X METHOD] [-d BODY] [-H 'K: V'] PATH|URL")
+	}
+	if method == "" && body != "" {
+		method = "POST"
+	}
+	url := args[0]
+	if strings.HasPrefix(url, "/") {
+		url = ts.Getenv("HTTP") + url
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	ts.Check(err)
+	maps.Copy(req.Header, headers)
+	res, err := http.DefaultTransport.RoundTrip(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%d\n", res.StatusCode)
+	for _, k := range slices.Sorted(maps.Keys(res.Header)) {
+		fmt.Fprintf(ts.Stdout(), "%s: %s\n", k, strings.Join(res.Header[k], " | "))
+	}
+	fmt.Fprintf(ts.Stdout(), "\n%s", text)
+}
+
+func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE|URL REGEXP")
+	}
+	want := regexp.MustCompile("(?m)" + args[1])
+	var text []byte
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		var err error
+		if strings.HasPrefix(args[0], "http://") {
+			text, err = get(args[0])
+		} else {
+			text, err = os.ReadFile(ts.MkAbs(args[0]))
+		}
+		if err == nil && want.Match(text) {
+			return
+		}
+	}
+	ts.Fatalf("no match for %s in %s after a minute:\n%s", args[1], args[0], text)
+}
+
+func get(url string) ([]byte, error) {
+	res, err := http.Get(url)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	return io.ReadAll(res.Body)
+}
+
+func cmdWasm(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: wasm KIND FILE [TEXT]")
+	}
+	text := ""
+	if len(args) > 2 {
+		text = args[2]
+	}
+	module, err := testModule(args[0], text)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), module, 0o600))
+}
+
+func cmdExample(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: example NAME")
+	}
+	files, err := exampleProject(args[0])
+	ts.Check(err)
+	ts.Check(writeFiles(ts.MkAbs("."), files))
+}
+
+func cmdShape(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: shape FILE")
+	}
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
+	for {
+		var v any
+		err := d.Decode(&v)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		ts.Check(err)
+		var b bytes.Buffer
+		shape(&b, "", v)
+		fmt.Fprint(ts.Stdout(), b.String())
+	}
+}
+
+// shape writes a line for each leaf: its path and kind. Of a list only the first element counts.
+func shape(w io.Writer, path string, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			shape(w, strings.TrimPrefix(path+"."+k, "."), v[k])
+		}
+		if len(v) == 0 {
+			fmt.Fprintf(w, "%s {}\n", path)
+		}
+	case []any:
+		if len(v) == 0 {
+			fmt.Fprintf(w, "%s []\n", path)
+			return
+		}
+		shape(w, path+"[]", v[0])
+	case string:
+		fmt.Fprintf(w, "%s string\n", path)
+	case float64:
+		fmt.Fprintf(w, "%s number\n", path)
+	case bool:
+		fmt.Fprintf(w, "%s bool\n", path)
+	default:
+		fmt.Fprintf(w, "%s null\n", path)
+	}
+}
+
+func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME REGEXP")
+	}
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("no match for %s with one group", args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}

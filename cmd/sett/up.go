@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/cluster/node"
+)
+
+// drainTimeout is how long a node that was asked to stop waits for requests in flight. Raising it lets longer ones
+// end and makes stopping slower; a second signal does not wait.
+const drainTimeout = 30 * time.Second
+
+// up runs a node until it is told to stop.
+func (c *cli) up() *cobra.Command {
+	var config upConfig
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run a node",
+		Long: "Run a node until SIGINT or SIGTERM, which let requests in flight end; a second one ends at once.\n" +
+			"When it serves it prints one line: sett: ready node=NAME http=ADDR admin=ADDR cluster=ADDR",
+		Args: arguments(0, 0, "[flags]"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.runNode(cmd.Context(), config); err != nil {
+				return fmt.Errorf("up: %w", err)
+			}
+			return nil
+		},
+	}
+	for _, o := range config.options() {
+		cmd.Flags().StringVar(o.value, o.name, "", o.usage)
+	}
+	cmd.Flags().BoolVar(&config.PrintToken, "print-token", false, "make the first admin token and show it on stderr, once")
+	cmd.Flags().StringVar(&config.File, "config", "", "YAML file with these flags as keys (SETT_CONFIG)")
+	for _, name := range []string{"redis", "join", "advertise", "s3"} {
+		cmd.Flags().String(name, "", "not offered yet")
+		cmd.Flags().Lookup(name).Hidden = true
+	}
+	cmd.PreRunE = refuseHidden("redis", "join", "advertise", "s3")
+	return cmd
+}
+
+// refuseHidden refuses flags that are known and not offered yet, by name.
+func refuseHidden(names ...string) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		for _, name := range names {
+			if cmd.Flags().Changed(name) {
+				return usage("%s: --%s is not offered yet", cmd.Name(), name)
+			}
+		}
+		return nil
+	}
+}
+
+func (c *cli) runNode(ctx context.Context, config upConfig) error {
+	config, err := config.complete(os.Environ())
+	if err != nil {
+		return err
+	}
+	logger := newLogger(c.err)
+	limitMemory(logger)
+	n, err := node.Start(ctx, node.Config{
+		Data: config.Data, HTTP: config.HTTP, Admin: config.Admin, Cluster: config.Cluster, Name: config.Name,
+		Region: config.Region, Version: buildVersion(), FirstToken: config.PrintToken, Log: logger,
+	})
+	if err != nil {
+		return err
+	}
+	if config.PrintToken {
+		c.printToken(n)
+	}
+	_, err = fmt.Fprintf(c.out, "sett: ready node=%s http=%s admin=%s cluster=%s\n", n.Name(), n.HTTPAddr(), n.AdminAddr(), n.ClusterAddr())
+	if err != nil {
+		return closeNode(n, fmt.Errorf("print ready line: %w", err))
+	}
+	select {
+	case <-ctx.Done():
+		logger.Info("stop", "drain", drainTimeout)
+		return closeNode(n, nil)
+	case err := <-n.Failed():
+		return closeNode(n, err)
+	}
+}
+
+// closeNode drains and closes; err, when there is one, is the reason and comes first.
+func closeNode(n *node.Node, err error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if closeErr := n.Close(ctx); err == nil && closeErr != nil {
+		return fmt.Errorf("stop: %w", closeErr)
+	}
+	return err
+}
+
+// printToken shows the first admin token. It goes to stderr: stdout holds the ready line alone.
+func (c *cli) printToken(n *node.Node) {
+	if secret := n.FirstToken(); secret != "" {
+		fmt.Fprintf(c.err, "sett: token %s\n", secret)
+		return
+	}
+	fmt.Fprintln(c.err, "sett: --print-token: there are tokens already; make another with: sett token create")
+}
+
+// newLogger writes the node's log: coloured on a terminal, key=value in a pipe.
+func newLogger(w io.Writer) *slog.Logger {
+	if _, ok := terminal(w); ok {
+		return slog.New(tint.NewHandler(w, &tint.Options{TimeFormat: "15:04:05.000"}))
+	}
+	return slog.New(slog.NewTextHandler(w, nil))
+}
+
+// limitMemory tells Go's collector how much memory the control group allows, so that it works harder near the
+// limit instead of the kernel ending the node. GOMEMLIMIT, when set, wins.
+func limitMemory(logger *slog.Logger) {
+	if _, err := memlimit.Set(memlimit.WithRatio(0.9)); err != nil {
+		logger.Debug("no memory limit found", "err", err)
+	}
+}
