@@ -112,7 +112,7 @@ func (c *cli) printToken(n *node.Node) {
 // newLogger writes the node's log: coloured on a terminal, key=value in a pipe.
 func newLogger(w io.Writer) *slog.Logger {
 	if _, ok := terminal(w); ok {
-		return slog.New(tint.NewHandler(w, &tint.Options{TimeFormat: "15:04:05.000"}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{TimeFormat: "15:04:05.000"}))
 	}
 	return slog.New(slog.NewTextHandler(w, nil))
 }
