@@ -47,7 +47,7 @@ func TestServeRawBytes(t *testing.T) {
 		{"two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n" + next, "400", ""},
 		{"host with userinfo", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n" + next, "400", ""},
 		{"host with slash", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n" + next, "400", ""},
-		{"absolute form wins over host", "GET http://c:8080/p HTTP/1.1\r\nHost: a\r\n\r\n" + next, "200 200", "GET c:8080 /p"},
+		{"absolute form wins over host", "GET http://c:8080/p HTTP/1.1\r\nHost: a\r\n\r\n" + next, "200 200", "GET c:8080 /p HTTP/1.1\nHost=c:8080\n"},
 		{"absolute form without path", "GET http://c HTTP/1.1\r\nHost: a\r\n\r\n" + next, "200 200", "GET c / HTTP"},
 		{"absolute form with userinfo", "GET http://u@c/ HTTP/1.1\r\nHost: a\r\n\r\n" + next, "400", ""},
 		{"absolute form of another scheme", "GET file:///etc HTTP/1.1\r\nHost: a\r\n\r\n" + next, "400", ""},
@@ -145,7 +145,7 @@ func TestServeHeaders(t *testing.T) {
 		"Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "Proxy-Authorization: Basic x", "TE: trailers",
 		"Trailer: X-Late", "Upgrade: h2c", "Sett-Trigger: schedule", "sett_trigger: schedule", "Settle: kept",
 		"X-Named: gone", "Connection: x-named, keep-alive, close")
-	want := "GET shop.example / HTTP/1.1\nX-One=1\nCookie=a=1\nX-Two=2\nCookie=b=2\nX-One=3\nX-Empty=\nX-Utf8=grüße\nSettle=kept\n"
+	want := "GET shop.example / HTTP/1.1\nHost=shop.example\nX-One=1\nCookie=a=1\nX-Two=2\nCookie=b=2\nX-One=3\nX-Empty=\nX-Utf8=grüße\nSettle=kept\n"
 	if body != want {
 		t.Errorf("event = %q, want %q", body, want)
 	}

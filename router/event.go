@@ -124,8 +124,7 @@ func appendRemote(dst []byte, addr net.Addr) []byte {
 }
 
 // readHeaders cuts the raw header block into fields, in order, duplicates kept. Names are put into canonical form
-// in place ("content-type" becomes "Content-Type"). Hop-by-hop headers, Host and the platform's own names are left
-// out. The block has been accepted by fasthttp, whose tolerance is narrowed here where proxies in front might read
+// in place ("content-type" becomes "Content-Type"). Hop-by-hop headers and the platform's own names are left out. The block has been accepted by fasthttp, whose tolerance is narrowed here where proxies in front might read
 // the same bytes differently.
 func (q *request) readHeaders(raw []byte) error {
 	length, coding := false, false
@@ -215,7 +214,10 @@ func (q *request) sort(f *abi.Field) headerKind {
 			q.params = append(q.params, *f) // kept aside until dropNamed
 		}
 		return dropHeader
-	case "Host", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Upgrade":
+	case "Host":
+		f.Value = q.event.Host // the absolute form's, if there is one
+		return keepHeader
+	case "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Upgrade":
 		return dropHeader
 	}
 	if platformPrefix(f.Name) {

@@ -35,6 +35,9 @@ func proxyEventV2(e *abi.Event, now time.Time) events.APIGatewayV2HTTPRequest {
 	var cookies []string
 	for _, h := range e.Headers {
 		name := strings.ToLower(h.Name)
+		if name == "host" {
+			continue
+		}
 		if name == "cookie" {
 			for c := range strings.SplitSeq(h.Value, ";") {
 				if c = strings.TrimSpace(c); c != "" {
@@ -71,6 +74,9 @@ func proxyEventV2(e *abi.Event, now time.Time) events.APIGatewayV2HTTPRequest {
 func proxyEventV1(e *abi.Event, now time.Time) events.APIGatewayProxyRequest {
 	headers, all := map[string]string{"Host": e.Host}, map[string][]string{"Host": {e.Host}}
 	for _, h := range e.Headers {
+		if strings.EqualFold(h.Name, "Host") {
+			continue
+		}
 		headers[h.Name] = h.Value
 		all[h.Name] = append(all[h.Name], h.Value)
 	}

@@ -20,7 +20,7 @@ func proxied() *abi.Event {
 		Host: "api.shop.example:8080", Path: "/my/a%20b/x%2Fy", Query: "p1=v1&p1=v%202&p2&=&bad=%zz",
 		Remote: "192.0.2.1:4711", Pattern: "POST api.shop.example/my/{id}/{rest...}",
 		Params: []abi.Field{{Name: "id", Value: "a b"}, {Name: "rest", Value: "x/y"}},
-		Headers: []abi.Field{{Name: "X-Two", Value: "1"}, {Name: "Cookie", Value: "a=1; b=2"}, {Name: "X-Two", Value: "2"},
+		Headers: []abi.Field{{Name: "Host", Value: "api.shop.example:8080"}, {Name: "X-Two", Value: "1"}, {Name: "Cookie", Value: "a=1; b=2"}, {Name: "X-Two", Value: "2"},
 			{Name: "User-Agent", Value: "agent"}, {Name: "Cookie", Value: "c=3"}},
 		Body: []byte("Hello"),
 	}

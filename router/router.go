@@ -151,6 +151,8 @@ type Snapshot interface {
 	Functions() []*registry.Function
 }
 
+var _ Snapshot = (*registry.Snapshot)(nil)
+
 // Swap builds the table of a snapshot and makes it the one that new requests see; requests that run go on with
 // the one they began with. On an error, which names every route that ties or does not parse, the old table stays.
 // Calls take effect in their order. Counts of running invocations survive.
