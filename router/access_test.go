@@ -184,13 +184,15 @@ func TestSwapWhileServing(t *testing.T) {
 	load.Wait()
 }
 
-// TestServeAllocations bounds what a request costs beyond its function: the invocation's context, and the two
-// allocations of the function's result.
+// TestServeAllocations checks that a request costs no memory beyond what its function does.
 func TestServeAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes sync.Pool forget at random")
 	}
-	r := newRouter(t, Config{Invoker: answer("hello")}, live("f", routes("GET /users/{id}")))
+	result := &abi.Result{Start: abi.Warm, Reply: abi.Reply{
+		Headers: []abi.Field{{Name: "Content-Type", Value: "text/plain"}, {Name: "Set-Cookie", Value: "a=1"}}, Body: []byte("hello"),
+	}}
+	r := newRouter(t, Config{Invoker: same{result}}, live("f", routes("GET /users/{id}")))
 	serve := func(n int) func() {
 		return func() {
 			c := &conn{Conn: &replay{request: benchRequest, n: n}, clock: &r.clock}
@@ -200,7 +202,7 @@ func TestServeAllocations(t *testing.T) {
 	const n = 200
 	serve(n)() // fills the pools
 	perRequest := (testing.AllocsPerRun(20, serve(2*n)) - testing.AllocsPerRun(20, serve(n))) / n
-	if perRequest > 3.5 {
-		t.Errorf("a request allocates %.2f times, want 3", perRequest)
+	if perRequest > 0.05 { // the pools may be emptied by a collection meanwhile
+		t.Errorf("a request allocates %.2f times, want 0", perRequest)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// Invoker runs a version once. Package runtime's Runtime is one. The event's memory is the caller's: an Invoker
-// keeps none of it once Invoke has returned.
+// Invoker runs a version once. Package runtime's Runtime is one. The context and the event are the caller's: an
+// Invoker keeps neither, nor any part of them, once Invoke has returned.
 type Invoker interface {
 	Invoke(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error)
 }
@@ -32,6 +32,7 @@ type Call struct {
 
 	chosen *candidate // of a route; the names above are not looked at
 	start  time.Time
+	memory *invocationContext // to use for the invocation's context; nil: make one
 }
 
 // Errors of admission. The first two are coded abi.TooManyRequests: try again.
@@ -65,7 +66,12 @@ func (r *Router) Dispatch(ctx context.Context, call Call) (*abi.Result, error) {
 	defer r.leave(k.target)
 	e := call.Event
 	prepare(e, k.target.version, call.start)
-	result, err := r.invoke(ctx, k, e, call.start)
+	if call.memory == nil {
+		call.memory = new(invocationContext)
+	}
+	call.memory.begin(ctx, r.base, call.start.Add(k.timeout))
+	e.DeadlineUnixMS = call.memory.deadline.UnixMilli()
+	result, err := r.invoke(call.memory, k, e)
 	r.account(k.target, e, result, err, call.start)
 	return result, err
 }
@@ -84,14 +90,7 @@ func prepare(e *abi.Event, v *registry.Version, start time.Time) {
 }
 
 // invoke runs the version and checks what it answers, so that whoever called Dispatch sees HTTP.
-func (r *Router) invoke(ctx context.Context, k *candidate, e *abi.Event, start time.Time) (*abi.Result, error) {
-	c := &invocationContext{caller: ctx, base: r.base, deadline: start.Add(k.timeout)}
-	if ctx != r.base {
-		if d, ok := ctx.Deadline(); ok && d.Before(c.deadline) {
-			c.deadline = d
-		}
-	}
-	e.DeadlineUnixMS = c.deadline.UnixMilli()
+func (r *Router) invoke(c *invocationContext, k *candidate, e *abi.Event) (*abi.Result, error) {
 	defer c.finish()
 	var result *abi.Result
 	var err error

@@ -213,7 +213,8 @@ func TestInvocationContext(t *testing.T) {
 		defer end()
 		type key struct{}
 		caller := context.WithValue(context.Background(), key{}, "value")
-		c := &invocationContext{caller: caller, base: base, deadline: time.Now().Add(time.Minute)}
+		c := new(invocationContext)
+		c.begin(caller, base, time.Now().Add(time.Minute))
 		if c.Err() != nil || c.Value(key{}) != "value" {
 			t.Errorf("fresh: Err() = %v, Value() = %v", c.Err(), c.Value(key{}))
 		}
@@ -221,6 +222,9 @@ func TestInvocationContext(t *testing.T) {
 		defer cancel()
 		if d, _ := child.Deadline(); !d.Equal(c.deadline) {
 			t.Errorf("child's deadline is %v, want %v", d, c.deadline)
+		}
+		if c.reusable() {
+			t.Error("a context that someone waits for would be used again")
 		}
 		if c.Value(key{}) != "value" {
 			t.Errorf("armed: Value() = %v", c.Value(key{}))
@@ -239,6 +243,9 @@ func TestInvocationContext(t *testing.T) {
 		<-unarmed.Done() // asked for only now, and ended all the same
 		late := &invocationContext{caller: context.Background(), base: base, deadline: time.Now().Add(time.Second)}
 		late.finish()
+		if !late.reusable() {
+			t.Error("a context nobody waits for would not be used again")
+		}
 		if !errors.Is(late.Err(), context.Canceled) {
 			t.Errorf("finished: Err() = %v", late.Err())
 		}

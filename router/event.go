@@ -38,6 +38,7 @@ type request struct {
 	host    []byte // as patterns name it
 	remote  []byte
 	named   bool // Connection names headers to drop
+	context *invocationContext
 }
 
 // text is b as a string without a copy. It changes when b does.
@@ -48,6 +49,9 @@ func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 func (q *request) reset() {
 	q.event.Body = nil // the one that may be large
 	q.headers, q.params, q.named = q.headers[:0], q.params[:0], false
+	if !q.context.reusable() {
+		q.context = new(invocationContext)
+	}
 }
 
 // read fills the event from what fasthttp has parsed, and answers the decoded path. Errors are the client's fault.
@@ -127,7 +131,7 @@ func appendRemote(dst []byte, addr net.Addr) []byte {
 // in place ("content-type" becomes "Content-Type"). Hop-by-hop headers and the platform's own names are left out. The block has been accepted by fasthttp, whose tolerance is narrowed here where proxies in front might read
 // the same bytes differently.
 func (q *request) readHeaders(raw []byte) error {
-	length, coding := false, false
+	length, coding, headers := false, false, q.headers
 	for len(raw) > 2 { // the last line is an empty one
 		end := bytes.IndexByte(raw, '\n')
 		if end < 1 || raw[end-1] != '\r' {
@@ -142,9 +146,9 @@ func (q *request) readHeaders(raw []byte) error {
 		f := abi.Field{Name: text(line[:n]), Value: text(trimSpace(line[n+1:]))}
 		switch q.sort(&f) {
 		case keepHeader:
-			q.headers = append(q.headers, f)
+			headers = append(headers, f)
 		case lengthHeader:
-			q.headers = append(q.headers, f)
+			headers = append(headers, f)
 			length = true
 		case codingHeader:
 			if !strings.EqualFold(f.Value, "chunked") {
@@ -153,6 +157,7 @@ func (q *request) readHeaders(raw []byte) error {
 			coding = true
 		}
 	}
+	q.headers = headers
 	if length && coding {
 		return faultBothLength
 	}
@@ -203,6 +208,16 @@ const (
 
 // sort says what becomes of a header in canonical form.
 func (q *request) sort(f *abi.Field) headerKind {
+	switch f.Name[0] { // most headers need no more
+	case 'C', 'H', 'K', 'P', 'T', 'U':
+	case 'S':
+		if platformPrefix(f.Name) {
+			return dropHeader
+		}
+		return keepHeader
+	default:
+		return keepHeader
+	}
 	switch f.Name {
 	case "Content-Length":
 		return lengthHeader
@@ -218,9 +233,6 @@ func (q *request) sort(f *abi.Field) headerKind {
 		f.Value = q.event.Host // the absolute form's, if there is one
 		return keepHeader
 	case "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Upgrade":
-		return dropHeader
-	}
-	if platformPrefix(f.Name) {
 		return dropHeader
 	}
 	return keepHeader

@@ -3,7 +3,7 @@ package router
 import (
 	"context"
 	"math/rand/v2"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,33 +30,48 @@ func putInvocationID(dst *[invocationIDBytes]byte, now time.Time) {
 
 // invocationContext is the context of one invocation. It has a deadline, and ends with the router's base context
 // (forced shutdown), with its caller's, or when the invocation returns. A timer and a channel are made only once
-// someone asks for Done: most invocations are over before that.
+// someone asks for Done, and only then it cannot be used again for another invocation.
 type invocationContext struct {
 	caller   context.Context
 	base     context.Context
 	deadline time.Time
 
-	mu    sync.Mutex // guards what follows
-	armed context.Context
-	end   context.CancelFunc
-	ended bool
+	armed atomic.Pointer[armedContext]
+	ended atomic.Bool // set before armed is looked at, as armed is set before this is: one of them sees the other
+}
+
+// armedContext is the real context behind an invocationContext.
+type armedContext struct {
+	context.Context
+	end context.CancelFunc
 }
 
 var _ context.Context = (*invocationContext)(nil)
 
+// begin makes c the context of an invocation that ends at deadline, or at the caller's if that is earlier.
+func (c *invocationContext) begin(caller, base context.Context, deadline time.Time) {
+	if caller != base {
+		if d, ok := caller.Deadline(); ok && d.Before(deadline) {
+			deadline = d
+		}
+	}
+	c.caller, c.base, c.deadline = caller, base, deadline
+	c.ended.Store(false)
+}
+
+// Deadline is the invocation's.
 func (c *invocationContext) Deadline() (time.Time, bool) { return c.deadline, true }
 
+// Done is closed when the invocation has to end.
 func (c *invocationContext) Done() <-chan struct{} { return c.arm().Done() }
 
 // Err never needs the timer: a deadline that has passed is an error whether or not someone waits for it.
 func (c *invocationContext) Err() error {
-	c.mu.Lock()
-	armed, ended := c.armed, c.ended
-	c.mu.Unlock()
-	switch {
-	case armed != nil:
+	if armed := c.armed.Load(); armed != nil {
 		return armed.Err()
-	case ended:
+	}
+	switch {
+	case c.ended.Load():
 		return context.Canceled
 	case c.caller.Err() != nil:
 		return c.caller.Err()
@@ -71,40 +86,40 @@ func (c *invocationContext) Err() error {
 // Value asks the armed context once there is one, so that contexts made from this one are cancelled through it
 // without a goroutine each.
 func (c *invocationContext) Value(key any) any {
-	c.mu.Lock()
-	armed := c.armed
-	c.mu.Unlock()
-	if armed != nil {
+	if armed := c.armed.Load(); armed != nil {
 		return armed.Value(key)
 	}
 	return c.caller.Value(key)
 }
 
-func (c *invocationContext) arm() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.armed != nil {
-		return c.armed
+// arm answers the real context, made by whoever asks first.
+func (c *invocationContext) arm() *armedContext {
+	if armed := c.armed.Load(); armed != nil {
+		return armed
 	}
 	inner, cancel := context.WithDeadline(c.caller, c.deadline)
-	c.armed, c.end = inner, cancel
+	armed := &armedContext{inner, cancel}
 	if c.caller != c.base {
 		stop := context.AfterFunc(c.base, cancel)
-		c.end = func() { stop(); cancel() }
+		armed.end = func() { stop(); cancel() }
 	}
-	if c.ended {
-		c.end()
+	if !c.armed.CompareAndSwap(nil, armed) {
+		armed.end()
+		return c.armed.Load()
 	}
-	return c.armed
+	if c.ended.Load() {
+		armed.end()
+	}
+	return armed
 }
+
+// reusable reports whether a finished context can be used again: nobody waits for it.
+func (c *invocationContext) reusable() bool { return c.armed.Load() == nil }
 
 // finish ends the context: the invocation has returned.
 func (c *invocationContext) finish() {
-	c.mu.Lock()
-	c.ended = true
-	end := c.end
-	c.mu.Unlock()
-	if end != nil {
-		end()
+	c.ended.Store(true)
+	if armed := c.armed.Load(); armed != nil {
+		armed.end()
 	}
 }

@@ -59,7 +59,7 @@ func decodePath(path string, scratch []byte) (decoded string, _ []byte, err erro
 		}
 		decoded = unsafe.String(unsafe.SliceData(scratch), len(scratch))
 	}
-	if hasDots(decoded) {
+	if strings.IndexByte(decoded, '.') >= 0 && hasDots(decoded) {
 		return "", scratch, errDots
 	}
 	return decoded, scratch, nil

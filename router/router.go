@@ -141,7 +141,7 @@ func New(c Config) (*Router, error) {
 		idle: make(chan struct{}, 1), done: make(chan struct{}), conns: map[*conn]struct{}{}, started: time.Now(),
 	}
 	r.base, r.end = context.WithCancel(context.Background())
-	r.requests.New = func() any { return new(request) }
+	r.requests.New = func() any { return &request{context: new(invocationContext)} }
 	r.server = r.newServer()
 	return r, r.Swap(nothing{})
 }

@@ -93,7 +93,7 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request, decoded string, sta
 	}
 	k := c.pick()
 	q.bind(k, used)
-	result, err := r.Dispatch(r.base, Call{Event: e, chosen: k, start: start})
+	result, err := r.Dispatch(r.base, Call{Event: e, chosen: k, start: start, memory: q.context})
 	if err == nil && result.Error == "" {
 		r.reply(ctx, k.target, e, result)
 		return
