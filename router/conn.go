@@ -2,6 +2,7 @@ package router
 
 import (
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -59,6 +60,14 @@ func connOf(nc net.Conn) *conn {
 type listener struct {
 	net.Listener
 	router *Router
+	once   sync.Once
+	err    error
+}
+
+// Close closes it once: a shutdown and fasthttp both do.
+func (l *listener) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
 }
 
 // Accept waits for the next client.

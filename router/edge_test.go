@@ -156,12 +156,31 @@ func TestServeContinue(t *testing.T) {
 	address := listen(t, newRouter(t, Config{Invoker: show, MaxBodyBytes: 100}, live("f", routes("/{path...}"))))
 	for _, c := range []struct{ length, body, want string }{
 		{"3", "abc", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"},
-		{"101", "", "HTTP/1.1 "},
+		{"101", "", "HTTP/1.1 413 Request Entity Too Large\r\n"}, // before the body is sent
 	} {
 		raw := "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: " + c.length + "\r\n\r\n"
 		if got := send(t, address, raw+c.body); !strings.HasPrefix(got, c.want) {
 			t.Errorf("answer = %q, want it to begin with %q", got, c.want)
 		}
+	}
+}
+
+func TestServeConnectionLimit(t *testing.T) {
+	r := newRouter(t, Config{Invoker: answer("ok"), MaxConnections: 1}, live("f", routes("/")))
+	address := listen(t, r)
+	first, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if _, err = io.WriteString(first, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = first.Read(make([]byte, 1)); err != nil { // it is being served
+		t.Fatal(err)
+	}
+	if got := send(t, address, ""); !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.Contains(got, "Connection: close") {
+		t.Errorf("second connection of one = %q, want 503", got)
 	}
 }
 

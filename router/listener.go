@@ -19,6 +19,7 @@ func (r *Router) newServer() *fasthttp.Server {
 		ErrorHandler:          r.unreadable,
 		HeaderReceived:        r.headerReceived,
 		ConnState:             r.connState,
+		ExpectHandler:         r.expect,
 		Logger:                serverLog{c.Log},
 		Concurrency:           c.MaxConnections,
 		ReadBufferSize:        c.MaxHeaderBytes,
@@ -40,6 +41,16 @@ func (r *Router) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfi
 	return fasthttp.RequestConfig{}
 }
 
+// expect answers a client that asks before it sends a body. One that is too large is refused now, before it is
+// sent; fasthttp then writes the response as it is and closes the connection.
+func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
+	if ctx.Request.Header.ContentLength() > r.config.MaxBodyBytes {
+		r.unreadable(ctx, fasthttp.ErrBodyTooLarge)
+		return fasthttp.StatusRequestEntityTooLarge
+	}
+	return fasthttp.StatusContinue
+}
+
 // connState follows a connection from request to request.
 func (r *Router) connState(nc net.Conn, state fasthttp.ConnState) {
 	c := connOf(nc)
@@ -55,17 +66,25 @@ func (r *Router) connState(nc net.Conn, state fasthttp.ConnState) {
 	}
 }
 
-// Serve answers requests on ln until Shutdown, or until accepting fails. It closes ln.
+// Serve answers requests on ln until Shutdown, or until accepting fails. It closes ln. Shutdown has to be called in
+// either case.
 func (r *Router) Serve(ln net.Listener) error {
-	if r.draining.Load() {
-		_ = ln.Close() // the caller learns why from our error
+	l := &listener{Listener: ln, router: r}
+	r.mu.Lock()
+	draining := r.draining.Load()
+	if !draining {
+		r.listeners = append(r.listeners, l)
+	}
+	r.mu.Unlock()
+	if draining {
+		_ = l.Close() // the caller learns why from our error
 		return abi.WithCode(abi.Unavailable, fmt.Errorf("serve: %w", errClosed))
 	}
 	r.sweepOnce.Do(func() {
 		r.sweeping.Add(1)
 		go r.sweep()
 	})
-	if err := r.server.Serve(&listener{ln, r}); err != nil {
+	if err := r.server.Serve(l); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
@@ -76,7 +95,7 @@ func (r *Router) Serve(ln net.Listener) error {
 // connection. It answers ctx's error in the first case, nil when everything was answered. After it the router
 // cannot serve again.
 func (r *Router) Shutdown(ctx context.Context) error {
-	if !r.draining.CompareAndSwap(false, true) {
+	if !r.drain() {
 		r.force()
 		<-r.done
 		return nil
@@ -101,6 +120,19 @@ func (r *Router) Shutdown(ctx context.Context) error {
 		return nil // forced by another call
 	}
 	return fmt.Errorf("shut down router: %w", err)
+}
+
+// drain begins a shutdown, once: it closes the listeners, also one that fasthttp has not been given yet.
+func (r *Router) drain() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.draining.CompareAndSwap(false, true) {
+		return false
+	}
+	for _, l := range r.listeners {
+		_ = l.Close() // nothing is to be done about it
+	}
+	return true
 }
 
 // await waits for the invocations that did not come over HTTP.

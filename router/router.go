@@ -122,8 +122,9 @@ type Router struct {
 	sweepOnce sync.Once
 	sweeping  sync.WaitGroup
 
-	mu    sync.Mutex // guards conns
-	conns map[*conn]struct{}
+	mu        sync.Mutex // guards conns, listeners, and that none is added once draining
+	conns     map[*conn]struct{}
+	listeners []*listener
 }
 
 // New makes a router without routes: every request is answered 404 until the first Swap.

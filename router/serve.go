@@ -250,7 +250,9 @@ func (r *Router) unreadable(ctx *fasthttp.RequestCtx, err error) {
 		k = refusal{408, abi.Timeout, "request did not arrive in time", r.rejected.slow, true}
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		k = refusal{413, abi.TooLarge, "request body is over the limit", r.rejected.tooLarge, true}
-		drain(ctx.Conn(), r.config.MaxBodyBytes)
+		if !ctx.Request.MayContinue() {
+			linger(ctx.Conn(), r.config.MaxBodyBytes)
+		}
 	case errors.As(err, &small):
 		k = refusal{431, abi.TooLarge, "request header is over the limit", r.rejected.header, true}
 	}
@@ -259,19 +261,19 @@ func (r *Router) unreadable(ctx *fasthttp.RequestCtx, err error) {
 
 // How long a client that is refused may go on sending: altogether, and without a byte.
 const (
-	drainTime  = 2 * time.Second
-	drainPause = 100 * time.Millisecond
+	lingerTime  = 2 * time.Second
+	lingerPause = 100 * time.Millisecond
 )
 
-// drain reads what a client still sends: closing a connection with unread bytes resets it, and the client might
+// linger reads what a client still sends: closing a connection with unread bytes resets it, and the client might
 // lose our answer. It is best effort, so that errors are of no interest.
-func drain(c net.Conn, limit int) {
+func linger(c net.Conn, limit int) {
 	if below := connOf(c); below != nil && below.Conn != nil {
 		c = below.Conn // whose read deadline is the socket's
 	}
 	buffer := make([]byte, 32<<10)
-	for end := time.Now().Add(drainTime); limit > 0 && time.Now().Before(end); {
-		if c.SetReadDeadline(time.Now().Add(drainPause)) != nil {
+	for end := time.Now().Add(lingerTime); limit > 0 && time.Now().Before(end); {
+		if c.SetReadDeadline(time.Now().Add(lingerPause)) != nil {
 			return
 		}
 		n, err := c.Read(buffer)
