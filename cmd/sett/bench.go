@@ -19,8 +19,7 @@ const (
 
 // bench measures how fast functions answer on the node.
 func (c *cli) bench() *cobra.Command {
-	var cold, warm int
-	var method, path string
+	request := client.BenchRequest{Request: &client.InvokeRequest{}}
 	cmd := &cobra.Command{
 		Use:   "bench [NAME]",
 		Short: "Measure a function's cold and warm latency on the node, by default every function's",
@@ -30,25 +29,13 @@ func (c *cli) bench() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			names := args
-			if len(args) == 0 {
-				list, err := node.Functions(cmd.Context(), c.app)
-				if err != nil {
-					return fmt.Errorf("bench: %w", err)
-				}
-				for _, f := range list {
-					names = append(names, f.Name)
-				}
+			names, err := c.benchNames(cmd, node, args)
+			if err != nil {
+				return err
 			}
-			var done []client.BenchResponse
+			done := make([]client.BenchResponse, 0, len(names))
 			for _, name := range names {
-				request := client.BenchRequest{Cold: cold, Warm: warm, Request: &client.InvokeRequest{Method: method, Path: path}}
-				if path == "" {
-					request.Request.Path = defaultInvokePath(cmd, node, client.InvokeTarget{App: c.app, Function: name})
-				}
-				line := c.progress("measuring %s", name)
-				b, err := node.Bench(cmd.Context(), c.app, name, request)
-				line.done()
+				b, err := c.measure(cmd, node, name, request)
 				if err != nil {
 					return fmt.Errorf("bench %s: %w", name, err)
 				}
@@ -58,11 +45,39 @@ func (c *cli) bench() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&cold, "cold", 0, "cold invocations to measure (20, when --warm is not given either)")
-	f.IntVar(&warm, "warm", 0, "warm invocations to measure (200, when --cold is not given either)")
-	f.StringVarP(&method, "method", "X", "GET", "request method")
-	f.StringVar(&path, "path", "", "request path and query (default: the function's first route)")
+	f.IntVar(&request.Cold, "cold", 0, "cold invocations to measure (20, when --warm is not given either)")
+	f.IntVar(&request.Warm, "warm", 0, "warm invocations to measure (200, when --cold is not given either)")
+	f.StringVarP(&request.Request.Method, "method", "X", "GET", "request method")
+	f.StringVar(&request.Request.Path, "path", "", "request path and query (default: the function's first route)")
 	return cmd
+}
+
+// benchNames are the functions to measure: the one that was named, else all of the app.
+func (c *cli) benchNames(cmd *cobra.Command, node *client.Client, args []string) ([]string, error) {
+	if len(args) == 1 {
+		return args, nil
+	}
+	list, err := node.Functions(cmd.Context(), c.app)
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	names := make([]string, 0, len(list))
+	for _, f := range list {
+		names = append(names, f.Name)
+	}
+	return names, nil
+}
+
+// measure runs one function's measurement; without a path it asks where the function answers.
+func (c *cli) measure(cmd *cobra.Command, node *client.Client, name string, r client.BenchRequest) (client.BenchResponse, error) {
+	what := *r.Request
+	if what.Path == "" {
+		what.Path = defaultInvokePath(cmd, node, client.InvokeTarget{App: c.app, Function: name})
+	}
+	r.Request = &what
+	line := c.progress("measuring %s", name)
+	defer line.done()
+	return node.Bench(cmd.Context(), c.app, name, r)
 }
 
 // showBench prints the figures; one function's come with a picture.
