@@ -22,8 +22,11 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// maxDemoReply bounds how much of a reply the demo shows.
-const maxDemoReply = 4 << 10
+// How much of a reply the demo shows.
+const (
+	maxDemoReply = 4 << 10 // bytes
+	maxDemoLine  = 92      // characters of a line
+)
 
 // demo is the whole story on one machine.
 type demo struct {
@@ -147,7 +150,7 @@ func (d *demo) deploy(ctx context.Context) error {
 	if err := writeFiles(d.dir, files); err != nil {
 		return fmt.Errorf("write examples: %w", err)
 	}
-	d.say("\nFunctions: Go source to .wasm, uploaded, compiled, live\n\n")
+	d.say("\nFunctions: Go source to .wasm, uploaded, compiled, live (Go's first build for WASI takes longest)\n\n")
 	for _, f := range demoFunctions() {
 		d.say("  %-6s %-34s ", f.name, f.what)
 		m := module{f.name, "./" + f.name, filepath.Join(d.dir, f.name+".wasm")}
@@ -230,7 +233,11 @@ func (d *demo) request(ctx context.Context, r demoRequest) error {
 	}
 	took := time.Since(begin)
 	for line := range bytes.Lines(body) {
-		d.say("  %s\n", printable(strings.TrimRight(string(line), "\r\n")))
+		text := printable(strings.TrimRight(string(line), "\r\n"))
+		if short := cut(text, maxDemoLine); short != text {
+			text = short + " ..."
+		}
+		d.say("  %s\n", text)
 	}
 	start := res.Header.Get("Sett-Start")
 	if start == "" {
