@@ -210,7 +210,7 @@ func TestNearest(t *testing.T) {
 	candidates := functionWords().offered
 	for word, want := range map[string]string{
 		"memorySise": "memorySize", "MEMORYSIZE": "memorySize", "memory": "memorySize", "handel": "handler", "timout": "timeout",
-		"timoeut": "timeout", "environmnet": "environment", "env": "environment", "banana": "", "": "", "e": "",
+		"timoeut": "timeout", "enwironment": "environment", "env": "environment", "banana": "", "": "", "e": "",
 		strings.Repeat("handler", 20): "",
 	} {
 		if got := Nearest(word, candidates); got != want {
