@@ -10,7 +10,7 @@ import (
 var (
 	errTarget  = errors.New("request target is not a path or an absolute http URI")
 	errEscape  = errors.New("path is not percent-encoded correctly")
-	errDots    = errors.New("path has a segment . or ..")
+	errDots    = errors.New("path has . or .. as a segment")
 	errNUL     = errors.New("path holds an encoded NUL")
 	errHost    = errors.New("host is missing or not valid")
 	errVersion = errors.New("HTTP version is not 1.0 or 1.1")

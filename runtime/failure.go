@@ -42,7 +42,7 @@ func (r *Runtime) fail(f *failure, o *output) error {
 // ended says why a call into the guest did not return, nil when the guest exited with code 0.
 func (i *instance) ended(ctx context.Context, err error) *failure {
 	f := i.reason(ctx, err)
-	if f != nil && f.err == errFailed && i.memory.refused {
+	if f != nil && errors.Is(f.err, errFailed) && i.memory.refused {
 		f.outcome = outcomeMemory
 		f.reason = "memory limit of " + strconv.FormatUint(i.memory.limit>>20, 10) + " MB was hit: " + f.reason
 	}

@@ -84,7 +84,7 @@ func TestHammer(t *testing.T) {
 
 func want(r *Runtime, v *registry.Version, code abi.Code) error {
 	if _, err := r.Invoke(context.Background(), v, event()); abi.CodeOf(err) != code {
-		return fmt.Errorf("Invoke: %v, want %s", err, code)
+		return fmt.Errorf("Invoke: %w, want %s", err, code)
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (r *Runtime) try(ctx context.Context, v *registry.Version, c *code) (*abi.D
 // refuse makes a failure at deploy an error that says enough without the log.
 func (i *instance) refuse(what string, f *failure) error {
 	i.output.flush()
-	if f.err == errUnavailable {
+	if errors.Is(f.err, errUnavailable) {
 		return f.err
 	}
 	if said := i.output.stderr.said; said != "" {
