@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/script. The condition [missing:TOOL] holds when a tool is not in PATH, [rustwasi] when
-// Rust can build for WASI; with SETT_TEST_ALL set they pretend that all is there, so that what is missing fails.
+// Rust can build for WASI, [all] when SETT_TEST_ALL is set; then the first two pretend that all is there, so that what is missing fails.
 // [root] holds for the superuser. Beside testscript's own commands there are:
 //
 //	node start [FLAG...]   run sett up on free ports; sets $SETT_NODE, $HTTP, $HTTPADDR, $ADMIN, $PID
@@ -61,6 +61,9 @@ func TestScripts(t *testing.T) {
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
 				return os.Getuid() == 0, nil
+			}
+			if cond == "all" {
+				return os.Getenv("SETT_TEST_ALL") != "", nil
 			}
 			if cond == "rustwasi" {
 				return hasRustForWASI() || os.Getenv("SETT_TEST_ALL") != "", nil
