@@ -35,13 +35,17 @@ func (deployFlags) names() []string {
 func (c *cli) deploy() *cobra.Command {
 	var flags deployFlags
 	cmd := &cobra.Command{
-		Use:   "deploy FILE.wasm|DIR|MANIFEST",
+		Use:   "deploy [FILE.wasm|DIR|MANIFEST]",
 		Short: "Build what has source, upload it, and make it live",
 		Example: "  sett deploy hello.wasm --route 'GET /hello/{name}'\n" +
-			"  sett deploy .                 builds and deploys what sett.yaml describes",
-		Args: arguments(1, 1, "FILE.wasm|DIR|MANIFEST"),
+			"  sett deploy                   builds and deploys what this folder's sett.yaml describes",
+		Args: arguments(0, 1, "[FILE.wasm|DIR|MANIFEST]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := openProject(args[0])
+			what := "."
+			if len(args) > 0 {
+				what = args[0]
+			}
+			p, err := openProject(what)
 			if err != nil {
 				return fmt.Errorf("deploy: %w", err)
 			}
@@ -54,7 +58,7 @@ func (c *cli) deploy() *cobra.Command {
 			}
 			done, err := c.deployProject(cmd.Context(), p)
 			if err != nil {
-				return fmt.Errorf("deploy %s%w", p.title(args[0], err), err)
+				return fmt.Errorf("deploy %s%w", p.title(what, err), err)
 			}
 			return c.showDeployed(done)
 		},

@@ -42,7 +42,7 @@ func (c *cli) new() *cobra.Command {
 			if c.format == formatJSON {
 				return c.json(map[string]string{"dir": args[0], "function": name})
 			}
-			_, err = fmt.Fprintf(c.out, "%s holds function %s. Next:\n\n  cd %s\n  go test .\n  sett deploy .    with a node running: sett up\n", args[0], name, args[0])
+			_, err = fmt.Fprintf(c.out, "%s holds function %s. Next:\n\n  cd %s\n  go test .\n  sett deploy      with a node running: sett up\n", args[0], name, args[0])
 			return err
 		},
 	}

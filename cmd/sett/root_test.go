@@ -28,7 +28,7 @@ func TestWrongUsage(t *testing.T) {
 		"token creat":                        `unknown command "creat" for sett token, did you mean create?`,
 		"deploy --rout=/x x.wasm":            "deploy: unknown flag --rout, did you mean --route?",
 		"deploy --memory=much x.wasm":        `deploy: invalid argument "much" for "--memory" flag`,
-		"deploy":                             "deploy: too few words; it is: sett deploy FILE.wasm|DIR|MANIFEST",
+		"deploy a b":                         "deploy: too many words; it is: sett deploy [FILE.wasm|DIR|MANIFEST]",
 		"rollback a b c":                     "rollback: too many words; it is: sett rollback NAME [VERSION]",
 		"rollback a vx":                      `rollback a: version "vx": it is a number such as 3 or v3`,
 		"alias a live v0=1 " + unreached:     `alias a: version "v0": it is a number such as 3 or v3`,
