@@ -8,7 +8,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -56,12 +55,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("http", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprintln(stderr, usage) }
-	rounds := flags.Int("rounds", 6, "rounds of each")
-	length := flags.Duration("time", 2*time.Second, "length of a round")
+	rounds := flags.Int("rounds", 40, "rounds of each")
+	length := flags.Duration("time", 250*time.Millisecond, "length of a round")
 	connections := flags.Int("connections", 16, "client connections")
 	full := flags.Bool("full", false, "give the bare server the router's timeouts too")
 	serve := flags.String("serve", "", "internal: be this server")
 	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if *rounds < 1 || *connections < 1 {
+		fmt.Fprintln(stderr, "http: -rounds and -connections are at least 1")
 		return 2
 	}
 	var err error
@@ -91,8 +94,9 @@ func compare(rounds int, length time.Duration, connections int, full bool, out i
 		if _, err = s.load(length/4, connections); err != nil { // warm up
 			return fmt.Errorf("load %s: %w", name, err)
 		}
+		s.answered, s.used = 0, 0
 	}
-	var ratios []float64
+	ratios := make([]float64, 0, rounds)
 	fmt.Fprintf(out, "%5s %16s %16s %7s\n", "round", "bare req/CPU-s", "sett req/CPU-s", "ratio")
 	for round := range rounds {
 		var rates [2]float64
@@ -107,8 +111,11 @@ func compare(rounds int, length time.Duration, connections int, full bool, out i
 		ratios = append(ratios, rates[1]/rates[0])
 		fmt.Fprintf(out, "%5d %16.0f %16.0f %7.3f\n", round+1, rates[0], rates[1], rates[1]/rates[0])
 	}
-	slices.SortFunc(ratios, cmp.Compare[float64])
-	fmt.Fprintf(out, "median ratio %.3f  (min %.3f, max %.3f)\n", ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
+	slices.Sort(ratios)
+	bare, sett := sides[0].total(), sides[1].total()
+	fmt.Fprintf(out, "all rounds: bare %.0f, sett %.0f requests per CPU-second, ratio %.3f\n", bare, sett, sett/bare)
+	fmt.Fprintf(out, "ratio of a round: median %.3f, quartiles %.3f and %.3f\n",
+		ratios[rounds/2], ratios[rounds/4], ratios[rounds*3/4])
 	return nil
 }
 
@@ -118,7 +125,13 @@ type side struct {
 	in      io.WriteCloser
 	out     *bufio.Reader
 	address string
+
+	answered int // in all rounds, with the CPU seconds they took
+	used     float64
 }
+
+// total is the requests per CPU-second of all rounds.
+func (s *side) total() float64 { return float64(s.answered) / math.Max(s.used, 1e-9) }
 
 func startSide(name string, full bool) (*side, error) {
 	self, err := os.Executable()
@@ -183,6 +196,7 @@ func (s *side) load(length time.Duration, connections int) (float64, error) {
 		}
 		total += answered[i]
 	}
+	s.answered, s.used = s.answered+total, s.used+after-before
 	return float64(total) / math.Max(after-before, 1e-9), nil
 }
 
