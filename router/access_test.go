@@ -13,9 +13,8 @@ import (
 )
 
 func TestAccess(t *testing.T) {
-	address := ""
 	r := newRouter(t, Config{Invoker: answer("hello")}, live("f", routes("POST /f/{id}")))
-	address = listen(t, r)
+	address := listen(t, r)
 	long := "/f/" + strings.Repeat("x", 300)
 	do(t, address, "POST", long, "body=abc")
 	do(t, address, "GET", "/nothing")

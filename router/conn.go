@@ -126,12 +126,12 @@ func (r *Router) endSlow() {
 		// Errors are of no interest: the connection is ending, by us or by its client.
 		switch p {
 		case phaseIdle:
-			_ = c.Conn.Close()
+			_ = c.Close()
 		case phaseWrite:
-			_ = c.Conn.SetWriteDeadline(past)
+			_ = c.SetWriteDeadline(past)
 		default:
 			c.expired.Store(true)
-			_ = c.Conn.SetReadDeadline(past)
+			_ = c.Conn.SetReadDeadline(past) // the socket's own
 		}
 	}
 }

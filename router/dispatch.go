@@ -65,14 +65,14 @@ func (r *Router) Dispatch(ctx context.Context, call Call) (*abi.Result, error) {
 	}
 	defer r.leave(k.target)
 	e := call.Event
-	prepare(e, k.target.version, call.start)
+	prepare(e, k.version, call.start)
 	if call.memory == nil {
 		call.memory = new(invocationContext)
 	}
 	call.memory.begin(ctx, r.base, call.start.Add(k.timeout))
 	e.DeadlineUnixMS = call.memory.deadline.UnixMilli()
 	result, err := r.invoke(call.memory, k, e)
-	r.account(k.target, e, result, err, call.start)
+	r.account(&access{time: call.start, event: e, target: k.target}, result, err)
 	return result, err
 }
 
@@ -188,25 +188,23 @@ func (r *Router) leaveNode() {
 }
 
 // account records an invocation that has ended.
-func (r *Router) account(t *target, e *abi.Event, result *abi.Result, err error, start time.Time) {
-	took := time.Since(start)
-	status, code := outcome(result, err)
-	m := t.meters(r.metrics)
-	m.classes[status/100].Inc()
-	m.duration.Observe(took.Seconds())
+func (r *Router) account(a *access, result *abi.Result, err error) {
+	a.took = time.Since(a.time)
+	a.status, a.code = outcome(result, err)
+	a.start, a.reply = result.Start, len(result.Body)
+	m := a.target.meters(r.metrics)
+	m.classes[a.status/100].Inc()
+	m.duration.Observe(a.took.Seconds())
 	if result.Start == abi.Cold {
 		m.coldStarts.Inc()
 	}
-	if n := len(e.Body); n > 0 {
+	if n := len(a.event.Body); n > 0 {
 		m.requestBytes.Add(float64(n))
 	}
 	if n := len(result.Body); n > 0 {
 		m.replyBytes.Add(float64(n))
 	}
-	r.access.write(&access{
-		time: start, event: e, target: t, status: status, code: code,
-		start: result.Start, took: took, reply: len(result.Body),
-	})
+	r.access.write(a)
 }
 
 // outcome is the status and the code an invocation ends with.

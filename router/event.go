@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/sett-run/sett/sdk/abi"
@@ -30,11 +31,13 @@ func (f fault) Error() string { return string(f) }
 // this, until Invoke has returned. It is pooled, and nothing of it is kept.
 type request struct {
 	event   abi.Event
+	start   time.Time
 	id      [invocationIDBytes]byte
 	headers []abi.Field
 	values  values
 	params  []abi.Field
-	path    []byte // decoded path
+	decoded string // the path, decoded
+	path    []byte // memory of it
 	host    []byte // as patterns name it
 	remote  []byte
 	named   bool // Connection names headers to drop
@@ -54,9 +57,9 @@ func (q *request) reset() {
 	}
 }
 
-// read fills the event from what fasthttp has parsed, and answers the decoded path. Errors are the client's fault.
+// read fills the event from what fasthttp has parsed, and decodes the path. Errors are the client's fault.
 // C may be nil.
-func (q *request) read(ctx *fasthttp.RequestCtx, c *conn) (decoded string, err error) {
+func (q *request) read(ctx *fasthttp.RequestCtx, c *conn) (err error) {
 	e, h := &q.event, &ctx.Request.Header
 	*e = abi.Event{Trigger: abi.TriggerHTTP, Attempt: 1, Scheme: "http", Proto: "HTTP/1.1"}
 	e.Invocation = text(q.id[:])
@@ -67,7 +70,7 @@ func (q *request) read(ctx *fasthttp.RequestCtx, c *conn) (decoded string, err e
 	}
 	if !h.IsHTTP11() {
 		if e.Proto = "HTTP/1.0"; string(h.Protocol()) != e.Proto {
-			return "", errVersion
+			return errVersion
 		}
 	}
 	if c != nil {
@@ -77,22 +80,22 @@ func (q *request) read(ctx *fasthttp.RequestCtx, c *conn) (decoded string, err e
 		e.Remote = text(q.remote)
 	}
 	if err = q.readTarget(text(h.RequestURI()), text(h.Host())); err != nil {
-		return "", err
+		return err
 	}
 	if !upperCase(e.Method) {
-		return "", faultMethod
+		return faultMethod
 	}
 	if err = q.readHeaders(h.RawHeaders()); err != nil {
-		return "", err
+		return err
 	}
 	e.Headers = q.headers
-	decoded, q.path, err = decodePath(e.Path, q.path)
-	return decoded, err
+	q.decoded, q.path, err = decodePath(e.Path, q.path)
+	return err
 }
 
 func (q *request) readTarget(target, host string) (err error) {
 	e := &q.event
-	authority := ""
+	var authority string
 	if target == "*" && e.Method == "OPTIONS" {
 		target = "/*" // answered before routes are looked at
 	}

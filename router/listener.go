@@ -154,7 +154,7 @@ func (r *Router) force() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for c := range r.conns {
-		_ = c.Conn.Close() // it is over in any case
+		_ = c.Close() // it is over in any case
 	}
 }
 

@@ -22,21 +22,24 @@ type problem struct {
 const retryAfter = "1"
 
 // writeProblem answers with an error. What was written to the response before is dropped.
-func writeProblem(ctx *fasthttp.RequestCtx, status int, code abi.Code, detail, invocation string) {
+func writeProblem(ctx *fasthttp.RequestCtx, invocation string, k refusal) {
 	ctx.Response.Reset()
 	body, err := json.Marshal(problem{
-		Type: "about:blank", Title: http.StatusText(status), Status: status,
-		Detail: detail, Code: code, Invocation: invocation,
+		Type: "about:blank", Title: http.StatusText(k.status), Status: k.status,
+		Detail: k.detail, Code: k.code, Invocation: invocation,
 	})
 	if err != nil {
 		body = []byte("{}") // only strings: cannot happen
 	}
 	h := &ctx.Response.Header
-	h.SetStatusCode(status)
+	h.SetStatusCode(k.status)
 	h.SetContentType("application/problem+json")
 	h.Set(headerInvocation, invocation)
-	if code == abi.TooManyRequests || code == abi.Unavailable {
+	if k.code == abi.TooManyRequests || k.code == abi.Unavailable {
 		h.Set("Retry-After", retryAfter)
+	}
+	if k.close {
+		h.SetConnectionClose()
 	}
 	ctx.Response.SetBodyRaw(body)
 }

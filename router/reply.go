@@ -87,8 +87,8 @@ func dropOurs(r *abi.Reply, head bool) error {
 	for _, h := range r.Headers {
 		if strings.EqualFold(h.Name, "Content-Length") {
 			n, err := strconv.ParseUint(h.Value, 10, 62)
-			bodyless := head || r.Status == 204 || r.Status == 304
-			if err != nil || n != uint64(len(r.Body)) && !(bodyless && len(r.Body) == 0) {
+			bodyless := len(r.Body) == 0 && (head || r.Status == 204 || r.Status == 304)
+			if err != nil || n != uint64(len(r.Body)) && !bodyless {
 				return badReply("Content-Length %.20q: the body has %d bytes", h.Value, len(r.Body))
 			}
 			if head && len(r.Body) == 0 {

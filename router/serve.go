@@ -30,8 +30,8 @@ type refusal struct {
 	status  int
 	code    abi.Code
 	detail  string
-	counter prometheus.Counter
-	close   bool // the connection's framing or the node's future is in doubt
+	counter prometheus.Counter // nil: it is not a refusal but a failure, and counted elsewhere
+	close   bool               // the connection's framing or the node's future is in doubt
 }
 
 // serve answers one request. Nothing of ctx leaves it: the invocation has a context of its own, and the event's
@@ -41,17 +41,17 @@ func (r *Router) serve(ctx *fasthttp.RequestCtx) {
 	c := connOf(ctx.Conn())
 	c.enter(phaseServe)
 	defer c.enter(phaseWrite)
-	start := time.Now()
-	putInvocationID(&q.id, start)
+	q.start = time.Now()
+	putInvocationID(&q.id, q.start)
 	defer r.recover(ctx, q)
-	decoded, err := q.read(ctx, c)
+	err := q.read(ctx, c)
 	switch {
 	case err != nil:
-		r.refuse(ctx, q, start, r.malformed(err))
+		r.refuse(ctx, q, r.malformed(err))
 	case r.draining.Load():
-		r.refuse(ctx, q, start, refusal{503, abi.Unavailable, errClosed.Error(), r.rejected.draining, true})
+		r.refuse(ctx, q, refusal{503, abi.Unavailable, errClosed.Error(), r.rejected.draining, true})
 	default:
-		r.route(ctx, q, decoded, start)
+		r.route(ctx, q)
 	}
 	q.reset()
 	r.requests.Put(q)
@@ -70,36 +70,34 @@ func (r *Router) malformed(err error) refusal {
 func (r *Router) recover(ctx *fasthttp.RequestCtx, q *request) {
 	if p := recover(); p != nil {
 		r.config.Log.Error("serve request", "invocation", string(q.id[:]), "panic", p, "stack", string(debug.Stack()))
-		writeProblem(ctx, 500, abi.Internal, "", string(q.id[:]))
+		writeProblem(ctx, string(q.id[:]), refusal{status: 500, code: abi.Internal})
 	}
 }
 
 // route finds the function and dispatches to it.
-func (r *Router) route(ctx *fasthttp.RequestCtx, q *request, decoded string, start time.Time) {
+func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
 	t, e := r.table.Load(), &q.event
-	host := ""
-	if len(t.hosts) > 0 {
-		q.host = routeHost(q.host[:0], e.Host)
-		host = text(q.host)
+	if q.host = q.host[:0]; len(t.hosts) > 0 {
+		q.host = routeHost(q.host, e.Host)
 	}
 	if e.Method == "CONNECT" || e.Method == "TRACE" || e.Path == "/*" && string(ctx.Request.Header.RequestURI()) == "*" {
-		r.noFunction(ctx, q, start)
+		r.noFunction(ctx, q)
 		return
 	}
-	c, used := t.lookup(e.Method, host, decoded, &q.values)
+	c, used := t.lookup(e.Method, text(q.host), q.decoded, &q.values)
 	if c == nil {
-		r.unrouted(ctx, q, t, host, decoded, start)
+		r.unrouted(ctx, q, t)
 		return
 	}
 	k := c.pick()
 	q.bind(k, used)
-	result, err := r.Dispatch(r.base, Call{Event: e, chosen: k, start: start, memory: q.context})
+	result, err := r.Dispatch(r.base, Call{Event: e, chosen: k, start: q.start, memory: q.context})
 	if err == nil && result.Error == "" {
 		r.reply(ctx, k.target, e, result)
 		return
 	}
 	status, code := outcome(result, err)
-	writeProblem(ctx, status, code, clientDetail(code, err), string(q.id[:]))
+	writeProblem(ctx, string(q.id[:]), refusal{status: status, code: code, detail: clientDetail(code, err)})
 	if result.Start != "" {
 		ctx.Response.Header.Set(headerStart, string(result.Start))
 	}
@@ -169,30 +167,30 @@ func joinValues(list, value string) string {
 
 // unrouted answers where no route does: OPTIONS and other methods with what is allowed, a path that differs from
 // a route by its final slash with the route's, anything else with 404.
-func (r *Router) unrouted(ctx *fasthttp.RequestCtx, q *request, t *Table, host, decoded string, start time.Time) {
+func (r *Router) unrouted(ctx *fasthttp.RequestCtx, q *request, t *Table) {
 	e := &q.event
-	if methods := t.allowed(host, decoded); len(methods) > 0 {
+	if methods := t.allowed(text(q.host), q.decoded); len(methods) > 0 {
 		allow := allowHeader(methods)
 		if e.Method == "OPTIONS" {
-			r.answer(ctx, q, start, 204)
+			r.answer(ctx, q, 204)
 		} else {
-			r.refuse(ctx, q, start, refusal{405, abi.MethodNotAllowed, "", r.rejected.method, false})
+			r.refuse(ctx, q, refusal{405, abi.MethodNotAllowed, "", r.rejected.method, false})
 		}
 		ctx.Response.Header.Set("Allow", allow)
 		return
 	}
 	if location, ok := otherSlash(e.Path); ok {
-		other, _ := otherSlash(decoded)
-		if c, _ := t.lookup(e.Method, host, other, &q.values); c != nil {
+		other, _ := otherSlash(q.decoded)
+		if c, _ := t.lookup(e.Method, text(q.host), other, &q.values); c != nil {
 			if e.Query != "" {
 				location += "?" + e.Query
 			}
-			r.answer(ctx, q, start, 308)
+			r.answer(ctx, q, 308)
 			ctx.Response.Header.Set("Location", location)
 			return
 		}
 	}
-	r.refuse(ctx, q, start, refusal{404, abi.NotFound, "no route", r.rejected.noRoute, false})
+	r.refuse(ctx, q, refusal{404, abi.NotFound, "no route", r.rejected.noRoute, false})
 }
 
 // otherSlash is path with its final slash taken away or added. It refuses what a browser would read as another
@@ -208,39 +206,35 @@ func otherSlash(path string) (string, bool) {
 }
 
 // noFunction answers the methods that speak to the server and not to a resource.
-func (r *Router) noFunction(ctx *fasthttp.RequestCtx, q *request, start time.Time) {
+func (r *Router) noFunction(ctx *fasthttp.RequestCtx, q *request) {
 	if q.event.Method == "OPTIONS" {
-		r.answer(ctx, q, start, 204)
+		r.answer(ctx, q, 204)
 	} else {
-		r.refuse(ctx, q, start, refusal{405, abi.MethodNotAllowed, "", r.rejected.method, false})
+		r.refuse(ctx, q, refusal{405, abi.MethodNotAllowed, "", r.rejected.method, false})
 	}
 	ctx.Response.Header.Set("Allow", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
 }
 
 // answer writes a reply that is ours and has no body.
-func (r *Router) answer(ctx *fasthttp.RequestCtx, q *request, start time.Time, status int) {
+func (r *Router) answer(ctx *fasthttp.RequestCtx, q *request, status int) {
 	h := &ctx.Response.Header
 	h.SetStatusCode(status)
 	h.SetNoDefaultContentType(true)
 	h.Set(headerInvocation, q.event.Invocation)
-	r.access.write(&access{time: start, event: &q.event, status: status, took: time.Since(start)})
+	r.access.write(&access{time: q.start, event: &q.event, status: status, took: time.Since(q.start)})
 }
 
 // refuse answers with a problem, counts it and records it.
-func (r *Router) refuse(ctx *fasthttp.RequestCtx, q *request, start time.Time, k refusal) {
+func (r *Router) refuse(ctx *fasthttp.RequestCtx, q *request, k refusal) {
 	k.counter.Inc()
-	writeProblem(ctx, k.status, k.code, k.detail, string(q.id[:]))
-	if k.close {
-		ctx.SetConnectionClose()
-	}
-	r.access.write(&access{time: start, event: &q.event, status: k.status, code: k.code, took: time.Since(start)})
+	writeProblem(ctx, string(q.id[:]), k)
+	r.access.write(&access{time: q.start, event: &q.event, status: k.status, code: k.code, took: time.Since(q.start)})
 }
 
 // unreadable answers what fasthttp could not read as a request. The connection is closed after it.
 func (r *Router) unreadable(ctx *fasthttp.RequestCtx, err error) {
-	q := new(request)
-	start := time.Now()
-	putInvocationID(&q.id, start)
+	q := &request{start: time.Now()}
+	putInvocationID(&q.id, q.start)
 	q.event = abi.Event{Trigger: abi.TriggerHTTP, Invocation: text(q.id[:]), Remote: ctx.RemoteAddr().String()}
 	k := refusal{400, abi.InvalidInput, "request is malformed", r.rejected.malformed, true}
 	var small *fasthttp.ErrSmallBuffer
@@ -256,7 +250,7 @@ func (r *Router) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &small):
 		k = refusal{431, abi.TooLarge, "request header is over the limit", r.rejected.header, true}
 	}
-	r.refuse(ctx, q, start, k)
+	r.refuse(ctx, q, k)
 }
 
 // How long a client that is refused may go on sending: altogether, and without a byte.

@@ -48,31 +48,32 @@ Prints requests per CPU-second of the server for each round, and the ratio sett/
 With -full the bare server has the router's timeouts and limits too.`
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("http", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprintln(stderr, usage) }
-	rounds := flags.Int("rounds", 40, "rounds of each")
-	length := flags.Duration("time", 250*time.Millisecond, "length of a round")
-	connections := flags.Int("connections", 16, "client connections")
+	var p plan
+	flags.IntVar(&p.rounds, "rounds", 40, "rounds of each")
+	flags.DurationVar(&p.length, "time", 250*time.Millisecond, "length of a round")
+	flags.IntVar(&p.connections, "connections", 16, "client connections")
 	full := flags.Bool("full", false, "give the bare server the router's timeouts too")
 	serve := flags.String("serve", "", "internal: be this server")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if *rounds < 1 || *connections < 1 {
+	if p.rounds < 1 || p.connections < 1 {
 		fmt.Fprintln(stderr, "http: -rounds and -connections are at least 1")
 		return 2
 	}
 	var err error
 	switch {
 	case *serve != "":
-		err = serveSide(*serve, *full, os.Stdin, stdout)
+		err = serveSide(ctx, *serve, *full, os.Stdin, stdout)
 	default:
-		err = compare(*rounds, *length, *connections, *full, stdout)
+		err = compare(ctx, p, *full, stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "http:", err)
@@ -81,28 +82,35 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// plan is how the servers are loaded.
+type plan struct {
+	rounds      int
+	length      time.Duration // of a round
+	connections int
+}
+
 // compare runs both servers in turn.
-func compare(rounds int, length time.Duration, connections int, full bool, out io.Writer) error {
+func compare(ctx context.Context, p plan, full bool, out io.Writer) error {
 	var sides [2]*side
 	for i, name := range []string{"bare", "sett"} {
-		s, err := startSide(name, full)
+		s, err := startSide(ctx, name, full)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", name, err)
 		}
 		defer s.stop()
 		sides[i] = s
-		if _, err = s.load(length/4, connections); err != nil { // warm up
+		if _, err = s.load(ctx, p.length/4, p.connections); err != nil { // warm up
 			return fmt.Errorf("load %s: %w", name, err)
 		}
 		s.answered, s.used = 0, 0
 	}
-	ratios := make([]float64, 0, rounds)
+	ratios := make([]float64, 0, p.rounds)
 	fmt.Fprintf(out, "%5s %16s %16s %7s\n", "round", "bare req/CPU-s", "sett req/CPU-s", "ratio")
-	for round := range rounds {
+	for round := range p.rounds {
 		var rates [2]float64
 		for i := range sides {
 			k := (i + round) % 2 // ABBA
-			rate, err := sides[k].load(length, connections)
+			rate, err := sides[k].load(ctx, p.length, p.connections)
 			if err != nil {
 				return err
 			}
@@ -115,7 +123,7 @@ func compare(rounds int, length time.Duration, connections int, full bool, out i
 	bare, sett := sides[0].total(), sides[1].total()
 	fmt.Fprintf(out, "all rounds: bare %.0f, sett %.0f requests per CPU-second, ratio %.3f\n", bare, sett, sett/bare)
 	fmt.Fprintf(out, "ratio of a round: median %.3f, quartiles %.3f and %.3f\n",
-		ratios[rounds/2], ratios[rounds/4], ratios[rounds*3/4])
+		ratios[p.rounds/2], ratios[p.rounds/4], ratios[p.rounds*3/4])
 	return nil
 }
 
@@ -133,12 +141,12 @@ type side struct {
 // total is the requests per CPU-second of all rounds.
 func (s *side) total() float64 { return float64(s.answered) / math.Max(s.used, 1e-9) }
 
-func startSide(name string, full bool) (*side, error) {
+func startSide(ctx context.Context, name string, full bool) (*side, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	s := &side{command: exec.Command(self, "-serve", name, "-full="+strconv.FormatBool(full))}
+	s := &side{command: exec.CommandContext(ctx, self, "-serve", name, "-full="+strconv.FormatBool(full))}
 	s.command.Stderr = os.Stderr
 	if s.in, err = s.command.StdinPipe(); err != nil {
 		return nil, err
@@ -173,7 +181,7 @@ func (s *side) cpu() (float64, error) {
 }
 
 // load sends requests for a while and answers how many were answered per CPU-second of the server.
-func (s *side) load(length time.Duration, connections int) (float64, error) {
+func (s *side) load(ctx context.Context, length time.Duration, connections int) (float64, error) {
 	before, err := s.cpu()
 	if err != nil {
 		return 0, err
@@ -182,7 +190,7 @@ func (s *side) load(length time.Duration, connections int) (float64, error) {
 	answered, faults := make([]int, connections), make([]error, connections)
 	end := time.Now().Add(length)
 	for i := range connections {
-		clients.Go(func() { answered[i], faults[i] = client(s.address, end) })
+		clients.Go(func() { answered[i], faults[i] = client(ctx, s.address, end) })
 	}
 	clients.Wait()
 	after, err := s.cpu()
@@ -202,8 +210,8 @@ func (s *side) load(length time.Duration, connections int) (float64, error) {
 
 // client sends one request after the other on one connection. The first answer's length is that of all: neither
 // side's changes.
-func client(address string, end time.Time) (answered int, err error) {
-	c, err := net.Dial("tcp", address)
+func client(ctx context.Context, address string, end time.Time) (answered int, err error) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return 0, err
 	}
@@ -232,8 +240,8 @@ func client(address string, end time.Time) (answered int, err error) {
 }
 
 // serveSide is the server process.
-func serveSide(name string, full bool, in io.Reader, out io.Writer) error {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+func serveSide(ctx context.Context, name string, full bool, in io.Reader, out io.Writer) error {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

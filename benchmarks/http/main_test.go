@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 // TestMain lets the test binary be the servers too.
 func TestMain(m *testing.M) {
 	if slices.Contains(os.Args, "-serve") {
-		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) {
 // TestRun checks that the comparison runs and what it prints; how fast anything is depends on the machine.
 func TestRun(t *testing.T) {
 	var out, faults strings.Builder
-	if code := run([]string{"-rounds", "2", "-time", "20ms", "-connections", "2"}, &out, &faults); code != 0 {
+	if code := run(t.Context(), []string{"-rounds", "2", "-time", "20ms", "-connections", "2"}, &out, &faults); code != 0 {
 		t.Fatalf("run() = %d: %s", code, &faults)
 	}
 	for _, want := range []string{"bare req/CPU-s", "all rounds: ", "median "} {
@@ -26,7 +27,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("output %q, want %q in it", &out, want)
 		}
 	}
-	if code := run([]string{"-rounds", "0"}, &out, &faults); code != 2 {
+	if code := run(t.Context(), []string{"-rounds", "0"}, &out, &faults); code != 2 {
 		t.Errorf("run(-rounds 0) = %d, want 2", code)
 	}
 }
