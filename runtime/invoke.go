@@ -33,7 +33,7 @@ func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event)
 	f := i.answer(ctx, e, &result.Reply)
 	result.MemoryBytes = int64(i.memory.peak)
 	if f != nil {
-		result.Reply = abi.Reply{}
+		result.Reply = abi.Reply{Error: result.Error} // what the handler said itself, for who may read it
 		err = i.fail(f)
 	}
 	result.Took = time.Since(start)

@@ -123,6 +123,9 @@ func TestFailures(t *testing.T) {
 			if abi.CodeOf(err) != test.code {
 				t.Errorf("Invoke: %v (%s), want %s", err, abi.CodeOf(err), test.code)
 			}
+			if said, ok := strings.CutPrefix(test.reason, "the handler failed: "); ok && res.Error != said {
+				t.Errorf("Error = %q, want %q", res.Error, said)
+			}
 			if got := s.stream(abi.StreamPlatform); !strings.Contains(got, test.reason) {
 				t.Errorf("log = %q, want %q in it", got, test.reason)
 			}

@@ -454,6 +454,19 @@ func TestInvokeRunsNoOtherHandleThanAsked(t *testing.T) {
 	}
 }
 
+func TestInvokeTellsWhatTheHandlerSaid(t *testing.T) {
+	w := newWorld(t)
+	w.deployed(t, "default", "f", "m", registry.Settings{})
+	w.dispatch = func(context.Context, router.Call) (*abi.Result, error) {
+		return &abi.Result{Reply: abi.Reply{Error: "no such order"}}, abi.WithCode(abi.FunctionFailed, errors.New("function failed"))
+	}
+	_, server := w.start(t, nil)
+	res, text := call(t, server, "POST", "/v1/apps/default/functions/f/invoke", "{}")
+	if res.StatusCode != 502 || !strings.Contains(text, "the handler failed: no such order") {
+		t.Errorf("invoke of a handler that fails: %d %s, want 502 with its words", res.StatusCode, text)
+	}
+}
+
 func TestReadLogsRefusesUnknownQueries(t *testing.T) {
 	w := newWorld(t)
 	_, server := w.start(t, nil)

@@ -37,6 +37,9 @@ func (a *Admin) invoke(w http.ResponseWriter, r *http.Request, _ caller) error {
 		App: r.PathValue("app"), Function: r.PathValue("function"), Qualifier: query.Get("qualifier"), Event: event,
 	})
 	if err != nil {
+		if result != nil && result.Error != "" {
+			err = abi.WithCode(abi.CodeOf(err), fmt.Errorf("the handler failed: %s", result.Error))
+		}
 		return invocationError{event.Invocation, err}
 	}
 	took := result.Took
