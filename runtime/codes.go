@@ -45,11 +45,14 @@ type codes struct {
 	all    map[string]*code
 	bytes  int64
 	clock  uint64
+	inUse  int // the sum of all uses
 	closed bool
+	idle   chan struct{} // closed when closed and nothing is in use
 }
 
 func newCodes(r *Runtime, d *disk) *codes {
-	c := &codes{r: r, disk: d, slots: make(chan struct{}, r.config.Compiles), all: make(map[string]*code)}
+	c := &codes{r: r, disk: d, slots: make(chan struct{}, r.config.Compiles),
+		all: make(map[string]*code), idle: make(chan struct{})}
 	r.modules.removed = func(digest string) {
 		c.drop(digest)
 		d.remove(digest)
@@ -74,6 +77,7 @@ func (s *codes) acquire(ctx context.Context, digest string) (c *code, cold bool,
 	}
 	s.clock++
 	c.uses, c.used = c.uses+1, s.clock
+	s.inUse++
 	s.mu.Unlock()
 	select {
 	case <-c.ready:
@@ -96,6 +100,9 @@ func (s *codes) acquire(ctx context.Context, digest string) (c *code, cold bool,
 func (s *codes) release(c *code) {
 	s.mu.Lock()
 	c.uses--
+	if s.inUse--; s.inUse == 0 && s.closed {
+		close(s.idle)
+	}
 	var gone []*code
 	if c.uses == 0 && c.dropped {
 		gone = append(gone, c)
@@ -163,12 +170,21 @@ func (s *codes) free(gone []*code) {
 	}
 }
 
-// close waits for loading to end and refuses more.
-func (s *codes) close() {
+// close refuses more, and waits until nothing is in use or being loaded. When ctx ends before, it answers false.
+func (s *codes) close(ctx context.Context) bool {
 	s.mu.Lock()
+	if !s.closed && s.inUse == 0 {
+		close(s.idle)
+	}
 	s.closed = true
 	s.mu.Unlock()
-	s.wg.Wait()
+	select {
+	case <-s.idle:
+		s.wg.Wait()
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // load fills c and makes it ready.

@@ -2,9 +2,11 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -182,14 +184,11 @@ func TestCodeBudget(t *testing.T) {
 		start abi.Start
 	}{{"a", abi.Warm}, {"c", abi.Warm}, {"b", abi.Cold}} {
 		v := map[string]string{"a": a.Module.Digest, "b": b.Module.Digest, "c": c.Module.Digest}[test.name]
-		_, cold, err := r.codes.acquire(ctx, v)
+		c, cold, err := r.codes.acquire(ctx, v)
 		if err != nil || cold != (test.start == abi.Cold) {
-			t.Errorf("acquire %s: cold %v, %v, want %s", test.name, cold, err, test.start)
+			t.Fatalf("acquire %s: cold %v, %v, want %s", test.name, cold, err, test.start)
 		}
-		r.codes.release(&code{uses: 2}) // any release shrinks
-		if test.name != "b" {
-			r.codes.release(r.codes.all[v])
-		}
+		r.codes.release(c)
 	}
 	r.codes.release(held)
 	if n := r.codes.size().modules; n != 2 {
@@ -243,6 +242,36 @@ func TestLoadingOutlivesCaller(t *testing.T) {
 	<-r.codes.slots
 	if _, err := r.Invoke(context.Background(), v, event()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCloseWaits checks that Close takes nothing from a guest that still runs.
+func TestCloseWaits(t *testing.T) {
+	r, err := New(context.Background(), Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := deploy(t, r, command("", wasmtest.Loop()))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() {
+		_, err := r.Invoke(ctx, v, event())
+		ended <- err
+	}()
+	for r.used.instances.Load() == 0 {
+		goruntime.Gosched()
+	}
+	over, stop := context.WithCancel(context.Background())
+	stop()
+	if err := r.Close(over); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "1 invocations still run") {
+		t.Errorf("Close with a guest running: %v", err)
+	}
+	cancel()
+	if err := r.Close(context.Background()); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if err := <-ended; abi.CodeOf(err) != abi.Unavailable {
+		t.Errorf("Invoke: %v, want unavailable", err)
 	}
 }
 

@@ -115,7 +115,7 @@ type usage struct {
 // are not among them, nor tail calls, which the deadline could not end.
 const features = api.CoreFeaturesV2 | experimental.CoreFeaturesExtendedConst
 
-// New opens a runtime. Close it when no invocation runs any more.
+// New opens a runtime. Close it.
 func New(ctx context.Context, c Config) (*Runtime, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -162,9 +162,12 @@ func engineConfig() wazero.RuntimeConfig {
 // Modules answers the store of module files.
 func (r *Runtime) Modules() *Modules { return r.modules }
 
-// Close waits for compilations, ends what still runs and frees everything. Modules and the disk cache stay.
+// Close refuses further invocations, waits for those that run, and frees everything. Modules and the disk cache
+// stay. When ctx ends before they do, it leaves the engine to them and answers an error.
 func (r *Runtime) Close(ctx context.Context) error {
-	r.codes.close()
+	if !r.codes.close(ctx) {
+		return fmt.Errorf("close runtime: %d invocations still run: %w", r.used.instances.Load(), ctx.Err())
+	}
 	r.metrics.unregister()
 	return errors.Join(r.engine.Close(ctx), r.closer.Close(ctx))
 }
