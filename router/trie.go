@@ -10,10 +10,28 @@ import (
 // node is a segment of the patterns below it: a tree cut at slashes, in which a literal wins over a parameter and
 // a parameter over the rest. It is immutable once its table is in use, and matching allocates nothing.
 type node struct {
-	literals map[string]*node
+	first    edge             // one of the literals: most nodes have no more
+	literals map[string]*node // the others
 	param    *node
 	end      *leaf // patterns that end here
 	rest     *leaf // patterns whose last segment is {name...} here: also no segment at all
+}
+
+// edge leads to the patterns that go on with a literal.
+type edge struct {
+	text string
+	next *node // nil: there is no literal
+}
+
+// literal is the node that a literal segment leads to, or nil.
+func (n *node) literal(segment string) *node {
+	if n.first.text == segment {
+		return n.first.next
+	}
+	if n.literals == nil {
+		return nil
+	}
+	return n.literals[segment]
 }
 
 // leaf is what answers one path, by method.
@@ -54,7 +72,7 @@ func (n *node) walk(method, left string, more bool, v *values, used int) (*choic
 	if i := strings.IndexByte(left, '/'); i >= 0 {
 		segment, after, more = left[:i], left[i+1:], true
 	}
-	if next := n.literals[segment]; next != nil {
+	if next := n.literal(segment); next != nil {
 		if c, used := next.walk(method, after, more, v, used); c != nil {
 			return c, used
 		}
@@ -103,7 +121,7 @@ func (n *node) walkAllowed(left string, more bool, methods []string) []string {
 		return n.end.appendMethods(methods)
 	}
 	segment, after, more := strings.Cut(left, "/")
-	if next := n.literals[segment]; next != nil {
+	if next := n.literal(segment); next != nil {
 		methods = next.walkAllowed(after, more, methods)
 	}
 	if n.param != nil && segment != "" {
@@ -143,18 +161,26 @@ func (n *node) insert(segments []registry.Segment) *leaf {
 			n = ensure(&n.param)
 		default:
 			text := strings.ReplaceAll(s.Text, "/", string(rune(slashMark)))
-			next := n.literals[text]
-			if next == nil {
-				next = new(node)
-				if n.literals == nil {
-					n.literals = map[string]*node{}
-				}
-				n.literals[text] = next
-			}
-			n = next
+			n = n.ensureLiteral(text)
 		}
 	}
 	return ensure(&n.end)
+}
+
+func (n *node) ensureLiteral(text string) *node {
+	if next := n.literal(text); next != nil {
+		return next
+	}
+	next := new(node)
+	switch {
+	case n.first.next == nil:
+		n.first = edge{text, next}
+	case n.literals == nil:
+		n.literals = map[string]*node{text: next}
+	default:
+		n.literals[text] = next
+	}
+	return next
 }
 
 func ensure[T any](p **T) *T {
@@ -189,6 +215,7 @@ func (n *node) each(visit func(*leaf)) {
 			visit(l)
 		}
 	}
+	n.first.next.each(visit)
 	for _, next := range n.literals {
 		next.each(visit)
 	}
