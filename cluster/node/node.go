@@ -142,7 +142,7 @@ func (n *Node) openData(context.Context) error {
 
 func (n *Node) openRuntime(ctx context.Context) (err error) {
 	n.runtime, err = runtime.New(ctx, runtime.Config{
-		Dir: n.dir.join(runtimeDir), Log: n.log, Metrics: n.metrics, Sink: n.logs,
+		Dir: n.dir.join(runtimeDir), Log: n.log, Metrics: n.metrics, Sink: n.logs, Name: "sett/" + n.config.Version,
 	})
 	if err != nil {
 		return err
