@@ -9,5 +9,5 @@ check: ## everything CI runs
 test:
 	go test ./...
 
-fuzz: ## an hour over all fuzz targets; FUZZTIME=1m for each
+fuzz: ## an hour over all fuzz targets; FUZZTIME=1m or 100000x for each
 	FUZZTIME=$${FUZZTIME:-2m} .ci/run fuzz
