@@ -180,7 +180,9 @@ func TestStartRefuses(t *testing.T) {
 }
 
 func TestCloseDrains(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+	// Fasthttp keeps a clock for the process, and its pool of workers sleeps up to ten seconds past its end.
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 	n := start(t, t.TempDir())
 	if err := n.Ready(); err != nil {
 		t.Errorf("ready after start: %v", err)
