@@ -4,7 +4,7 @@ package wasmbin
 // call anything else: it calls through a table, or holds an instruction that is not known here.
 // Source: WebAssembly Core Specification 2.0, 5.4 "Instructions".
 func (r *reader) calls(direct func(callee uint32)) (others bool) {
-	for r.at < len(r.b) && r.err == nil {
+	for r.left() > 0 && !r.failed() {
 		switch op := r.byte(); {
 		case op == 0x10: // call
 			direct(r.u32())
@@ -13,17 +13,17 @@ func (r *reader) calls(direct func(callee uint32)) (others bool) {
 		case op <= 0x01, op == 0x05, op == 0x0b, op == 0x0f, op == 0x1a, op == 0x1b, op >= 0x45 && op <= 0xc4, op == 0xd1:
 		case op >= 0x02 && op <= 0x04, op == 0x0c, op == 0x0d, op >= 0x20 && op <= 0x26,
 			op >= 0x3f && op <= 0x42, op == 0xd0, op == 0xd2: // one number: a type, label, index or constant
-			r.skip(1)
+			r.numbers(1)
 		case op >= 0x28 && op <= 0x3e: // alignment and offset
-			r.skip(2)
+			r.numbers(2)
 		case op == 0x0e: // br_table
-			r.skip(int(r.u32()) + 1)
+			r.numbers(int(r.u32()) + 1)
 		case op == 0x1c: // select with types
-			r.skip(int(r.u32()))
+			r.numbers(int(r.u32()))
 		case op == 0x43:
-			r.bytes(4)
+			r.skip(4)
 		case op == 0x44:
-			r.bytes(8)
+			r.skip(8)
 		case op == 0xfc:
 			if !r.bulk() {
 				return true
@@ -34,7 +34,7 @@ func (r *reader) calls(direct func(callee uint32)) (others bool) {
 			return true
 		}
 	}
-	return r.err != nil
+	return r.failed()
 }
 
 // bulk reads the rest of an instruction on whole memories and tables, or of a saturating conversion.
@@ -42,9 +42,9 @@ func (r *reader) bulk() (known bool) {
 	switch op := r.u32(); {
 	case op <= 7:
 	case op == 8, op == 10, op == 12, op == 14:
-		r.skip(2)
+		r.numbers(2)
 	case op <= 17:
-		r.skip(1)
+		r.numbers(1)
 	default:
 		return false
 	}
@@ -55,20 +55,20 @@ func (r *reader) bulk() (known bool) {
 func (r *reader) vector() {
 	switch op := r.u32(); {
 	case op <= 11, op == 92, op == 93: // loads and stores
-		r.skip(2)
+		r.numbers(2)
 	case op == 12, op == 13: // constant, shuffle
-		r.bytes(16)
+		r.skip(16)
 	case op >= 21 && op <= 34: // lane
-		r.bytes(1)
+		r.skip(1)
 	case op >= 84 && op <= 91: // loads and stores of lanes
-		r.skip(2)
-		r.bytes(1)
+		r.numbers(2)
+		r.skip(1)
 	}
 }
 
-// skip reads n numbers of any size.
-func (r *reader) skip(n int) {
-	for ; n > 0 && r.err == nil; n-- {
+// numbers reads n numbers of any size.
+func (r *reader) numbers(n int) {
+	for ; n > 0 && !r.failed(); n-- {
 		for r.byte() >= 0x80 {
 		}
 	}

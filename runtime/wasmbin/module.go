@@ -1,24 +1,8 @@
-// Package wasmbin reads and rewrites WebAssembly core modules: Read answers their types, imports, exports, tables
-// and memories, as much as it takes to say what a module is and what it lacks before an engine sees it; Guard
-// changes what would let a module escape its limits.
-//
-// Both answer for any bytes at all, in time and memory proportional to their number, and never panic. They do
-// not validate code; the engine does. Nothing here is shared, so everything may be called concurrently.
 package wasmbin
 
-import "strings"
-
-// Limits of a module. They follow what browsers accept, far above what compilers write; a higher one would let
-// an upload make the node allocate more.
-const (
-	MaxTypes     = 1 << 20
-	MaxFunctions = 1 << 20
-	MaxImports   = 100_000
-	MaxExports   = 100_000
-	MaxParams    = 1000
-	MaxTables    = 100
-	MaxMemories  = 16
-	PageBytes    = 64 << 10 // a page of linear memory
+import (
+	"slices"
+	"strings"
 )
 
 // Kind is what an import or export is.
@@ -38,41 +22,6 @@ func (k Kind) String() string {
 	return [...]string{"func", "table", "memory", "global", "tag"}[min(k, Tag)]
 }
 
-// ValType is the type of a value.
-type ValType byte
-
-// Types of values.
-const (
-	I32       ValType = 0x7f
-	I64       ValType = 0x7e
-	F32       ValType = 0x7d
-	F64       ValType = 0x7c
-	V128      ValType = 0x7b
-	FuncRef   ValType = 0x70
-	ExternRef ValType = 0x6f
-)
-
-// String answers the type's name, empty for an unknown one.
-func (t ValType) String() string {
-	switch t {
-	case I32:
-		return "i32"
-	case I64:
-		return "i64"
-	case F32:
-		return "f32"
-	case F64:
-		return "f64"
-	case V128:
-		return "v128"
-	case FuncRef:
-		return "funcref"
-	case ExternRef:
-		return "externref"
-	}
-	return ""
-}
-
 // FuncType is a function's signature.
 type FuncType struct {
 	Params, Results []ValType
@@ -80,16 +29,7 @@ type FuncType struct {
 
 // Equal says whether two signatures are the same.
 func (t FuncType) Equal(o FuncType) bool {
-	return string(valBytes(t.Params)) == string(valBytes(o.Params)) &&
-		string(valBytes(t.Results)) == string(valBytes(o.Results))
-}
-
-func valBytes(types []ValType) []byte {
-	b := make([]byte, len(types))
-	for i, t := range types {
-		b[i] = byte(t)
-	}
-	return b
+	return slices.Equal(t.Params, o.Params) && slices.Equal(t.Results, o.Results)
 }
 
 // String answers the signature as "(i32, i64) -> i32"; without results as "(i32)".
@@ -105,14 +45,11 @@ func (t FuncType) String() string {
 }
 
 func join(types []ValType) string {
-	var s strings.Builder
+	names := make([]string, len(types))
 	for i, t := range types {
-		if i > 0 {
-			s.WriteString(", ")
-		}
-		s.WriteString(t.String())
+		names[i] = t.String()
 	}
-	return s.String()
+	return strings.Join(names, ", ")
 }
 
 // Limits are the bounds of a table, in elements, or of a memory, in pages.
@@ -129,7 +66,6 @@ type Import struct {
 	Kind         Kind
 	Type         FuncType // of a Func
 	Memory       Limits   // of a Memory
-	typeIndex    uint32
 }
 
 // Export is something a module offers.
@@ -146,24 +82,50 @@ type Module struct {
 	Exports  []Export
 	Tables   []Limits // defined ones
 	Memories []Limits // defined ones
+	Customs  []string // names of the custom sections
+	Start    bool     // it has a start function
 
-	functions     []uint32 // type of each defined function
-	importedFuncs []uint32 // type of each imported function
-	bodies        int
+	functions []uint32 // type of each function, imported ones first
 }
 
 // Func answers the signature of the exported function with this name; ok is false when there is none.
 func (m *Module) Func(name string) (t FuncType, ok bool) {
 	for i := range m.Exports {
-		ex := &m.Exports[i]
-		if ex.Kind != Func || ex.Name != name {
-			continue
-		}
-		if n := uint32(len(m.importedFuncs)); ex.Index < n {
-			return m.Types[m.importedFuncs[ex.Index]], true
-		} else {
-			return m.Types[m.functions[ex.Index-n]], true
+		if e := &m.Exports[i]; e.Kind == Func && e.Name == name {
+			return m.Types[m.functions[e.Index]], true
 		}
 	}
 	return FuncType{}, false
+}
+
+// Read reads the structure of a module: everything but the code of its functions. Names and types in the answer are
+// copies, so binary may change after. It tells of more than Rewrite takes, so that a caller may name what is not
+// offered: several memories, 64-bit ones. Errors are of type *Error.
+func Read(binary []byte) (*Module, error) {
+	d, err := decode(binary)
+	if err != nil {
+		return nil, err
+	}
+	m := &Module{Customs: d.customs, Start: d.start >= 0, functions: d.functions}
+	m.Types = make([]FuncType, len(d.types))
+	for i, t := range d.types {
+		m.Types[i] = t.FuncType
+	}
+	m.Imports = make([]Import, len(d.imports))
+	for i, im := range d.imports {
+		x := Import{Module: im.module, Name: im.name, Kind: im.kind}
+		switch im.kind {
+		case Func:
+			x.Type = m.Types[d.functions[im.index]]
+		case Memory:
+			x.Memory = d.memories[im.index]
+		}
+		m.Imports[i] = x
+	}
+	m.Exports = d.exports
+	for _, t := range d.tables[d.importedTables:] {
+		m.Tables = append(m.Tables, t.Limits)
+	}
+	m.Memories = d.memories[d.importedMemories:]
+	return m, nil
 }
