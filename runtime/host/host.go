@@ -31,6 +31,7 @@ type Phase uint8
 const (
 	Initializing Phase = iota // the outside world is absent
 	Describing
+	Drawing // random numbers, to tell where their generator is
 	Handling
 )
 
@@ -45,6 +46,7 @@ type Call struct {
 	Reply       []byte // what the guest wrote last, a copy
 	Replied     bool
 	Description *abi.Description
+	Drawn       []uint64 // random numbers the guest drew last, in order
 }
 
 // Function is one call the host offers.
@@ -64,6 +66,7 @@ func Functions() []Function {
 		replyWrite(),
 		descriptionWrite(),
 		logWrite(),
+		randomDrawn(),
 		run(),
 	}
 }

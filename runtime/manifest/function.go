@@ -85,6 +85,8 @@ func (r *reader) function(f field, own settings, claims *claims) Function {
 			fn.Settings.Reserved = r.number(sub, 1, registry.MaxReserved, "invocations")
 		case "provisionedConcurrency":
 			fn.Settings.Provisioned = r.number(sub, 0, registry.MaxReserved, "instances")
+		case "isolation":
+			fn.Settings.Isolation = r.isolation(sub)
 		case "events":
 			fn.Settings.Routes = r.events(sub, claims)
 		default:
@@ -181,6 +183,15 @@ func (r *reader) number(f field, least, most int, unit string) int {
 		return 0
 	}
 	return n
+}
+
+// isolation reads how invocations are to be kept apart.
+func (r *reader) isolation(f field) registry.Isolation {
+	s, ok := r.text(f)
+	if ok && s != string(registry.IsolationStrict) {
+		r.faultAt(f.value, f.path, "%q: it is %s, or left out", clip(s), registry.IsolationStrict)
+	}
+	return registry.Isolation(s)
 }
 
 // timeout reads seconds, as serverless has them (6, 0.5), or a duration with its unit (500ms).

@@ -36,7 +36,7 @@ func providerWords() words {
 // functionWords are the keys of one function.
 func functionWords() words {
 	return words{
-		offered: []string{"handler", "memorySize", "timeout", "environment", "reservedConcurrency", "provisionedConcurrency",
+		offered: []string{"handler", "memorySize", "timeout", "environment", "reservedConcurrency", "provisionedConcurrency", "isolation",
 			"events"},
 		refused: []string{"destinations", "effects", "egress", "fileSystemConfig", "image", "maximumEventAge",
 			"maximumRetryAttempts", "onError", "policies", "stream", "url", "useProvider"},

@@ -44,6 +44,17 @@ const (
 	PayloadHTTP    Payload = "http"    // API Gateway REST proxy event, format 1.0
 )
 
+// Isolation is how a version's invocations are kept apart.
+type Isolation string
+
+const (
+	// IsolationReset uses an instance again after its memory and globals are its image's again, byte for byte.
+	// Settings leave it empty.
+	IsolationReset Isolation = "reset"
+	// IsolationStrict gives every invocation an instance of its own.
+	IsolationStrict Isolation = "strict"
+)
+
 // Route is a pattern a version answers, as in Pattern.
 type Route struct {
 	Pattern string  `json:"pattern"`
@@ -59,6 +70,7 @@ type Settings struct {
 	Env         map[string]string `json:"env,omitempty"`
 	Provisioned int               `json:"provisioned,omitempty"` // instances kept ready
 	Reserved    int               `json:"reserved,omitempty"`    // concurrent invocations at most; 0: DefaultConcurrency
+	Isolation   Isolation         `json:"isolation,omitempty"`   // IsolationStrict, or empty: what the module allows
 }
 
 // Module is what is known of uploaded bytes.
@@ -67,6 +79,10 @@ type Module struct {
 	SizeBytes   int64            `json:"size_bytes"`
 	Kind        Kind             `json:"kind"`
 	Description *abi.Description `json:"description,omitempty"` // of a sett module
+	// Isolation is what the version gets, the settings' wish included, and IsolationReason why it is not the plain reset of
+	// an initialised instance; empty when it is.
+	Isolation       Isolation `json:"isolation,omitempty"`
+	IsolationReason string    `json:"isolation_reason,omitempty"`
 }
 
 // Version is a module with settings. It never changes once numbered.
@@ -77,6 +93,9 @@ type Version struct {
 	Created  time.Time `json:"created"`
 	Module   Module    `json:"module"`
 	Settings Settings  `json:"settings"` // defaults filled in
+	// Seed is a random value from which the random numbers are drawn that a guest asks for while its image is
+	// built, so that every node builds the same image and no two versions do. It never leaves the nodes.
+	Seed string `json:"seed,omitempty"`
 }
 
 // Weight is a version's share of an alias: its weight over the sum of all weights.
@@ -99,6 +118,7 @@ type Change struct {
 	Name     string
 	Module   Module
 	Settings Settings
+	Seed     string
 }
 
 // Deployed is what a deployment did to one function.

@@ -54,7 +54,7 @@ func (s Settings) Concurrency() int {
 func (s Settings) Equal(t Settings) bool {
 	s, t = s.Complete(), t.Complete()
 	return s.Handler == t.Handler && s.MemoryMB == t.MemoryMB && s.TimeoutMS == t.TimeoutMS &&
-		s.Provisioned == t.Provisioned && s.Reserved == t.Reserved &&
+		s.Provisioned == t.Provisioned && s.Reserved == t.Reserved && s.Isolation == t.Isolation &&
 		slices.Equal(s.Routes, t.Routes) && maps.Equal(s.Env, t.Env)
 }
 
@@ -76,6 +76,9 @@ func (s Settings) Validate() error {
 		fault("reserved: %d; it is between 0 (%d) and %d", s.Reserved, DefaultConcurrency, MaxReserved)
 	} else if s.Provisioned < 0 || s.Provisioned > s.Concurrency() {
 		fault("provisioned: %d; it is between 0 and the function's concurrency, %d", s.Provisioned, s.Concurrency())
+	}
+	if s.Isolation != "" && s.Isolation != IsolationStrict {
+		fault("isolation: %.40q; it is %q or left out", s.Isolation, IsolationStrict)
 	}
 	if len(s.Handler) > MaxHandlerBytes || !isText(s.Handler) {
 		fault("handler: %.40q; it is at most %d bytes of text", s.Handler, MaxHandlerBytes)

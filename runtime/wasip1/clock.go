@@ -14,7 +14,7 @@ const (
 	resolution = 1000 // nanoseconds, what the platforms we run on can promise
 )
 
-// monotonicStart is what the monotonic clock shows when the process starts. Go's runtime refuses zero.
+// monotonicStart is the least that the monotonic clock shows when the process starts. Go's runtime refuses zero.
 const monotonicStart = time.Second
 
 func clockResGet(c *call) errno {
@@ -44,7 +44,13 @@ func (p *Process) now(clock uint32) (ns int64, ok bool) {
 	case clockRealtime:
 		return time.Now().UnixNano(), true
 	case clockMonotonic, clockProcess, clockThread:
-		return int64(time.Since(p.Started) + monotonicStart), true
+		return int64(p.Now()), true
 	}
 	return 0, false
+}
+
+// Now is what the monotonic clock shows. A process that goes on from where another's memory was kept must not see
+// less than that one did.
+func (p *Process) Now() time.Duration {
+	return time.Since(p.Started) + max(p.Monotonic, monotonicStart)
 }

@@ -128,6 +128,10 @@ func (s *pending) write(b []byte) {
 
 // sleep waits, and ends the guest when the context ends before.
 func sleep(c *call, d time.Duration) {
+	if w := c.p.Waiter; w != nil {
+		w.Waiting()
+		defer w.Waited()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -2,6 +2,7 @@ package wasip1
 
 import (
 	"crypto/rand"
+	"io"
 	"runtime"
 
 	"github.com/tetratelabs/wazero/sys"
@@ -65,12 +66,18 @@ func schedYield(c *call) errno {
 	return success
 }
 
-// randomGet fills the buffer from the operating system's source, fresh at each call.
+// randomGet fills the buffer from the process's source, by default the operating system's, fresh at each call.
 func randomGet(c *call) errno {
 	b, ok := c.mem.Read(c.u32(0), c.u32(1))
 	if !ok {
 		return fault
 	}
-	rand.Read(b) // never fails: crypto/rand ends the process instead
+	if c.p.Random == nil {
+		rand.Read(b) // never fails: crypto/rand ends the process instead
+		return success
+	}
+	if _, err := io.ReadFull(c.p.Random, b); err != nil {
+		panic(err)
+	}
 	return success
 }

@@ -38,12 +38,22 @@ type Process struct {
 	Stderr  io.Writer
 	Started time.Time // from which the monotonic clock counts
 
+	Monotonic time.Duration // what the monotonic clock shows at Started; below a second: a second
+	Random    io.Reader     // what random_get answers; nil: the operating system's source
+	Waiter    Waiter        // told of waits; nil: nobody
+
 	Exited   bool // proc_exit was called
 	ExitCode uint32
 
 	read   int     // bytes of Stdin that were read
 	files  [3]file // what descriptors 0, 1 and 2 are
 	opened bool    // files is filled in
+}
+
+// Waiter is told when a guest waits in a call, and does not use the processor.
+type Waiter interface {
+	Waiting()
+	Waited()
 }
 
 // stream is what a descriptor stands for.

@@ -26,12 +26,15 @@ const (
 	ExportVersion    = "sett_abi_version"  // func() i32: Version
 	ExportHandle     = "sett_handle"       // func(eventLen i32) i32: 0 when a reply was written
 	ExportDescribe   = "sett_describe"     // func(): writes the Description by host call; optional
+	ExportWarmup     = "sett_warmup"       // func(): called before the image is taken, with no outside world; optional
+	ExportRandom     = "sett_random"       // func(): draws random numbers and reports them by host call; optional
 	ExportInitialize = "_initialize"       // WASI reactor's constructor
 	ExportStart      = "_start"            // WASI command's entry point
 	ImportEventRead  = "event_read"        // func(ptr, len i32) i32: copies the event, answers its length
 	ImportReplyWrite = "reply_write"       // func(ptr, len i32): sets the reply
 	ImportDescribe   = "description_write" // func(ptr, len i32): sets the description
 	ImportLogWrite   = "log_write"         // func(level, ptr, len i32): one log record, JSON
+	ImportRandom     = "random_drawn"      // func(ptr, count i32): the 64-bit numbers drawn in sett_random, in order
 	ImportRunMarker  = "run"               // func(): no effect; its import marks a command that calls sett.Main
 )
 
@@ -103,7 +106,7 @@ type Result struct {
 	Start       Start
 	Took        time.Duration // wall time from the invocation's start to its reply
 	MemoryBytes int64         // the guest's linear memory at its largest
-	Fuel        uint64        // instructions counted; 0 while the engine does not count
+	Fuel        uint64        // instructions counted, the same each time for the same work
 	// Effects are the changes a transactional invocation asks for; whoever called Dispatch commits them in
 	// one entry. Empty for other functions, whose host calls take effect when they return.
 	Effects []op.Op
