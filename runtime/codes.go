@@ -21,7 +21,8 @@ type code struct {
 	digest string
 	ready  chan struct{}
 	err    error
-	recognised
+	traits
+	module   *wasmbin.Rewritten // as rewritten, until the first image is taken; guarded by codes.mu
 	compiled wazero.CompiledModule
 	handles  int           // times compiled must be closed
 	bytes    int64         // estimate of the memory it takes
@@ -54,6 +55,11 @@ func newCodes(r *Runtime, d *disk) *codes {
 	c := &codes{r: r, disk: d, slots: make(chan struct{}, r.config.Compiles),
 		all: make(map[string]*code), idle: make(chan struct{})}
 	r.modules.removed = func(digest string) {
+		for _, p := range r.pools.list() {
+			if p.key.digest == digest {
+				p.evict()
+			}
+		}
 		c.drop(digest)
 		d.remove(digest)
 	}
@@ -211,72 +217,91 @@ func (s *codes) fill(c *code) (err error) {
 			err = invalid("compile module: the engine gave up: %v", p)
 		}
 	}()
-	binary, err := s.r.modules.Read(c.digest)
-	if err != nil {
+	size, err := s.fromDisk(c)
+	if err == nil {
+		c.bytes = size
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errForeign) {
+		s.r.config.Log.Warn("load code", "module", c.digest, "err", err)
+	}
+	if c.traits, c.module, err = s.rewritten(c.digest); err != nil {
 		return err
 	}
-	if sum := sha256.Sum256(binary); hex.EncodeToString(sum[:]) != c.digest {
-		return fmt.Errorf("read module %s: the file is damaged; deploy the module again", c.digest)
-	}
-	if c.recognised, err = recognise(binary); err != nil {
+	if size, err = s.compile(c); err != nil {
 		return err
 	}
-	if binary, err = wasmbin.Guard(binary, MaxTableEntries); err != nil {
-		return invalid("%w", err)
-	}
-	size, err := s.fromDisk(c, binary)
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			s.r.config.Log.Warn("load code", "module", c.digest, "err", err)
-		}
-		size, err = s.compile(c, binary)
-	}
-	c.bytes = size + 2*int64(len(binary))
-	return err
+	c.bytes = size
+	return nil
 }
 
-// fromDisk loads what was compiled before and answers the size of its file.
-func (s *codes) fromDisk(c *code, binary []byte) (int64, error) {
+// rewritten reads an uploaded module and answers it as it is run.
+func (s *codes) rewritten(digest string) (traits, *wasmbin.Rewritten, error) {
+	binary, err := s.r.modules.Read(digest)
+	if err != nil {
+		return traits{}, nil, err
+	}
+	if sum := sha256.Sum256(binary); hex.EncodeToString(sum[:]) != digest {
+		return traits{}, nil, fmt.Errorf("read module %s: the file is damaged; deploy the module again", digest)
+	}
+	return rewrite(binary)
+}
+
+// takeModule answers the module as rewritten, with the data segments an image is built from.
+func (s *codes) takeModule(c *code) (*wasmbin.Rewritten, error) {
+	s.mu.Lock()
+	m := c.module
+	c.module = nil
+	s.mu.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	_, m, err := s.rewritten(c.digest)
+	return m, err
+}
+
+// fromDisk loads what was compiled before and answers the memory it takes.
+func (s *codes) fromDisk(c *code) (int64, error) {
 	s.live.Lock()
 	defer s.live.Unlock()
 	start := time.Now()
-	name, size, err := s.disk.link(c.digest)
+	k, err := s.disk.link(c.digest)
 	if err != nil {
 		return 0, err
 	}
-	defer s.disk.unlink(c.digest, name)
-	if c.compiled, err = s.r.engine.CompileModule(context.Background(), binary); err != nil {
+	defer s.disk.unlink(c.digest, k.entry.Name, k.traits, k.wasm)
+	if c.compiled, err = s.r.engine.CompileModule(context.Background(), k.wasm); err != nil {
 		s.disk.remove(c.digest)
 		return 0, fmt.Errorf("load code: %w", err)
 	}
-	c.handles = 1
+	c.handles, c.traits = 1, k.traits
 	s.r.metrics.load.Observe(time.Since(start).Seconds())
-	return size, nil
+	return k.entry.Code.Size + 2*k.entry.Wasm.Size, nil
 }
 
 // compile compiles in an engine of its own, whose result becomes an entry on disk, and loads that. Where the
 // disk does not take it, the module is compiled in memory alone.
-func (s *codes) compile(c *code, binary []byte) (int64, error) {
+func (s *codes) compile(c *code) (int64, error) {
 	s.slots <- struct{}{}
 	defer func() { <-s.slots }()
 	start := time.Now()
-	err := s.stage(c.digest, binary)
+	err := s.stage(c)
 	if abi.CodeOf(err) == abi.InvalidModule {
 		return 0, err
 	}
 	s.r.metrics.compile.Observe(time.Since(start).Seconds())
 	if err == nil {
 		var size int64
-		if size, err = s.fromDisk(c, binary); err == nil {
+		if size, err = s.fromDisk(c); err == nil {
 			return size, nil
 		}
 	}
 	s.r.config.Log.Warn("keep code", "module", c.digest, "err", err)
-	return s.inMemory(c, binary)
+	return s.inMemory(c)
 }
 
 // stage compiles and stores the result on disk. Errors are coded abi.InvalidModule when it is the module's fault.
-func (s *codes) stage(digest string, binary []byte) (err error) {
+func (s *codes) stage(c *code) (err error) {
 	dir, err := s.disk.stage()
 	if err != nil {
 		return err
@@ -288,9 +313,9 @@ func (s *codes) stage(digest string, binary []byte) (err error) {
 	}
 	ctx := context.Background()
 	engine := wazero.NewRuntimeWithConfig(ctx, engineConfig().WithCompilationCache(cache))
-	_, err = engine.CompileModule(ctx, binary)
+	_, err = engine.CompileModule(ctx, c.module.Bytes)
 	if err = compileError(err); err == nil {
-		err = s.disk.store(digest, dir)
+		err = s.disk.store(c.digest, dir, c.traits, c.module.Bytes)
 	}
 	return errors.Join(err, engine.Close(ctx), cache.Close(ctx))
 }
@@ -307,27 +332,29 @@ func compileError(err error) error {
 
 // inMemory compiles without a file. The engine keeps what it compiled even when it could not write the file, and
 // a second call answers that; each call counts as one use of it.
-func (s *codes) inMemory(c *code, binary []byte) (size int64, err error) {
+func (s *codes) inMemory(c *code) (size int64, err error) {
 	s.live.Lock()
 	defer s.live.Unlock()
-	defer s.disk.unlink(c.digest, "")
+	binary := c.module.Bytes
+	defer s.disk.unlink(c.digest, "", c.traits, binary)
 	for range 2 {
 		c.handles++
 		if c.compiled, err = s.r.engine.CompileModule(context.Background(), binary); err == nil {
-			return 3 * int64(len(binary)), nil // native code is two to four times as large as wasm
+			return 5 * int64(len(binary)), nil // native code is two to four times as large as wasm, which is kept decoded
 		}
 	}
 	return 0, compileError(err)
 }
 
-// resident is what is in memory now.
-type resident struct {
-	bytes   int64
-	modules int
+// over says whether there is more than the budget allows. It is in use, or it would have left.
+func (s *codes) over() bool {
+	bytes, modules := s.size()
+	return bytes > s.r.config.CodeBytes || modules > s.r.config.CodeModules
 }
 
-func (s *codes) size() resident {
+// size answers what is in memory now.
+func (s *codes) size() (bytes int64, modules int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return resident{bytes: s.bytes, modules: len(s.all)}
+	return s.bytes, len(s.all)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -96,8 +97,8 @@ func TestDamagedCode(t *testing.T) {
 		if n := count32(t, r.metrics.compile); n != 1 {
 			t.Errorf("%s: compiled %d times, want once", name, n)
 		}
-		if size, sum, err := checksum(path); err != nil || size != int64(len(code)) {
-			t.Errorf("%s: the entry is %d bytes with sum %x after, %v", name, size, sum, err)
+		if got, err := checksum(path); err != nil || got.Size != int64(len(code)) {
+			t.Errorf("%s: the entry is %+v after, %v", name, got, err)
 		}
 	}
 }
@@ -107,11 +108,12 @@ func TestOtherEnginesCode(t *testing.T) {
 	r, _ := open(t, Config{})
 	v := deploy(t, r, command(hello))
 	d := r.codes.disk
-	name, _, err := d.link(v.Module.Digest)
+	k, err := d.link(v.Module.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.unlink(v.Module.Digest, name)
+	name := k.entry.Name
+	d.unlink(v.Module.Digest, name, k.traits, k.wasm)
 	text, err := os.ReadFile(d.info(v.Module.Digest))
 	if err != nil {
 		t.Fatal(err)
@@ -173,11 +175,12 @@ func TestCodeBudget(t *testing.T) {
 	if err != nil || cold {
 		t.Fatal(err, cold)
 	}
-	if _, err := r.Invoke(ctx, b, event()); err != nil { // b is used last, and not held
-		t.Fatal(err)
-	}
-	if _, err := r.Invoke(ctx, c, event()); err != nil {
-		t.Fatal(err)
+	for _, v := range []*registry.Version{b, c} { // b is used first, and not held
+		if _, err := r.Invoke(ctx, v, event()); err != nil {
+			t.Fatal(err)
+		}
+		checkIdle(t, r)
+		r.pools.of(v).evict()
 	}
 	for _, test := range []struct {
 		name  string
@@ -191,19 +194,23 @@ func TestCodeBudget(t *testing.T) {
 		r.codes.release(c)
 	}
 	r.codes.release(held)
-	if n := r.codes.size().modules; n != 2 {
+	if _, n := r.codes.size(); n != 2 {
 		t.Errorf("%d modules resident, want 2", n)
 	}
 }
 
+// TestCodeBudgetBytes checks that over the budget only what was used last stays, with its pool.
 func TestCodeBudgetBytes(t *testing.T) {
 	r, _ := open(t, Config{CodeBytes: 1})
-	v := deploy(t, r, command(hello))
-	if s := r.codes.size(); s.modules != 0 || s.bytes != 0 {
-		t.Errorf("resident %+v with a budget of a byte, want nothing", s)
-	}
-	if res, err := r.Invoke(context.Background(), v, event()); err != nil || res.Start != abi.Cold {
-		t.Errorf("Invoke = %+v, %v", res, err)
+	a, b := deploy(t, r, command(hello)), deploy(t, r, command(hello+"2"))
+	for _, v := range []*registry.Version{a, b, a} {
+		checkIdle(t, r)
+		if res, err := r.Invoke(context.Background(), v, event()); err != nil || v == a && res.Start != abi.Cold {
+			t.Errorf("Invoke = %+v, %v", res, err)
+		}
+		if _, n := r.codes.size(); n != 1 {
+			t.Errorf("%d modules resident with a budget of a byte, want one", n)
+		}
 	}
 }
 
@@ -252,13 +259,14 @@ func TestCloseWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := deploy(t, r, command("", wasmtest.Loop()))
+	checkIdle(t, r)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {
 		_, err := r.Invoke(ctx, v, event())
 		ended <- err
 	}()
-	for r.used.instances.Load() == 0 {
+	for taken(r, v) == 0 {
 		goruntime.Gosched()
 	}
 	over, stop := context.WithCancel(context.Background())

@@ -9,7 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
+	"runtime/debug"
 	"strings"
+
+	"github.com/sett-run/sett/runtime/wasmbin"
 )
 
 // disk keeps compiled code in files, one entry a module. The engine has a cache of its own, but reads from it
@@ -17,8 +21,8 @@ import (
 // not say which module they belong to. So the engine sees an empty directory, live; an entry is linked into it
 // for the moment of loading, after its checksum was checked.
 //
-// An entry of module D is D.code, the engine's file, and D.json, written after it: the name the engine knows the
-// file by, its size and checksum.
+// An entry of module D is D.wasm, the module as rewritten, D.code, the engine's file, and D.json, written after
+// them: what made them, the name the engine knows its file by, sizes and checksums.
 type disk struct {
 	dir  string
 	live string
@@ -26,12 +30,45 @@ type disk struct {
 
 // entry is the content of an entry's json file.
 type entry struct {
-	Name   string `json:"name"` // of the engine's file, below live
+	Maker  string          `json:"maker"` // of the code; another's is not looked at
+	Name   string          `json:"name"`  // of the engine's file, below live
+	Code   part            `json:"code"`
+	Wasm   part            `json:"wasm"`
+	Traits json.RawMessage `json:"traits"`
+	CRC32C uint32          `json:"crc32c"` // of Traits
+}
+
+// part is a file of an entry.
+type part struct {
 	Size   int64  `json:"size"`
 	CRC32C uint32 `json:"crc32c"`
 }
 
-var errDamaged = errors.New("entry of the code cache is damaged")
+// kept is a module that comes from disk.
+type kept struct {
+	entry  entry
+	traits traits
+	wasm   []byte
+}
+
+var (
+	errDamaged = errors.New("entry of the code cache is damaged")
+	errForeign = errors.New("entry of the code cache was made by another version")
+)
+
+// maker names what compiled code and images depend on besides the module: the engine's version and processor, and
+// the rewriter's version. The engine adds the processor's features to the name of its file.
+func maker() string {
+	engine := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			if m.Path == "github.com/tetratelabs/wazero" {
+				engine = m.Version
+			}
+		}
+	}
+	return "wazero " + engine + " " + goruntime.GOARCH + " " + goruntime.GOOS + ", rewriter " + wasmbin.Version
+}
 
 // openCache makes the directories, and removes what was cut off and the entries of modules that are gone.
 func openCache(dir string, has func(digest string) bool) (*disk, error) {
@@ -58,6 +95,7 @@ func openCache(dir string, has func(digest string) bool) (*disk, error) {
 }
 
 func (d *disk) code(digest string) string { return filepath.Join(d.dir, digest+".code") }
+func (d *disk) wasm(digest string) string { return filepath.Join(d.dir, digest+".wasm") }
 func (d *disk) info(digest string) string { return filepath.Join(d.dir, digest+".json") }
 
 // stage makes an empty directory for one compilation. Whoever asked removes it.
@@ -67,32 +105,39 @@ func (d *disk) stage() (string, error) { return os.MkdirTemp(d.dir, "*"+partial)
 func (d *disk) remove(digest string) {
 	os.Remove(d.info(digest))
 	os.Remove(d.code(digest))
+	os.Remove(d.wasm(digest))
 }
 
 // store makes the only file below from, where the engine wrote it, the module's entry.
-func (d *disk) store(digest, from string) error {
+func (d *disk) store(digest, from string, t traits, wasm []byte) error {
 	name, err := only(from, "")
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(from, name)
-	e := entry{Name: name}
-	if e.Size, e.CRC32C, err = checksum(path); err != nil {
+	e := entry{Maker: maker(), Name: name, Wasm: part{int64(len(wasm)), sum(wasm)}}
+	if e.Code, err = checksum(path); err != nil {
 		return err
 	}
+	if e.Traits, err = json.Marshal(t); err != nil {
+		return err
+	}
+	e.CRC32C = sum(e.Traits)
 	text, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	temporary := filepath.Join(from, "info")
-	if err := os.WriteFile(temporary, text, 0o600); err != nil {
+	module, info := filepath.Join(from, "wasm"), filepath.Join(from, "info")
+	if err := errors.Join(os.WriteFile(module, wasm, 0o600), os.WriteFile(info, text, 0o600)); err != nil {
 		return err
 	}
 	d.remove(digest)
-	if err := os.Rename(path, d.code(digest)); err != nil {
-		return err
+	for _, move := range [][2]string{{path, d.code(digest)}, {module, d.wasm(digest)}, {info, d.info(digest)}} {
+		if err := os.Rename(move[0], move[1]); err != nil {
+			return err
+		}
 	}
-	return os.Rename(temporary, d.info(digest))
+	return nil
 }
 
 // only answers the name of the one file below dir that is not called except.
@@ -114,56 +159,82 @@ func only(dir, except string) (string, error) {
 	return found, err
 }
 
-// link puts the module's entry where the engine looks for it, and answers its name there and its size. The
-// error is fs.ErrNotExist when there is none, errDamaged when it is not what was written; it is removed then.
-func (d *disk) link(digest string) (name string, size int64, err error) {
-	text, err := os.ReadFile(d.info(digest))
+// link puts the module's entry where the engine looks for it, and answers it. The error is fs.ErrNotExist when
+// there is none, errForeign when another engine or rewriter made it, errDamaged when it is not what was written; it
+// is removed then.
+func (d *disk) link(digest string) (*kept, error) {
+	k, err := d.open(digest)
 	if err != nil {
-		return "", 0, err
+		if !errors.Is(err, fs.ErrNotExist) {
+			d.remove(digest)
+		}
+		return nil, err
 	}
-	var e entry
-	if json.Unmarshal(text, &e) != nil || !filepath.IsLocal(e.Name) {
-		d.remove(digest)
-		return "", 0, errDamaged
-	}
-	size, sum, err := checksum(d.code(digest))
-	if err != nil || size != e.Size || sum != e.CRC32C {
-		d.remove(digest)
-		return "", 0, errDamaged
-	}
-	to := filepath.Join(d.live, e.Name)
+	to := filepath.Join(d.live, k.entry.Name)
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return "", 0, err
+		return nil, err
 	}
 	if err := os.Link(d.code(digest), to); err != nil {
-		return "", 0, fmt.Errorf("link code: %w", err)
+		return nil, fmt.Errorf("link code: %w", err)
 	}
-	return e.Name, e.Size, nil
+	return k, nil
+}
+
+// open reads and checks an entry.
+func (d *disk) open(digest string) (*kept, error) {
+	text, err := os.ReadFile(d.info(digest))
+	if err != nil {
+		return nil, err
+	}
+	k := new(kept)
+	e := &k.entry
+	if json.Unmarshal(text, e) != nil || !filepath.IsLocal(e.Name) || sum(e.Traits) != e.CRC32C {
+		return nil, errDamaged
+	}
+	if e.Maker != maker() {
+		return nil, errForeign
+	}
+	if err := json.Unmarshal(e.Traits, &k.traits); err != nil {
+		return nil, errDamaged
+	}
+	if code, err := checksum(d.code(digest)); err != nil || code != e.Code {
+		return nil, errDamaged
+	}
+	k.wasm, err = os.ReadFile(d.wasm(digest))
+	if err != nil || e.Wasm != (part{int64(len(k.wasm)), sum(k.wasm)}) {
+		return nil, errDamaged
+	}
+	return k, nil
 }
 
 // unlink empties live after the engine loaded the entry called name. A file the engine wrote itself, because
-// the entry was made by another version or for another processor, becomes the module's entry.
-func (d *disk) unlink(digest, name string) {
+// the entry was made for another processor, becomes the module's entry.
+func (d *disk) unlink(digest, name string, t traits, wasm []byte) {
 	if name != "" {
 		os.Remove(filepath.Join(d.live, name))
 	}
 	if other, err := only(d.live, ""); err == nil {
-		if err := d.store(digest, d.live); err != nil {
+		if err := d.store(digest, d.live, t, wasm); err != nil {
 			os.Remove(filepath.Join(d.live, other))
 		}
+		os.Remove(filepath.Join(d.live, "wasm"))
+		os.Remove(filepath.Join(d.live, "info"))
 	}
 }
 
+func sum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
 // checksum reads a file.
-func checksum(path string) (size int64, sum uint32, err error) {
+func checksum(path string) (part, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, 0, err
+		return part{}, err
 	}
 	defer f.Close()
 	hash := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	if size, err = io.Copy(hash, f); err != nil {
-		return 0, 0, fmt.Errorf("read code: %w", err)
+	size, err := io.Copy(hash, f)
+	if err != nil {
+		return part{}, fmt.Errorf("read code: %w", err)
 	}
-	return size, hash.Sum32(), nil
+	return part{size, hash.Sum32()}, nil
 }

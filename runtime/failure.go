@@ -9,9 +9,10 @@ import (
 	"strings"
 
 	"github.com/sett-run/sett/runtime/host"
+	"github.com/sett-run/sett/runtime/memory"
 	"github.com/sett-run/sett/runtime/wasip1"
+	"github.com/sett-run/sett/runtime/wasmbin"
 	"github.com/sett-run/sett/sdk/abi"
-	"github.com/tetratelabs/wazero/sys"
 )
 
 // failure is why an invocation has no reply.
@@ -40,42 +41,47 @@ func (r *Runtime) fail(f *failure, o *output) error {
 }
 
 // ended says why a call into the guest did not return, nil when the guest exited with code 0.
-func (i *instance) ended(ctx context.Context, err error) *failure {
-	f := i.reason(ctx, err)
-	if f != nil && errors.Is(f.err, errFailed) && i.memory.refused {
-		f.outcome = outcomeMemory
-		f.reason = "memory limit of " + strconv.FormatUint(i.memory.limit>>20, 10) + " MB was hit: " + f.reason
+func (i *instance) ended(c *call, err error) *failure {
+	f := c.reason(err)
+	if f == nil || !errors.Is(f.err, errFailed) || i.slot == nil {
+		return f
+	}
+	switch refusal := i.slot.Refusal(); {
+	case errors.Is(refusal, memory.ErrLimit):
+		f.outcome, f.reason = outcomeMemory, memoryHit(memoryLimit(c.version))+f.reason
+	case refusal != nil:
+		f.outcome, f.reason = outcomeMemory, "the node had no memory left for the function to grow: "+f.reason
 	}
 	return f
 }
 
-func (i *instance) reason(ctx context.Context, err error) *failure {
+func memoryHit(limit uint64) string {
+	return "memory limit of " + strconv.FormatUint((limit+1<<20-1)>>20, 10) + " MB was hit: "
+}
+
+func (c *call) reason(err error) *failure {
 	var trap *host.Trap
 	var bug goruntime.Error
 	switch {
-	case i.process.Exited && i.process.ExitCode == 0:
+	case c.process.Exited && c.process.ExitCode == 0:
 		return nil
-	case i.process.Exited:
-		return failed(outcomeExit, "exit code "+strconv.FormatUint(uint64(i.process.ExitCode), 10))
-	case isInterruption(err) && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		reason := fmt.Sprintf("timeout: no answer before the deadline; the function's limit is %s", timeout(i.version))
+	case c.process.Exited:
+		return failed(outcomeExit, "exit code "+strconv.FormatUint(uint64(c.process.ExitCode), 10))
+	case errors.Is(err, wasip1.ErrInterrupted) && errors.Is(c.Err(), context.DeadlineExceeded):
+		reason := fmt.Sprintf("timeout: no answer before the deadline; the function's limit is %s", timeout(c.version))
 		return &failure{outcomeTimeout, reason, errTimeout}
-	case isInterruption(err):
+	case errors.Is(err, wasip1.ErrInterrupted):
 		return &failure{outcomeCanceled, "canceled: whoever invoked does not wait any more", errUnavailable}
 	case errors.Is(err, errOutputLimit):
 		return failed(outcomeReply, "standard output is over the limit of "+
-			count(i.r.config.MaxReplyBytes, "bytes for a reply"))
+			count(c.r.config.MaxReplyBytes, "bytes for a reply"))
+	case errors.Is(err, errStackOverflow):
+		return failed(outcomeTrap, "stack overflow: calls go deeper than "+count(wasmbin.StackBytes>>20, "MiB of call stack"))
 	case errors.As(err, &trap):
 		return failed(outcomeTrap, trap.Reason)
 	case errors.As(err, &bug):
-		i.r.config.Log.Error("run guest", "app", i.version.App, "function", i.version.Function, "err", err)
+		c.r.config.Log.Error("run guest", "app", c.version.App, "function", c.version.Function, "err", err)
 		return &failure{outcomeTrap, "internal error of the node; its log says more", errInternal}
 	}
 	return failed(outcomeTrap, strings.TrimPrefix(err.Error(), "wasm error: "))
-}
-
-// isInterruption says whether the engine or a waiting call gave up because the context ended.
-func isInterruption(err error) bool {
-	var exit *sys.ExitError
-	return errors.Is(err, wasip1.ErrInterrupted) || errors.As(err, &exit)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -172,4 +173,41 @@ func echo() []byte {
 		wasmtest.I32(79), wasmtest.Get(0), wasmtest.I32(28), {0x76}, {0x3a, 0, 0},
 		wasmtest.I32(74), wasmtest.Get(0), wasmtest.I32(6), wasmtest.Add(), wasmtest.Call(replyWrite), wasmtest.I32(0),
 	}}.bytes()
+}
+
+// taken answers how many instances of v are in use.
+func taken(r *Runtime, v *registry.Version) int {
+	p := r.pools.of(v)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken
+}
+
+// checkIdle waits until all instances are clean and idle.
+func checkIdle(t *testing.T, r *Runtime) {
+	t.Helper()
+	for _, p := range r.pools.list() {
+		for busy := true; busy; goruntime.Gosched() { // until the cleaners have put back what they hold
+			for p.cleanOne() {
+			}
+			p.mu.Lock()
+			busy = p.taken > 0 || len(p.dirty) > 0
+			p.mu.Unlock()
+		}
+	}
+}
+
+// checkNothingLeft evicts everything and checks that no instance and no slot is lost.
+func checkNothingLeft(t *testing.T, r *Runtime) {
+	t.Helper()
+	checkIdle(t, r)
+	for _, p := range r.pools.list() {
+		p.evict()
+	}
+	if n, taken := r.used.instances.Load(), r.slots.Stats().Taken; n != 0 || taken != 0 {
+		t.Errorf("%d instances and %d slots left", n, taken)
+	}
+	if n := r.used.imageBytes.Load(); n != 0 {
+		t.Errorf("%d bytes of images left", n)
+	}
 }

@@ -73,9 +73,7 @@ func TestHammer(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n, b := r.used.instances.Load(), r.used.memoryBytes.Load(); n != 0 || b != 0 {
-		t.Errorf("%d instances and %d bytes of memory left", n, b)
-	}
+	checkNothingLeft(t, r)
 	if err := r.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -98,16 +96,21 @@ func TestOthersGoOn(t *testing.T) {
 	flood.Func("_start", "", wasmtest.Loop(wasmtest.Write(0, 2, 64, 65536)))
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
+	var bad []*registry.Version
 	for _, b := range [][]byte{command("", wasmtest.Loop()), command("", bomb), flood.Bytes()} {
 		v := deploy(t, r, b)
+		bad = append(bad, v)
 		wg.Go(func() {
 			if _, err := r.Invoke(ctx, v, event()); abi.CodeOf(err) != abi.Unavailable {
 				t.Errorf("Invoke of an endless guest that was canceled: %v, want unavailable", err)
 			}
 		})
 	}
-	for r.used.instances.Load() < 3 {
-		goruntime.Gosched() // until all three run
+	for running := 0; running < 3; goruntime.Gosched() { // until all three run
+		running = 0
+		for _, v := range bad {
+			running += taken(r, v)
+		}
 	}
 	for range 100 {
 		if res, err := r.Invoke(context.Background(), good, event()); err != nil || string(res.Body) != "hello" {
@@ -161,6 +164,7 @@ func TestMetrics(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	checkIdle(t, r)
 	got := make(map[string]float64)
 	all, err := registry.Gather()
 	if err != nil {
@@ -176,10 +180,10 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	for name, value := range map[string]float64{
-		"sett_runtime_compile_seconds": 1, "sett_runtime_load_seconds": 1, "sett_runtime_instantiate_seconds": 2,
+		"sett_runtime_compile_seconds": 1, "sett_runtime_load_seconds": 1, "sett_runtime_instantiate_seconds": 2, // to build the image, and to answer
 		"sett_runtime_cold_starts_total,default,f": 1, "sett_runtime_failures_total,exit": 2,
-		"sett_runtime_failures_total,trap": 0, "sett_runtime_instances": 0, "sett_runtime_memory_bytes": 0,
-		"sett_runtime_code_modules": 1,
+		"sett_runtime_failures_total,trap": 0, "sett_runtime_instances": 1, "sett_runtime_code_modules": 1,
+		"sett_runtime_image_build_seconds": 1, "sett_runtime_reset_seconds": 2, "sett_runtime_image_load_seconds": 0,
 	} {
 		if got[name] != value {
 			t.Errorf("%s = %v, want %v", name, got[name], value)
@@ -202,6 +206,7 @@ func BenchmarkInvoke(b *testing.B) {
 		"command/tiny": func() []byte { return command(hello) },
 		"sett/tiny":    func() []byte { return replying(&abi.Reply{Body: []byte("hello")}).bytes() },
 		"command/go":   func() []byte { return goGuest(b, "command") },
+		"sett/sdk":     func() []byte { return goGuest(b, "isolation") },
 		"sett/go":      func() []byte { return goGuest(b, "reactor") },
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -2,128 +2,219 @@ package runtime
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
 	"time"
 
-	"github.com/sett-run/sett/runtime/host"
+	"github.com/sett-run/sett/runtime/memory"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasip1"
+	"github.com/sett-run/sett/runtime/wasmbin"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// instance is one run of a module: its memory, and all that host calls made from it may see. It is used once.
+// instance is a module's memory, globals and functions. It answers one invocation and is then reset to its image
+// before it answers another. It belongs to one goroutine at a time.
 type instance struct {
-	r       *Runtime
-	version *registry.Version
-	code    *code
-	module  api.Module // nil until instantiated
-	context guestContext
-
-	memory  memory
-	output  output
-	process wasip1.Process
-	host    host.Call
+	r        *Runtime
+	code     *code
+	image    *image       // nil while one is built
+	resident *resident    // keeps code and image; nil while an image is built
+	slot     *memory.Slot // nil while an image is built
+	module   api.Module
+	memory   api.Memory
+	entry    api.Function        // what answers an event
+	fuel     api.MutableGlobal   // nil where the module has no code of its own
+	stack    api.MutableGlobal   // as fuel
+	writes   api.Global          // nil where all the guest can change is memory and globals
+	globals  []api.MutableGlobal // in the order of traits.Globals
+	failed   bool                // the last call did not return
+	idle     time.Time           // since when it waits
+	released bool                // it holds no memory of its own
 }
 
-// guestContext is the context of everything that runs in an instance. Host calls find their state in it.
-type guestContext struct {
-	context.Context
-	process *wasip1.Process
-	host    *host.Call
-}
-
-// Value answers the state of host calls, and else what the context it stands on does.
-func (c *guestContext) Value(key any) any {
-	switch key.(type) {
-	case wasip1.Key:
-		return c.process
-	case host.Key:
-		return c.host
-	}
-	return c.Context.Value(key)
-}
-
-// newInstance prepares an instance; nothing runs yet. Close it.
-func (r *Runtime) newInstance(v *registry.Version, c *code, invocation string) *instance {
-	i := &instance{r: r, version: v, code: c}
-	i.output.open(r.config.Sink, line(v, invocation), r.config.MaxLogBytes)
-	i.memory.limit = memoryLimit(v)
-	i.memory.gauge = &r.used.memoryBytes
-	i.process.Stderr = &i.output.stderr
-	i.process.Started = time.Now()
-	i.host.MaxReplyBytes = r.config.MaxReplyBytes + 2*MaxHeaderBytes // header and framing
-	i.host.Log = i.output.record
-	i.context.process, i.context.host = &i.process, &i.host
-	r.used.instances.Add(1)
-	return i
-}
-
-// instantiate makes the module's instance, whose start function runs if it has one.
-func (i *instance) instantiate(ctx context.Context) *failure {
-	if uint64(i.code.memoryBytes) > i.memory.limit {
-		return failed(outcomeMemory, tooMuchMemory(i.code.memoryBytes, i.version).Error())
-	}
+// instantiate makes the module's instance with memory from allocate. Nothing of the guest runs.
+func (i *instance) instantiate(ctx context.Context, allocate experimental.MemoryAllocator) error {
 	start := time.Now()
-	i.context.Context = experimental.WithMemoryAllocator(ctx, &i.memory)
 	var err error
-	i.module, err = i.r.engine.InstantiateModule(&i.context, i.code.compiled, i.r.start)
-	i.r.metrics.instantiate.Observe(time.Since(start).Seconds())
+	i.module, err = i.r.engine.InstantiateModule(experimental.WithMemoryAllocator(ctx, allocate), i.code.compiled, i.r.start)
 	if err != nil {
-		i.module = nil
-		if f := i.ended(ctx, err); f != nil {
-			return f
-		}
-		return failed(outcomeExit, "exit code 0 before the entry point was called")
+		return err
+	}
+	i.r.metrics.instantiate.Observe(time.Since(start).Seconds())
+	i.memory = i.module.ExportedMemory(wasmbin.MemoryExport)
+	i.fuel, _ = i.module.ExportedGlobal(wasmbin.FuelGlobal).(api.MutableGlobal)
+	i.stack, _ = i.module.ExportedGlobal(wasmbin.StackGlobal).(api.MutableGlobal)
+	i.writes = i.module.ExportedGlobal(wasmbin.WritesGlobal)
+	i.globals = make([]api.MutableGlobal, len(i.code.Globals))
+	for k, g := range i.code.Globals {
+		i.globals[k] = i.module.ExportedGlobal(g.Name).(api.MutableGlobal)
+	}
+	i.takeEntry()
+	return nil
+}
+
+// takeEntry makes the function that answers events, whose call stack is new.
+func (i *instance) takeEntry() {
+	name := abi.ExportHandle
+	if i.code.Kind == registry.KindCommand {
+		name = abi.ExportStart
+	}
+	i.entry = i.module.ExportedFunction(name)
+}
+
+// newInstance makes an instance that is the resident image's, byte for byte.
+func (r *Runtime) newInstance(v *registry.Version, s *resident) (*instance, error) {
+	slot, err := r.slots.Take(slotLimit(v, s.code), s.image.memory)
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{r: r, code: s.code, image: s.image, resident: s, slot: slot}
+	allocate := experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return slot })
+	if err = i.instantiate(context.Background(), allocate); err == nil {
+		// What the engine wrote while instantiating, such as a data segment at an offset that is not constant, is
+		// older than the image.
+		err = i.reset()
+	}
+	if err != nil {
+		i.close()
+		return nil, fmt.Errorf("make instance: %w", err)
+	}
+	s.retain()
+	r.used.instances.Add(1)
+	return i, nil
+}
+
+// errChanged says that the guest changed what cannot be restored: a table, say.
+var errChanged = errors.New("instance changed what cannot be restored")
+
+// written says whether the guest changed more than memory and globals since it was instantiated.
+func (i *instance) written() bool { return i.writes != nil && i.writes.Get() != 0 }
+
+// reset makes the instance the image's again. After an error it must be closed.
+func (i *instance) reset() error {
+	if i.written() {
+		return errChanged
+	}
+	if _, err := i.slot.Reset(i.memory); err != nil {
+		return err
+	}
+	for k, g := range i.globals {
+		g.Set(i.image.globals[k])
+	}
+	if i.stack != nil {
+		i.stack.Set(wasmbin.StackBytes)
+		i.fuel.Set(0)
+	}
+	if i.failed { // its call stack may have grown large
+		i.takeEntry()
+		i.failed = false
 	}
 	return nil
 }
 
+// begin readies the instance for one call into it. It answers false when its memory is gone.
+func (i *instance) begin(c *call) bool {
+	if i.slot != nil && !i.slot.Begin() {
+		return false
+	}
+	fuel := c.meter.start(time.Now(), i.r.lanes)
+	if i.fuel != nil {
+		i.fuel.Set(uint64(fuel))
+	}
+	i.released = false
+	return true
+}
+
+// end answers the fuel used since begin.
+func (i *instance) end(c *call) (fuel uint64) {
+	c.meter.leaveLane()
+	if i.fuel != nil {
+		fuel = uint64(c.meter.granted - int64(i.fuel.Get()))
+	}
+	if i.slot != nil && !i.slot.End() {
+		i.failed = true
+	}
+	return fuel
+}
+
+// drawAnew gives the guest's own generator of random numbers a new state, where the image knows it.
+// Source: Go's internal/chacha8rand, State: a block of 32 numbers used up, and a seed for the next.
+func (i *instance) drawAnew() {
+	if i.image == nil || i.image.random == 0 {
+		return
+	}
+	state, ok := i.memory.Read(i.image.random, chachaBytes)
+	if !ok {
+		return // cannot be: it was there when the image was taken, and memories do not shrink
+	}
+	rand.Read(state[:chachaCounters]) // never fails: crypto/rand ends the process instead
+	binary.LittleEndian.PutUint32(state[chachaCounters:], chachaBlock)
+	binary.LittleEndian.PutUint32(state[chachaCounters+4:], chachaBlock)
+	binary.LittleEndian.PutUint32(state[chachaCounters+8:], ^uint32(3))
+}
+
+// starting runs what an image that was taken before it leaves to be run: the start function and _initialize.
+func (i *instance) starting(c *call) *failure {
+	if i.code.Start != "" {
+		if f := i.call(c, i.module.ExportedFunction(i.code.Start), "the start function", nil); f != nil {
+			return f
+		}
+	}
+	if i.code.Kind != registry.KindSett {
+		return nil
+	}
+	return i.call(c, i.module.ExportedFunction(abi.ExportInitialize), abi.ExportInitialize, nil)
+}
+
 // call calls an export, with its parameters and results in stack. It answers nil when the call returned, or when
 // a command exited with code 0.
-func (i *instance) call(name string, stack []uint64) *failure {
-	err := i.module.ExportedFunction(name).CallWithStack(&i.context, stack)
+func (i *instance) call(c *call, function api.Function, name string, stack []uint64) *failure {
+	err := function.CallWithStack(c, stack)
 	if err == nil {
 		return nil
 	}
-	f := i.ended(&i.context, err)
+	i.failed = true
+	f := i.ended(c, err)
 	if f == nil && name != abi.ExportStart {
 		return failed(outcomeExit, "exit code 0 while "+name+" was running, which must return")
 	}
 	return f
 }
 
-// fail counts the failure and tells the function's log.
-func (i *instance) fail(f *failure) error {
-	i.output.flush()
-	return i.r.fail(f, &i.output)
-}
-
-// close ends the instance and gives its memory back.
+// close gives the instance and its memory back.
 func (i *instance) close() {
 	if i.module != nil {
 		_ = i.module.Close(context.Background()) // the instance has nothing whose closing fails
 	}
-	i.memory.Free() // the engine does not when the context ended at the same moment, or a start function trapped
+	if i.slot != nil {
+		i.slot.Free() // the engine does not when instantiating failed
+	}
+}
+
+// drop closes an instance that newInstance answered.
+func (i *instance) drop() {
+	i.close()
 	i.r.used.instances.Add(-1)
+	i.resident.release()
 }
 
-// line is what all lines of an invocation have in common.
-func line(v *registry.Version, invocation string) abi.Line {
-	return abi.Line{App: v.App, Function: v.Function, Version: v.Number, Invocation: invocation}
-}
-
+// memoryLimit is what v's memory may grow to in bytes.
 func memoryLimit(v *registry.Version) uint64 {
 	mb := v.Settings.MemoryMB
 	if mb <= 0 {
 		mb = registry.DefaultMemoryMB
 	}
-	return uint64(min(mb, registry.MaxMemoryMB)) << 20
+	return min(uint64(mb)<<20, memory.MaxLimitBytes)
 }
 
-func timeout(v *registry.Version) time.Duration {
-	if v.Settings.TimeoutMS <= 0 {
-		return registry.DefaultTimeout
-	}
-	return min(time.Duration(v.Settings.TimeoutMS)*time.Millisecond, registry.MaxTimeout)
-}
+// slotLimit is memoryLimit, or less where the module itself declares less.
+func slotLimit(v *registry.Version, c *code) uint64 { return min(memoryLimit(v), c.MaxBytes) }
+
+var errMemoryGone = errors.New("the instance's memory is gone")
+
+var _ wasip1.Waiter = (*meter)(nil)

@@ -6,19 +6,22 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/runtime/host"
+	"github.com/sett-run/sett/runtime/memory"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
+	"github.com/tetratelabs/wazero/api"
 )
 
-// Invoke answers e with a fresh instance of v. The time is limited by the settings and by ctx, whichever ends
-// first; waiting for the code to be loaded counts for ctx alone. The result is never nil and says what was used,
-// on failure too. Errors are coded: abi.FunctionFailed, abi.Timeout, abi.InvalidInput for an event the guest
-// cannot be given, abi.Unavailable when the module cannot be loaded or ctx was canceled. Their messages may be
-// shown to a client; the reason is in the sink, as is everything the guest wrote, before Invoke returns.
+// Invoke answers e with an instance of v in which nothing of another event is left. The time is limited by the
+// settings and by ctx, whichever ends first; waiting for code and image counts for ctx alone. The result is never
+// nil and says what was used, on failure too. Errors are coded: abi.FunctionFailed, abi.Timeout, abi.InvalidInput for
+// an event the guest cannot be given, abi.Unavailable when the module cannot be loaded, the node has no memory left
+// or ctx was canceled. Their messages may be shown to a client; the reason is in the sink, as is everything the guest
+// wrote, before Invoke returns.
 func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error) {
 	start := time.Now()
 	result := &abi.Result{Start: abi.Warm}
-	c, cold, err := r.codes.acquire(ctx, v.Module.Digest)
+	p, i, cold, err := r.pools.take(ctx, v)
 	if cold {
 		result.Start = abi.Cold
 		r.metrics.cold.WithLabelValues(v.App, v.Function).Inc()
@@ -27,55 +30,67 @@ func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event)
 		result.Took = time.Since(start)
 		return result, r.unloaded(ctx, v, e, err)
 	}
-	defer r.codes.release(c)
-	i := r.newInstance(v, c, e.Invocation)
-	defer i.close()
-	f := i.answer(ctx, e, &result.Reply)
-	result.MemoryBytes = int64(i.memory.peak)
+	defer p.give(v, i)
+	ready := time.Now()
+	c := r.newCall(ctx, v, e.Invocation, ready.Add(timeout(v)))
+	defer c.finish()
+	f := i.answer(c, e, result)
 	if f != nil {
 		result.Reply = abi.Reply{Error: result.Error} // what the handler said itself, for who may read it
-		err = i.fail(f)
+		c.output.flush()
+		err = r.fail(f, &c.output)
 	}
 	result.Took = time.Since(start)
 	return result, err
 }
 
-// answer runs the guest for e, and fills reply with a valid one or answers why there is none.
-func (i *instance) answer(ctx context.Context, e *abi.Event, reply *abi.Reply) *failure {
-	ctx, cancel := context.WithTimeout(ctx, timeout(i.version))
-	defer cancel()
+// answer runs the guest for e, and fills result's reply with a valid one or answers why there is none.
+func (i *instance) answer(c *call, e *abi.Event, result *abi.Result) *failure {
 	event := *e
-	deadline, _ := ctx.Deadline()
-	event.DeadlineUnixMS = deadline.UnixMilli()
-	var f *failure
-	if i.code.kind == registry.KindCommand {
-		f = i.command(ctx, &event, reply)
-	} else {
-		f = i.handle(ctx, &event, reply)
+	event.DeadlineUnixMS = c.deadline.UnixMilli()
+	c.process.Monotonic = i.image.monotonic
+	run := i.handle
+	if i.code.Kind == registry.KindCommand {
+		run = i.command
 	}
-	i.output.flush()
+	if !i.begin(c) {
+		return &failure{outcomeUnloaded, errMemoryGone.Error(), errUnavailable}
+	}
+	f := run(c, &event, &result.Reply)
+	result.MemoryBytes = int64(i.memory.Size())
+	result.Fuel = i.end(c)
+	i.r.metrics.fuel.Add(float64(result.Fuel))
+	c.output.flush()
 	if f != nil {
 		return f
 	}
-	if err := checkReply(reply, i.r.config.MaxReplyBytes); err != nil {
+	if err := checkReply(&result.Reply, i.r.config.MaxReplyBytes); err != nil {
 		return failed(outcomeReply, err.Error())
 	}
 	return nil
 }
 
+// prepare runs what the image leaves to each call before its event.
+func (i *instance) prepare(c *call) *failure {
+	if i.image.starts {
+		return i.starting(c)
+	}
+	i.drawAnew()
+	return nil
+}
+
 // command runs a command module: the request is its input, its output the reply.
-func (i *instance) command(ctx context.Context, e *abi.Event, reply *abi.Reply) *failure {
-	env, err := environment(i.r.config.Name, i.version, e)
+func (i *instance) command(c *call, e *abi.Event, reply *abi.Reply) *failure {
+	env, err := environment(i.r.config.Name, c.version, e)
 	if err != nil {
 		return &failure{outcomeRefused, err.Error(), err}
 	}
 	stdout := &limited{limit: i.r.config.MaxReplyBytes + MaxHeaderBytes}
-	i.process.Env, i.process.Stdin, i.process.Stdout = env, e.Body, stdout
-	i.process.Args = []string{i.version.Function}
-	if f := i.instantiate(ctx); f != nil {
+	c.process.Env, c.process.Stdin, c.process.Stdout = env, e.Body, stdout
+	if f := i.prepare(c); f != nil {
 		return f
 	}
-	if f := i.call(abi.ExportStart, nil); f != nil {
+	if f := i.call(c, i.entry, abi.ExportStart, nil); f != nil {
 		return f
 	}
 	if e.Trigger != "" && e.Trigger != abi.TriggerHTTP && e.Trigger != abi.TriggerInvoke {
@@ -89,28 +104,24 @@ func (i *instance) command(ctx context.Context, e *abi.Event, reply *abi.Reply) 
 }
 
 // handle runs a sett module: it reads the event by host call and writes the reply by another.
-func (i *instance) handle(ctx context.Context, e *abi.Event, reply *abi.Reply) *failure {
-	i.process.Env = settingsEnv(i.version, func(string) bool { return false })
-	i.process.Stdout = &i.output.stdout
-	if f := i.instantiate(ctx); f != nil {
+func (i *instance) handle(c *call, e *abi.Event, reply *abi.Reply) *failure {
+	c.process.Env = settingsEnv(c.version, func(string) bool { return false })
+	if f := i.prepare(c); f != nil {
 		return f
 	}
-	if f := i.call(abi.ExportInitialize, nil); f != nil {
+	c.host.Event = abi.AppendEvent(nil, e)
+	c.host.Phase = host.Handling
+	stack := []uint64{uint64(len(c.host.Event))}
+	if f := i.call(c, i.entry, abi.ExportHandle, stack); f != nil {
 		return f
 	}
-	i.host.Event = abi.AppendEvent(nil, e)
-	i.host.Phase = host.Handling
-	stack := []uint64{uint64(len(i.host.Event))}
-	if f := i.call(abi.ExportHandle, stack); f != nil {
-		return f
-	}
-	if result := int32(stack[0]); result != 0 {
+	if result := api.DecodeI32(stack[0]); result != 0 {
 		return failed(outcomeExit, abi.ExportHandle+" answered "+count(int(result), "instead of 0"))
 	}
-	if !i.host.Replied {
+	if !c.host.Replied {
 		return failed(outcomeReply, "the handler wrote no reply")
 	}
-	if err := abi.DecodeReply(i.host.Reply, reply); err != nil {
+	if err := abi.DecodeReply(c.host.Reply, reply); err != nil {
 		return failed(outcomeReply, "the reply cannot be read: "+err.Error())
 	}
 	if reply.Error != "" {
@@ -127,6 +138,10 @@ func (r *Runtime) unloaded(ctx context.Context, v *registry.Version, e *abi.Even
 		f = &failure{outcomeTimeout, "timeout while the module was being loaded", errTimeout}
 	case ctx.Err() != nil:
 		f = &failure{outcomeCanceled, "canceled while the module was being loaded", errUnavailable}
+	case abi.CodeOf(err) == abi.InvalidModule: // its initialisation failed
+		f = failed(outcomeTrap, err.Error())
+	case errors.Is(err, memory.ErrBudget):
+		f = &failure{outcomeMemory, "the node has no memory left for another instance", errUnavailable}
 	default:
 		r.config.Log.Error("load module", "app", v.App, "function", v.Function, "version", v.Number, "err", err)
 	}
@@ -134,6 +149,3 @@ func (r *Runtime) unloaded(ctx context.Context, v *registry.Version, e *abi.Even
 	o.open(r.config.Sink, line(v, e.Invocation), r.config.MaxLogBytes)
 	return r.fail(f, &o)
 }
-
-// Evict drops v's compiled code from memory; the next invocation loads it from disk. Running ones go on.
-func (r *Runtime) Evict(v *registry.Version) { r.codes.drop(v.Module.Digest) }

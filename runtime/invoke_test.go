@@ -135,9 +135,7 @@ func TestFailures(t *testing.T) {
 			if res == nil || res.Status != 0 || res.Body != nil || res.MemoryBytes == 0 || res.Start != abi.Cold {
 				t.Errorf("Result = %+v, want no reply and what was used", res)
 			}
-			if n, b := r.used.instances.Load(), r.used.memoryBytes.Load(); n != 0 || b != 0 {
-				t.Errorf("%d instances and %d bytes of memory left", n, b)
-			}
+			checkNothingLeft(t, r)
 		})
 	}
 }

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -11,7 +13,11 @@ type metrics struct {
 
 	compile     prometheus.Histogram
 	load        prometheus.Histogram
+	image       prometheus.Histogram
+	build       prometheus.Histogram
 	instantiate prometheus.Histogram
+	reset       prometheus.Histogram
+	fuel        prometheus.Counter
 	cold        *prometheus.CounterVec // app, function
 	failures    map[outcome]prometheus.Counter
 }
@@ -46,13 +52,20 @@ func newMetrics(registerer prometheus.Registerer, r *Runtime) (*metrics, error) 
 		}, read)
 	}
 	m := &metrics{
-		registerer:  registerer,
-		compile:     histogram("compile_seconds", "Time to compile a module.", 1e-4),
-		load:        histogram("load_seconds", "Time to load compiled code from disk.", 1e-4),
+		registerer: registerer,
+		compile:    histogram("compile_seconds", "Time to compile a module.", 1e-4),
+		load:       histogram("load_seconds", "Time to load compiled code from disk.", 1e-4),
+		image:      histogram("image_load_seconds", "Time to load an image from disk.", 4e-6),
+		build:      histogram("image_build_seconds", "Time to initialise a module and take its image.", 1e-5),
+		reset:      histogram("reset_seconds", "Time to make a used instance its image again.", 5e-7),
+		fuel: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "sett", Subsystem: "runtime", Name: "fuel_instructions_total",
+			Help: "WebAssembly instructions that invocations ran.",
+		}),
 		instantiate: histogram("instantiate_seconds", "Time to make an instance.", 4e-6),
 		cold: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "sett", Subsystem: "runtime", Name: "cold_starts_total",
-			Help: "Invocations that waited for a module to be loaded or compiled.",
+			Help: "Invocations that waited for code or an image to be loaded or made.",
 		}, []string{"app", "function"}),
 		failures: make(map[outcome]prometheus.Counter),
 	}
@@ -64,11 +77,13 @@ func newMetrics(registerer prometheus.Registerer, r *Runtime) (*metrics, error) 
 		outcomeReply, outcomeError, outcomeUnloaded, outcomeRefused} {
 		m.failures[o] = failures.WithLabelValues(string(o))
 	}
-	m.collectors = []prometheus.Collector{m.compile, m.load, m.instantiate, m.cold, failures,
-		gauge("instances", "Instances that exist.", func() float64 { return float64(r.used.instances.Load()) }),
-		gauge("memory_bytes", "Linear memory of all instances.", func() float64 { return float64(r.used.memoryBytes.Load()) }),
-		gauge("code_bytes", "Estimated memory of the compiled modules that are resident.", func() float64 { return float64(r.codes.size().bytes) }),
-		gauge("code_modules", "Compiled modules that are resident.", func() float64 { return float64(r.codes.size().modules) }),
+	size := func(n *atomic.Int64) func() float64 { return func() float64 { return float64(n.Load()) } }
+	m.collectors = []prometheus.Collector{m.compile, m.load, m.image, m.build, m.instantiate, m.reset, m.fuel, m.cold, failures,
+		gauge("instances", "Instances that exist, idle ones included.", size(&r.used.instances)),
+		gauge("memory_bytes", "Memory of instances' own, as last measured.", func() float64 { return float64(r.slots.Stats().ResidentBytes) }),
+		gauge("image_bytes", "Content of the images that are resident.", size(&r.used.imageBytes)),
+		gauge("code_bytes", "Estimated memory of the compiled modules that are resident.", func() float64 { n, _ := r.codes.size(); return float64(n) }),
+		gauge("code_modules", "Compiled modules that are resident.", func() float64 { _, n := r.codes.size(); return float64(n) }),
 	}
 	return m, m.register()
 }

@@ -167,7 +167,7 @@ func TestModulesCollect(t *testing.T) {
 	if _, err := os.Stat(r.codes.disk.code(old.Module.Digest)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("compiled code of a collected module: %v, want none", err)
 	}
-	if got := r.codes.size().modules; got != 2 {
-		t.Errorf("%d modules resident, want 2", got)
+	if _, n := r.codes.size(); n != 2 {
+		t.Errorf("%d modules resident, want 2", n)
 	}
 }

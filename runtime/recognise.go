@@ -16,43 +16,86 @@ import (
 // maxNamed is how many faulty imports an error names.
 const maxNamed = 20
 
-// recognised is what a module is, from its bytes alone.
-type recognised struct {
-	kind        registry.Kind
-	memoryBytes int64 // that it starts with
-	describes   bool  // it has a sett_describe
+// traits are what serving needs to know of a module. They are kept beside its compiled code.
+type traits struct {
+	Kind        registry.Kind           `json:"kind"`
+	MemoryBytes int64                   `json:"memory_bytes"` // that it starts with
+	MaxBytes    uint64                  `json:"max_bytes"`    // of memory that it declares to use at most
+	Describes   bool                    `json:"describes"`    // it has a sett_describe
+	Warms       bool                    `json:"warms"`        // it has a sett_warmup
+	Draws       bool                    `json:"draws"`        // it has a sett_random
+	Globals     []wasmbin.MutableGlobal `json:"globals"`      // to restore
+	Start       string                  `json:"start"`        // what was the start function; empty: none
+	Flags       wasmbin.Flags           `json:"flags"`
 }
 
-// recognise says what binary is. Errors are coded abi.InvalidModule, or abi.Unsupported for what is known and not
-// offered, and name what is wrong.
-func recognise(binary []byte) (recognised, error) {
+// recognise says what binary is, as it was uploaded. Errors are coded abi.InvalidModule, or abi.Unsupported or
+// abi.TooLarge for what is known and not offered, and name what is wrong.
+func recognise(binary []byte) (traits, error) {
 	m, err := wasmbin.Read(binary)
-	if errors.Is(err, wasmbin.ErrComponent) {
-		return recognised{}, abi.WithCode(abi.Unsupported, errors.New("module is a WebAssembly component, which "+
-			"this node does not run yet: build a core module (WASI preview 1 command or sett module)"))
-	}
 	if err != nil {
-		return recognised{}, invalid("%w", err)
+		return traits{}, moduleError(err)
 	}
-	if err := checkMemory(m); err != nil {
-		return recognised{}, err
+	memories, err := checkMemory(m)
+	if err != nil {
+		return traits{}, err
 	}
 	if err := checkImports(m); err != nil {
-		return recognised{}, err
+		return traits{}, err
 	}
-	kind, err := entryPoint(m)
+	t := traits{}
+	if t.Kind, err = entryPoint(m); err != nil {
+		return traits{}, err
+	}
+	if len(memories) == 0 {
+		return traits{}, invalid("module has no memory")
+	}
+	t.MemoryBytes, t.MaxBytes = int64(memories[0].Min)*wasmbin.PageBytes, wasmbin.MaxMemoryPages*wasmbin.PageBytes
+	if memories[0].HasMax {
+		t.MaxBytes = memories[0].Max * wasmbin.PageBytes
+	}
+	_, t.Describes = m.Func(abi.ExportDescribe)
+	_, t.Warms = m.Func(abi.ExportWarmup)
+	_, t.Draws = m.Func(abi.ExportRandom)
+	return t, nil
+}
+
+// rewrite recognises binary and answers it as it is run.
+func rewrite(binary []byte) (traits, *wasmbin.Rewritten, error) {
+	t, err := recognise(binary)
 	if err != nil {
-		return recognised{}, err
+		return t, nil, err
 	}
-	if len(m.Memories) == 0 {
-		return recognised{}, invalid("module has no memory of its own")
+	m, err := wasmbin.Rewrite(binary, wasmbin.Options{})
+	if err != nil {
+		return t, nil, moduleError(err)
 	}
-	_, describes := m.Func(abi.ExportDescribe)
-	return recognised{
-		kind:        kind,
-		memoryBytes: int64(m.Memories[0].Min) * wasmbin.PageBytes,
-		describes:   describes,
-	}, nil
+	if m.Flags.Has(wasmbin.Threads) {
+		return t, nil, unsupported("module uses " + (m.Flags & wasmbin.Threads).String() + ": threads and shared memory are not offered")
+	}
+	t.Globals, t.Start, t.Flags = m.Globals, m.Start, m.Flags
+	return t, m, nil
+}
+
+// moduleError gives what is wrong with a module its code.
+func moduleError(err error) error {
+	if errors.Is(err, wasmbin.ErrComponent) {
+		return unsupported("module is a WebAssembly component, which this node does not run yet: build a core module " +
+			"(WASI preview 1 command or sett module)")
+	}
+	if errors.Is(err, wasmbin.ErrNotWasm) {
+		return invalid("%w", wasmbin.ErrNotWasm)
+	}
+	var e *wasmbin.Error
+	if errors.As(err, &e) {
+		switch e.Fault {
+		case wasmbin.Unsupported:
+			return abi.WithCode(abi.Unsupported, err)
+		case wasmbin.TooLarge:
+			return abi.WithCode(abi.TooLarge, err)
+		}
+	}
+	return invalid("%w", err)
 }
 
 func invalid(format string, args ...any) error {
@@ -61,8 +104,8 @@ func invalid(format string, args ...any) error {
 
 func unsupported(text string) error { return abi.WithCode(abi.Unsupported, errors.New(text)) }
 
-// checkMemory looks at memories and tables, imported memories included.
-func checkMemory(m *wasmbin.Module) error {
+// checkMemory looks at memories and tables, and answers the memories, an imported one included.
+func checkMemory(m *wasmbin.Module) ([]wasmbin.Limits, error) {
 	memories := m.Memories
 	for i := range m.Imports {
 		if m.Imports[i].Kind == wasmbin.Memory {
@@ -71,25 +114,25 @@ func checkMemory(m *wasmbin.Module) error {
 	}
 	for _, l := range memories {
 		if l.Shared {
-			return unsupported("module has a shared memory: threads and shared memory are not offered")
+			return nil, unsupported("module has a shared memory: threads and shared memory are not offered")
 		}
 		if l.Is64 {
-			return unsupported("module has a 64-bit memory: memory64 is not offered")
+			return nil, unsupported("module has a 64-bit memory: memory64 is not offered")
 		}
 	}
 	if len(memories) > 1 {
-		return unsupported(fmt.Sprintf("module has %d memories: more than one is not offered", len(memories)))
+		return nil, unsupported(fmt.Sprintf("module has %d memories: more than one is not offered", len(memories)))
 	}
 	var entries uint64
 	for _, t := range m.Tables {
 		if t.Shared || t.Is64 {
-			return unsupported("module has a shared or 64-bit table, which is not offered")
+			return nil, unsupported("module has a shared or 64-bit table, which is not offered")
 		}
-		if entries += t.Min; entries > MaxTableEntries {
-			return abi.WithCode(abi.TooLarge, fmt.Errorf("module's tables start with more than %d elements", MaxTableEntries))
+		if entries += t.Min; entries > wasmbin.MaxTableEntries {
+			return nil, abi.WithCode(abi.TooLarge, fmt.Errorf("module's tables start with more than %d elements", wasmbin.MaxTableEntries))
 		}
 	}
-	return nil
+	return memories, nil
 }
 
 // offered answers the signature of every function guests may import, by "module.name".
@@ -124,6 +167,7 @@ func checkImports(m *wasmbin.Module) error {
 		name := im.Module + "." + im.Name
 		t, ok := all[name]
 		switch {
+		case im.Kind == wasmbin.Memory: // becomes the module's own
 		case im.Kind != wasmbin.Func:
 			unknown = append(unknown, im.Kind.String()+" "+name)
 		case !ok:
@@ -188,6 +232,8 @@ func checkSett(m *wasmbin.Module) error {
 		{abi.ExportVersion, wasmbin.FuncType{Results: i32}, false},
 		{abi.ExportHandle, wasmbin.FuncType{Params: i32, Results: i32}, false},
 		{abi.ExportDescribe, noValues, true},
+		{abi.ExportWarmup, noValues, true},
+		{abi.ExportRandom, noValues, true},
 	} {
 		t, ok := m.Func(want.name)
 		if !ok && !want.optional {

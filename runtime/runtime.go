@@ -1,7 +1,8 @@
 // Package runtime runs WebAssembly: it keeps modules by their digest, says what a module is and what it lacks,
-// compiles it off the request path, and answers an event with a fresh instance.
+// compiles it off the request path, takes the image of its memory after initialisation, and answers each event with
+// an instance that is this image, byte for byte. An instance that has answered is reset before it answers again.
 //
-// Its main type is Runtime. Its guarantees: no instance ever answers two events; a guest that loops, grows,
+// Its main type is Runtime. Its guarantees: no event finds anything of another in its instance; a guest that loops, grows,
 // overflows, traps or exits ends as an error with a code while others go on; and what a guest wrote is with the
 // Sink before its reply is. The engine (wazero) is known to this room alone.
 package runtime
@@ -14,10 +15,12 @@ import (
 	"log/slog"
 	"path/filepath"
 	goruntime "runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sett-run/sett/runtime/host"
+	"github.com/sett-run/sett/runtime/memory"
 	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero"
@@ -32,11 +35,11 @@ const (
 	DefaultLogBytes    = 256 << 10 // what one invocation may log
 	DefaultCodeBytes   = 1 << 30   // compiled code kept in memory
 	DefaultCodeModules = 4096      // modules kept compiled in memory
+	DefaultImageBytes  = 1 << 30   // images kept in memory
 
-	MaxHeaderBytes  = 64 << 10 // a reply's header: names and values together
-	MaxLineBytes    = 16 << 10 // a line of a guest's output; longer ones are split
-	MaxReasonBytes  = 8 << 10  // why an invocation failed, stack trace included
-	MaxTableEntries = 1 << 20  // elements that a module's tables start with; 8 bytes each
+	MaxHeaderBytes = 64 << 10 // a reply's header: names and values together
+	MaxLineBytes   = 16 << 10 // a line of a guest's output; longer ones are split
+	MaxReasonBytes = 8 << 10  // why an invocation failed, stack trace included
 )
 
 // Sink takes what guests and the platform write. Write is called by many goroutines and must not block.
@@ -59,6 +62,8 @@ type Config struct {
 	Compiles    int   // compiled at once; default half the processors. Each can take hundreds of megabytes
 	CodeBytes   int64 // default DefaultCodeBytes; lower makes rarely used functions start cold more often
 	CodeModules int   // default DefaultCodeModules; as CodeBytes
+	ImageBytes  int64 // default DefaultImageBytes; lower makes rarely used functions load their image more often
+	MemoryBytes int64 // that instances may use together; default memory.DefaultBudgetBytes. Higher lets more of them live
 }
 
 func (c *Config) complete() error {
@@ -80,6 +85,8 @@ func (c *Config) complete() error {
 	setDefault(&c.Compiles, max(1, goruntime.GOMAXPROCS(0)/2))
 	setDefault(&c.CodeBytes, DefaultCodeBytes)
 	setDefault(&c.CodeModules, DefaultCodeModules)
+	setDefault(&c.ImageBytes, DefaultImageBytes)
+	setDefault(&c.MemoryBytes, memory.DefaultBudgetBytes)
 	return nil
 }
 
@@ -100,19 +107,29 @@ type Runtime struct {
 	engine  wazero.Runtime
 	closer  wazero.CompilationCache
 	codes   *codes
+	images  *images
+	slots   *memory.Slots
+	pools   *pools
+	lanes   chan struct{} // of long invocations, see meter
 	metrics *metrics
 	start   wazero.ModuleConfig // of every instance
 	used    usage
+
+	life context.Context // of what runs in the background
+	end  context.CancelFunc
+	work sync.WaitGroup
+
+	workMu sync.Mutex // held while something is added to work
 }
 
 // usage is what is in use now, read by gauges.
 type usage struct {
-	instances   atomic.Int64
-	memoryBytes atomic.Int64
+	instances  atomic.Int64
+	imageBytes atomic.Int64
 }
 
 // features is what a module may use: WebAssembly 2.0 and constant expressions as compilers write them. Threads
-// are not among them, nor tail calls, which the deadline could not end.
+// are not among them.
 const features = api.CoreFeaturesV2 | experimental.CoreFeaturesExtendedConst
 
 // New opens a runtime. Close it.
@@ -128,6 +145,10 @@ func New(ctx context.Context, c Config) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
+	images, err := openImages(filepath.Join(c.Dir, "images"))
+	if err != nil {
+		return nil, err
+	}
 	cache, err := wazero.NewCompilationCacheWithDir(disk.live)
 	if err != nil {
 		return nil, fmt.Errorf("open code cache: %w", err)
@@ -135,18 +156,24 @@ func New(ctx context.Context, c Config) (*Runtime, error) {
 	r := &Runtime{
 		config:  c,
 		modules: modules,
+		images:  images,
+		slots:   memory.New(memory.Config{BudgetBytes: c.MemoryBytes}),
+		lanes:   make(chan struct{}, max(1, goruntime.GOMAXPROCS(0)-1)),
 		closer:  cache,
 		engine:  wazero.NewRuntimeWithConfig(ctx, engineConfig().WithCompilationCache(cache)),
 		start:   wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(rand.Reader),
 	}
-	err = errors.Join(wasip1.Instantiate(ctx, r.engine), host.Instantiate(ctx, r.engine))
+	r.life, r.end = context.WithCancel(context.Background())
+	err = errors.Join(wasip1.Instantiate(ctx, r.engine), host.Instantiate(ctx, r.engine), instantiateMeter(ctx, r.engine))
 	if err == nil {
 		r.codes = newCodes(r, disk)
 		r.metrics, err = newMetrics(c.Metrics, r)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open runtime: %w", err), r.engine.Close(ctx), cache.Close(ctx))
+		r.end()
+		return nil, errors.Join(fmt.Errorf("open runtime: %w", err), r.engine.Close(ctx), cache.Close(ctx), r.slots.Close())
 	}
+	r.pools = newPools(r, goruntime.GOMAXPROCS(0))
 	return r, nil
 }
 
@@ -155,19 +182,38 @@ func New(ctx context.Context, c Config) (*Runtime, error) {
 func engineConfig() wazero.RuntimeConfig {
 	return wazero.NewRuntimeConfigCompiler().
 		WithCoreFeatures(features).
-		WithCloseOnContextDone(true).
 		WithDebugInfoEnabled(false)
 }
 
 // Modules answers the store of module files.
 func (r *Runtime) Modules() *Modules { return r.modules }
 
-// Close refuses further invocations, waits for those that run, and frees everything. Modules and the disk cache
-// stay. When ctx ends before they do, it leaves the engine to them and answers an error.
+// Close refuses further invocations, waits for those that run, and frees everything. Modules, compiled code and
+// images stay on disk. When ctx ends before they do, it leaves the engine to them and answers an error.
 func (r *Runtime) Close(ctx context.Context) error {
+	r.pools.close()
 	if !r.codes.close(ctx) {
 		return fmt.Errorf("close runtime: %d invocations still run: %w", r.used.instances.Load(), ctx.Err())
 	}
 	r.metrics.unregister()
-	return errors.Join(r.engine.Close(ctx), r.closer.Close(ctx))
+	return errors.Join(r.slots.Close(), r.engine.Close(ctx), r.closer.Close(ctx))
+}
+
+// background runs f in a goroutine that Close waits for, unless the runtime is closed.
+func (r *Runtime) background(f func()) bool {
+	r.workMu.Lock()
+	defer r.workMu.Unlock()
+	if r.life.Err() != nil {
+		return false
+	}
+	r.work.Go(f)
+	return true
+}
+
+// stop ends what runs in the background.
+func (r *Runtime) stop() {
+	r.workMu.Lock()
+	r.end()
+	r.workMu.Unlock()
+	r.work.Wait()
 }

@@ -17,7 +17,7 @@ func TestGuestsImportAndExport(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds WebAssembly modules")
 	}
-	core := []string{abi.ImportDescribe, abi.ImportEventRead, abi.ImportReplyWrite}
+	core := []string{abi.ImportDescribe, abi.ImportEventRead, abi.ImportReplyWrite, abi.ImportRandom}
 	tests := []struct {
 		guest   string
 		mode    string
@@ -51,7 +51,8 @@ func TestGuestsImportAndExport(t *testing.T) {
 			if !slices.Equal(fromSett, tt.imports) {
 				t.Errorf("imports from %s: %v, want %v", abi.HostModule, fromSett, tt.imports)
 			}
-			for _, name := range []string{"memory", tt.entry, abi.ExportHandle, abi.ExportVersion, abi.ExportDescribe} {
+			for _, name := range []string{"memory", tt.entry, abi.ExportHandle, abi.ExportVersion, abi.ExportDescribe,
+				abi.ExportWarmup, abi.ExportRandom} {
 				if !slices.Contains(exports, name) {
 					t.Errorf("exports %v, want %s among them", exports, name)
 				}

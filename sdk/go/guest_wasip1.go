@@ -1,6 +1,8 @@
 package sett
 
 import (
+	"math/rand/v2"
+
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/go/internal/host"
 )
@@ -15,6 +17,21 @@ func exportVersion() uint32 { return abi.Version }
 
 //go:wasmexport sett_describe
 func exportDescribe() { host.DescriptionWrite(describe()) }
+
+//go:wasmexport sett_warmup
+func exportWarmup() { warmUp() }
+
+// exportRandom draws random numbers and tells the host which, so that it finds the state of Go's generator in this
+// memory and gives it a new one in every instance: math/rand, math/rand/v2 and the order of maps then differ.
+//
+//go:wasmexport sett_random
+func exportRandom() {
+	var drawn [8]uint64
+	for i := range drawn {
+		drawn[i] = ^rand.Uint64() // flipped, so that the host does not take this copy for the state
+	}
+	host.RandomDrawn(drawn[:])
+}
 
 //go:wasmexport sett_handle
 func exportHandle(size uint32) uint32 {
@@ -34,3 +51,6 @@ func exportHandle(size uint32) uint32 {
 	host.ReplyWrite(reply)
 	return 0
 }
+
+// rehearsing answers the guest that will serve invocations.
+func rehearsing() *guest { return module }

@@ -53,6 +53,7 @@ type handle struct {
 var table struct {
 	routes  []route // a more specific pattern before those it wins over
 	handles []handle
+	warmups []func()
 }
 
 // HTTP answers requests that match a pattern, "[METHOD ][HOST]/path/{id}/{rest...}", with fn. {id} is one segment

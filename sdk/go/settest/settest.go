@@ -156,12 +156,16 @@ func event(r Request) (*abi.Event, error) {
 	return e, nil
 }
 
-var one sync.Mutex // an instance runs one invocation at a time
+var (
+	one  sync.Mutex // an instance runs one invocation at a time
+	warm sync.Once  // functions given to sett.Warmup run before the first
+)
 
 // run carries one event over the border and back.
 func run(e *abi.Event) (*Response, error) {
 	one.Lock()
 	defer one.Unlock()
+	warm.Do(host.Guest.WarmUp)
 	response := &Response{}
 	defer host.Capture(func(level int, record []byte) { response.Logs = append(response.Logs, line(level, record)) })()
 	data, err := host.Guest.Handle(abi.AppendEvent(nil, e))

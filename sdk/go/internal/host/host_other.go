@@ -11,6 +11,7 @@ import "sync"
 var Guest struct {
 	Handle   func(event []byte) (reply []byte, err error)
 	Describe func() (description []byte)
+	WarmUp   func()
 }
 
 var (

@@ -17,6 +17,9 @@ func descriptionWrite(ptr unsafe.Pointer, n uint32)
 //go:wasmimport sett log_write
 func logWrite(level int32, ptr unsafe.Pointer, n uint32)
 
+//go:wasmimport sett random_drawn
+func randomDrawn(ptr unsafe.Pointer, count uint32)
+
 //go:wasmimport sett run
 func run()
 
@@ -31,6 +34,11 @@ func ReplyWrite(b []byte) { replyWrite(unsafe.Pointer(unsafe.SliceData(b)), uint
 // DescriptionWrite hands over the description.
 func DescriptionWrite(b []byte) {
 	descriptionWrite(unsafe.Pointer(unsafe.SliceData(b)), uint32(len(b)))
+}
+
+// RandomDrawn tells which random numbers were drawn, all bits flipped.
+func RandomDrawn(numbers []uint64) {
+	randomDrawn(unsafe.Pointer(unsafe.SliceData(numbers)), uint32(len(numbers)))
 }
 
 // LogWrite hands over one log record.

@@ -1,0 +1,107 @@
+package runtime
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sett-run/sett/runtime/host"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasip1"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// call is all that host calls made by one invocation may see. It is the context the guest runs under, and ends at
+// the deadline or with the context of whoever invoked, without a timer unless somebody waits for that.
+type call struct {
+	r        *Runtime
+	version  *registry.Version
+	parent   context.Context
+	deadline time.Time
+
+	meter   meter
+	output  output
+	process wasip1.Process
+	host    host.Call
+
+	mu     sync.Mutex         // guards what follows
+	timed  context.Context    // made when somebody waits
+	cancel context.CancelFunc // of timed
+}
+
+// newCall prepares a call of v that may take until deadline. Finish it.
+func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation string, deadline time.Time) *call {
+	c := &call{r: r, version: v, parent: ctx, deadline: deadline}
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		c.deadline = d
+	}
+	c.output.open(r.config.Sink, line(v, invocation), r.config.MaxLogBytes)
+	c.process.Args = []string{v.Function}
+	c.process.Stdout = &c.output.stdout
+	c.process.Stderr = &c.output.stderr
+	c.process.Started = time.Now()
+	c.process.Waiter = &c.meter
+	c.host.MaxReplyBytes = r.config.MaxReplyBytes + 2*MaxHeaderBytes // header and framing
+	c.host.Log = c.output.record
+	return c
+}
+
+// finish hands over what was written last and gives everything back.
+func (c *call) finish() {
+	c.output.flush()
+	c.mu.Lock()
+	cancel := c.cancel
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+// Deadline answers when the call ends.
+func (c *call) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// Done is closed when the call's time is over or whoever invoked does not wait any more.
+func (c *call) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil {
+		c.timed, c.cancel = context.WithDeadline(c.parent, c.deadline)
+	}
+	return c.timed.Done()
+}
+
+// Err says why Done is closed, or would be.
+func (c *call) Err() error {
+	if err := c.parent.Err(); err != nil {
+		return err
+	}
+	if time.Now().Before(c.deadline) {
+		return nil
+	}
+	return context.DeadlineExceeded
+}
+
+// Value answers the state of host calls, and else what the invoker's context does.
+func (c *call) Value(key any) any {
+	switch key.(type) {
+	case wasip1.Key:
+		return &c.process
+	case host.Key:
+		return &c.host
+	case meterKey:
+		return c
+	}
+	return c.parent.Value(key)
+}
+
+// line is what all lines of an invocation have in common.
+func line(v *registry.Version, invocation string) abi.Line {
+	return abi.Line{App: v.App, Function: v.Function, Version: v.Number, Invocation: invocation}
+}
+
+func timeout(v *registry.Version) time.Duration {
+	if v.Settings.TimeoutMS <= 0 {
+		return registry.DefaultTimeout
+	}
+	return min(time.Duration(v.Settings.TimeoutMS)*time.Millisecond, registry.MaxTimeout)
+}
