@@ -22,12 +22,12 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 	for i := range changes {
 		c := &changes[i]
 		c.Settings = c.Settings.Complete()
-		v := &registry.Version{App: app, Function: c.Name, Module: c.Module, Settings: c.Settings}
+		v := &registry.Version{App: app, Function: c.Name, Module: c.Module, Settings: c.Settings, Seed: n.liveSeed(app, c)}
 		var err error
 		if compile[i], err = n.runtime.Prepare(ctx, v); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name, err)
 		}
-		c.Module = v.Module
+		c.Module, c.Seed = v.Module, v.Seed
 	}
 	done, err := n.registry.Deploy(ctx, app, changes)
 	if err != nil {
@@ -41,6 +41,19 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 		}
 	}
 	return deployed, n.changed()
+}
+
+// liveSeed answers the seed of what is live already when c is that, so that its image is not built a second time;
+// else none, and a new one is drawn.
+func (n *Node) liveSeed(app string, c *registry.Change) string {
+	f := n.registry.Snapshot().Function(app, c.Name)
+	if f == nil {
+		return ""
+	}
+	if live := f.Live(); len(live) == 1 && live[0].Module.Digest == c.Module.Digest && live[0].Settings.Equal(c.Settings) {
+		return live[0].Seed
+	}
+	return ""
 }
 
 // Rollback points the live alias at an earlier version; 0 means the one before.
@@ -89,7 +102,28 @@ func (n *Node) swap() error {
 	if err := n.router.Swap(n.registry.Snapshot()); err != nil {
 		return fmt.Errorf("swap route table: %w", err)
 	}
+	n.runtime.Retain(retained(n.registry.Snapshot()))
 	return nil
+}
+
+// retained answers the versions that an alias names, and all others.
+func retained(s *registry.Snapshot) (live, others []*registry.Version) {
+	for _, f := range s.Functions() {
+		named := map[int]bool{}
+		for _, weights := range f.Aliases {
+			for _, w := range weights {
+				named[w.Version] = true
+			}
+		}
+		for i := range f.Versions {
+			if v := &f.Versions[i]; named[v.Number] {
+				live = append(live, v)
+			} else {
+				others = append(others, v)
+			}
+		}
+	}
+	return live, others
 }
 
 // collectModules removes modules that no version names. What could not be removed is tried at the next change.

@@ -22,7 +22,7 @@ func (c *cli) bench() *cobra.Command {
 	request := client.BenchRequest{Request: &client.InvokeRequest{}}
 	cmd := &cobra.Command{
 		Use:   "bench [NAME]",
-		Short: "Measure a function's cold and warm latency on the node, by default every function's",
+		Short: "Measure a function's cold, warm and reset latency on the node, by default every function's",
 		Args:  arguments(0, 1, "[NAME]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
@@ -45,8 +45,10 @@ func (c *cli) bench() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&request.Cold, "cold", 0, "cold invocations to measure (20, when --warm is not given either)")
-	f.IntVar(&request.Warm, "warm", 0, "warm invocations to measure (200, when --cold is not given either)")
+	f.IntVar(&request.Cold, "cold", 0, "invocations to measure with code and image loaded from disk (20, when no count is given)")
+	f.IntVar(&request.Image, "image", 0, "invocations to measure with the image loaded from disk (20, when no count is given)")
+	f.IntVar(&request.Warm, "warm", 0, "warm invocations to measure (200, when no count is given)")
+	f.IntVar(&request.Reset, "reset", 0, "resets behind an invocation to measure (200, when no count is given)")
 	f.StringVarP(&request.Request.Method, "method", "X", "GET", "request method")
 	f.StringVar(&request.Request.Path, "path", "", "request path and query (default: the function's first route)")
 	return cmd

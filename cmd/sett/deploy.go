@@ -23,12 +23,13 @@ type deployFlags struct {
 	name                          string
 	routes, env                   []string
 	memory, provisioned, reserved int
+	isolation                     string
 	timeout                       time.Duration
 }
 
 // names of the flags that stand in a manifest instead.
 func (deployFlags) names() []string {
-	return []string{"name", "route", "memory", "timeout", "env", "provisioned", "reserved"}
+	return []string{"name", "route", "memory", "timeout", "env", "provisioned", "reserved", "isolation"}
 }
 
 // deploy uploads modules and makes new versions live, all at once.
@@ -71,6 +72,7 @@ func (c *cli) deploy() *cobra.Command {
 	f.StringArrayVar(&flags.env, "env", nil, "environment variable KEY=VALUE (repeatable)")
 	f.IntVar(&flags.provisioned, "provisioned", 0, "instances kept ready")
 	f.IntVar(&flags.reserved, "reserved", 0, "concurrent invocations at most (default 100)")
+	f.StringVar(&flags.isolation, "isolation", "", "strict: an instance for each invocation (default: one that is reset between them)")
 	return cmd
 }
 
@@ -107,7 +109,8 @@ func (d deployFlags) apply(cmd *cobra.Command, p *project) error {
 		}
 		faults = append(faults, err)
 	}
-	s := registry.Settings{MemoryMB: d.memory, TimeoutMS: int(d.timeout.Milliseconds()), Provisioned: d.provisioned, Reserved: d.reserved}
+	s := registry.Settings{MemoryMB: d.memory, TimeoutMS: int(d.timeout.Milliseconds()), Provisioned: d.provisioned, Reserved: d.reserved,
+		Isolation: registry.Isolation(d.isolation)}
 	for _, zero := range []struct {
 		name  string
 		value int

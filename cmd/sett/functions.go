@@ -83,6 +83,11 @@ func (c *cli) showFunction(f client.Function) error {
 		{"memory", fmt.Sprintf("%d MB", s.MemoryMB)}, {"timeout", s.Timeout().String()},
 		{"concurrency", fmt.Sprintf("%d at once, %d provisioned", s.Concurrency(), s.Provisioned)},
 	}
+	isolation := string(f.Isolation)
+	if f.IsolationReason != "" {
+		isolation += ": " + f.IsolationReason
+	}
+	lines = append(lines, [2]string{"isolation", isolation})
 	if s.Handler != "" {
 		lines = append(lines, [2]string{"handler", s.Handler})
 	}

@@ -70,7 +70,7 @@ func roundTripDeploy(t *testing.T, c *client.Client) {
 	}
 	hello, users := done.Functions[0], done.Functions[1]
 	if hello.URL != "http://127.0.0.1:8080/hello" || hello.Version != 1 || hello.Unchanged || hello.CompileMS != 1 ||
-		hello.Kind != registry.KindSett || hello.Isolation != client.IsolationFresh || hello.Digest != first {
+		hello.Kind != registry.KindSett || hello.Isolation != registry.IsolationReset || hello.Digest != first {
 		t.Errorf("deployed %+v", hello)
 	}
 	if users.URL != "http://127.0.0.1:8080/users" || !slices.Equal(users.Routes, []string{"GET api.example/users/{id}", "GET /users"}) {
@@ -177,7 +177,7 @@ func roundTripBench(t *testing.T, w *world, c *client.Client) {
 		t.Errorf("bench of 1..100 us: %+v", r)
 	}
 	all, err := c.Bench(context.Background(), "default", "hello", client.BenchRequest{})
-	if err != nil || all.Runs[0].Count != defaultBenchCold || all.Runs[1].Count != defaultBenchWarm {
+	if err != nil || all.Runs[0].Count != defaultBenchCold || len(all.Runs) != 4 || all.Runs[1].Path != client.PathImage || all.Runs[2].Count != defaultBenchWarm {
 		t.Errorf("bench without counts: %+v, %v", all, err)
 	}
 }

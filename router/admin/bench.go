@@ -12,8 +12,8 @@ import (
 
 // Counts of a bench.
 const (
-	defaultBenchCold = 20
-	defaultBenchWarm = 200
+	defaultBenchCold = 20  // and of the image path
+	defaultBenchWarm = 200 // and of resets
 	maxBenchCount    = 10_000 // of each path; more keeps the node busy longer
 )
 
@@ -24,11 +24,13 @@ func (a *Admin) bench(w http.ResponseWriter, r *http.Request, _ caller) error {
 	if err := a.readJSON(w, r, max(a.limits.JSONBytes, defaultInvokeBytes), &ask); err != nil {
 		return err
 	}
-	if ask.Cold == 0 && ask.Warm == 0 {
-		ask.Cold, ask.Warm = defaultBenchCold, defaultBenchWarm
+	if ask.Cold == 0 && ask.Image == 0 && ask.Warm == 0 && ask.Reset == 0 {
+		ask.Cold, ask.Image, ask.Warm, ask.Reset = defaultBenchCold, defaultBenchCold, defaultBenchWarm, defaultBenchWarm
 	}
-	if ask.Cold < 0 || ask.Cold > maxBenchCount || ask.Warm < 0 || ask.Warm > maxBenchCount {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("cold, warm: must be between 0 and %d", maxBenchCount))
+	for _, n := range []int{ask.Cold, ask.Image, ask.Warm, ask.Reset} {
+		if n < 0 || n > maxBenchCount {
+			return abi.WithCode(abi.InvalidInput, fmt.Errorf("cold, image, warm, reset: must be between 0 and %d", maxBenchCount))
+		}
 	}
 	if ask.Request == nil {
 		ask.Request = &client.InvokeRequest{}
@@ -57,7 +59,9 @@ func (a *Admin) bench(w http.ResponseWriter, r *http.Request, _ caller) error {
 	for _, run := range []struct {
 		path  string
 		count int
-	}{{client.PathCold, ask.Cold}, {client.PathWarm, ask.Warm}} {
+	}{
+		{client.PathCold, ask.Cold}, {client.PathImage, ask.Image}, {client.PathWarm, ask.Warm}, {client.PathReset, ask.Reset},
+	} {
 		if run.count == 0 {
 			continue
 		}

@@ -35,7 +35,7 @@ func (a *Admin) deploy(w http.ResponseWriter, r *http.Request, _ caller) error {
 		patterns := patternsOf(v)
 		out.Functions = append(out.Functions, client.Deployed{
 			App: v.App, Function: v.Function, Version: v.Number, Digest: v.Module.Digest, Kind: v.Module.Kind,
-			Isolation: client.IsolationFresh, Routes: patterns, URL: firstURL(base, patterns),
+			Isolation: isolationOf(v), IsolationReason: v.Module.IsolationReason, Routes: patterns, URL: firstURL(base, patterns),
 			CompileMS: int64(done[i].Compile.Round(time.Millisecond) / time.Millisecond), Unchanged: done[i].Unchanged,
 		})
 	}

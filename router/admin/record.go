@@ -26,8 +26,17 @@ func describe(f *registry.Function, base string) client.Function {
 	patterns := patternsOf(v)
 	out.Version, out.Created, out.Settings = v.Number, v.Created, v.Settings
 	out.Digest, out.SizeBytes, out.Kind = v.Module.Digest, v.Module.SizeBytes, v.Module.Kind
-	out.Isolation, out.Routes, out.URL = client.IsolationFresh, patterns, firstURL(base, patterns)
+	out.Isolation, out.IsolationReason = isolationOf(v), v.Module.IsolationReason
+	out.Routes, out.URL = patterns, firstURL(base, patterns)
 	return out
+}
+
+// isolationOf answers how v's invocations are kept apart; a record made before that was noted gets a reset.
+func isolationOf(v *registry.Version) registry.Isolation {
+	if v.Module.Isolation == "" {
+		return registry.IsolationReset
+	}
+	return v.Module.Isolation
 }
 
 // liveVersion answers the heaviest version of the alias live.

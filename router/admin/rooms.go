@@ -52,8 +52,8 @@ type Invoker interface {
 	Dispatch(ctx context.Context, c router.Call) (*abi.Result, error)
 }
 
-// Bencher measures invocations of a version: package runtime's Runtime is one. Path is client.PathCold or
-// client.PathWarm; the answer holds one duration an invocation.
+// Bencher measures invocations of a version: package runtime's Runtime is one. Path is client.PathCold,
+// PathImage, PathWarm or PathReset; the answer holds one duration an invocation.
 type Bencher interface {
 	Bench(ctx context.Context, v *registry.Version, e *abi.Event, path string, count int) ([]time.Duration, error)
 }

@@ -5,17 +5,21 @@ import (
 	"net/http"
 )
 
-// Paths an invocation may take: after loading compiled code, or with it resident.
+// Paths an invocation may take.
 const (
-	PathCold = "cold"
-	PathWarm = "warm"
+	PathCold  = "cold"  // compiled code and image are loaded from disk
+	PathImage = "image" // code is in memory, the image is loaded from disk
+	PathWarm  = "warm"  // both are in memory
+	PathReset = "reset" // what follows an invocation, and no client waits for
 )
 
-// BenchRequest asks for a function's latency on this node. The zero value measures 20 cold and 200 warm
-// invocations of GET /.
+// BenchRequest asks for a function's latency on this node, with so many invocations of each path. The zero value
+// measures 20 cold, 20 image, 200 warm and 200 reset invocations of GET /.
 type BenchRequest struct {
-	Cold    int            `json:"cold,omitempty"`    // invocations; 0 with Warm 0 means 20
-	Warm    int            `json:"warm,omitempty"`    // invocations; 0 with Cold 0 means 200
+	Cold    int            `json:"cold,omitempty"`
+	Image   int            `json:"image,omitempty"`
+	Warm    int            `json:"warm,omitempty"`
+	Reset   int            `json:"reset,omitempty"`
 	Request *InvokeRequest `json:"request,omitempty"` // what the function sees; nil means GET /
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/sett-run/sett/runtime/registry"
 )
 
-// IsolationFresh is the isolation of a version whose every invocation gets a new instance.
-const IsolationFresh = "fresh"
+// Isolation says how a version's invocations are kept apart: the values are package registry's.
+type Isolation = registry.Isolation
 
 // DeployRequest is a deployment: all of its functions change at once, or none.
 type DeployRequest struct {
@@ -34,11 +34,13 @@ type Deployed struct {
 	Version   int           `json:"version"`
 	Digest    string        `json:"digest"`
 	Kind      registry.Kind `json:"kind"`
-	Isolation string        `json:"isolation"`
-	Routes    []string      `json:"routes"`
-	URL       string        `json:"url"` // where a first request may go
-	CompileMS int64         `json:"compile_ms"`
-	Unchanged bool          `json:"unchanged"` // same bytes and settings as what is live: no new version
+	Isolation Isolation     `json:"isolation"`
+	// IsolationReason says why it is not the plain reset of an initialised instance; empty when it is.
+	IsolationReason string   `json:"isolation_reason,omitempty"`
+	Routes          []string `json:"routes"`
+	URL             string   `json:"url"` // where a first request may go
+	CompileMS       int64    `json:"compile_ms"`
+	Unchanged       bool     `json:"unchanged"` // same bytes and settings as what is live: no new version
 }
 
 // Deploy makes new versions live. It returns once the node serves them. Errors: abi.InvalidInput,

@@ -12,20 +12,21 @@ import (
 // Function is a function as it serves now. Where the alias live names several versions, what is said of a
 // version is said of the heaviest.
 type Function struct {
-	App       string                       `json:"app"`
-	Name      string                       `json:"function"`
-	Version   int                          `json:"version"` // heaviest version of the alias live
-	Latest    int                          `json:"latest"`  // highest number ever given
-	Created   time.Time                    `json:"created"` // when that version was deployed
-	Digest    string                       `json:"digest"`
-	SizeBytes int64                        `json:"size_bytes"`
-	Kind      registry.Kind                `json:"kind"`
-	Isolation string                       `json:"isolation"`
-	Routes    []string                     `json:"routes"`
-	URL       string                       `json:"url"`
-	Aliases   map[string][]registry.Weight `json:"aliases"`
-	Settings  registry.Settings            `json:"settings"`
-	ETag      string                       `json:"etag"` // for IfMatch; changes with every change of the function
+	App             string                       `json:"app"`
+	Name            string                       `json:"function"`
+	Version         int                          `json:"version"` // heaviest version of the alias live
+	Latest          int                          `json:"latest"`  // highest number ever given
+	Created         time.Time                    `json:"created"` // when that version was deployed
+	Digest          string                       `json:"digest"`
+	SizeBytes       int64                        `json:"size_bytes"`
+	Kind            registry.Kind                `json:"kind"`
+	Isolation       Isolation                    `json:"isolation"`
+	IsolationReason string                       `json:"isolation_reason,omitempty"` // why it is not the plain reset of an initialised instance
+	Routes          []string                     `json:"routes"`
+	URL             string                       `json:"url"`
+	Aliases         map[string][]registry.Weight `json:"aliases"`
+	Settings        registry.Settings            `json:"settings"`
+	ETag            string                       `json:"etag"` // for IfMatch; changes with every change of the function
 }
 
 // FunctionList is the response that lists functions, by app and name.
@@ -35,18 +36,19 @@ type FunctionList struct {
 
 // Version is one version of a function.
 type Version struct {
-	App         string            `json:"app"`
-	Function    string            `json:"function"`
-	Number      int               `json:"version"`
-	Created     time.Time         `json:"created"`
-	Digest      string            `json:"digest"`
-	SizeBytes   int64             `json:"size_bytes"`
-	Kind        registry.Kind     `json:"kind"`
-	Isolation   string            `json:"isolation"`
-	Description *abi.Description  `json:"description,omitempty"` // what a sett module says of itself
-	Routes      []string          `json:"routes"`
-	Aliases     []string          `json:"aliases"` // that name it, sorted
-	Settings    registry.Settings `json:"settings"`
+	App             string            `json:"app"`
+	Function        string            `json:"function"`
+	Number          int               `json:"version"`
+	Created         time.Time         `json:"created"`
+	Digest          string            `json:"digest"`
+	SizeBytes       int64             `json:"size_bytes"`
+	Kind            registry.Kind     `json:"kind"`
+	Isolation       Isolation         `json:"isolation"`
+	IsolationReason string            `json:"isolation_reason,omitempty"` // as in Function
+	Description     *abi.Description  `json:"description,omitempty"`      // what a sett module says of itself
+	Routes          []string          `json:"routes"`
+	Aliases         []string          `json:"aliases"` // that name it, sorted
+	Settings        registry.Settings `json:"settings"`
 }
 
 // VersionList is the response that lists a function's versions, newest first.
