@@ -12,8 +12,8 @@ import (
 
 // Counts of a bench.
 const (
-	defaultBenchCold = 20  // and of the image path
-	defaultBenchWarm = 200 // and of resets
+	defaultBenchCold = 20     // and of the image path
+	defaultBenchWarm = 200    // and of resets
 	maxBenchCount    = 10_000 // of each path; more keeps the node busy longer
 )
 
