@@ -86,8 +86,8 @@ func TestPoolShrinks(t *testing.T) {
 		now = now.Add(sweepEvery)
 		r.pools.sweep(now)
 		n = idle(r, v)
-		if n == 16 && now.Sub(time.Now()) > time.Minute {
-			t.Fatalf("%d instances wait after %v without requests", n, now.Sub(time.Now()))
+		if n == 16 && time.Until(now) > time.Minute {
+			t.Fatalf("%d instances wait after %v without requests", n, time.Until(now))
 		}
 	}
 	r.pools.sweep(now.Add(releaseAfter))

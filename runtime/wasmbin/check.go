@@ -39,8 +39,8 @@ func (m *module) check() *Error {
 // checkNames refuses names that are ours to give.
 func (m *module) checkNames() *Error {
 	for _, im := range m.imports {
-		if im.module == RefillModule {
-			return m.refuse(Unsupported, importSection, "import from %q: this module is reserved", im.module)
+		if im.module == RefillModule || strings.HasPrefix(im.name, Reserved) {
+			return m.refuse(Unsupported, importSection, "import of %q from %q: the name is reserved", im.name, im.module)
 		}
 	}
 	for _, e := range m.exports {

@@ -209,6 +209,11 @@ func TestFuel(t *testing.T) {
 				}
 				i.reset(t)
 			}
+			w.refills = 0
+			i.ExportedGlobal(FuelGlobal).(api.MutableGlobal).Set(uint64(tt.want))
+			if fuelOf(t, w, i, tt.arg); w.refills != 0 {
+				t.Errorf("the host is asked for more than %d", tt.want)
+			}
 		})
 	}
 }
@@ -267,7 +272,9 @@ func TestStackStops(t *testing.T) {
 	b.function("table", "", "", "", code(i32(0), opCallIndirect, 0, 0)...)
 	b.function("results", "", "\x7f\x7e\x7d", "", opCall, 4)
 	b.function("many locals", "", "", "\x7f\x7e", opCall, 5)
-	i := mustLoad(t, newWorld(t, api.CoreFeaturesV2, true), b.bytes())
+	w := newWorld(t, api.CoreFeaturesV2, true)
+	w.slice = 1 << 50 // the host is not asked for fuel
+	i := mustLoad(t, w, b.bytes())
 	for _, name := range []string{"self", "one", "other", "table", "results", "many locals"} {
 		i.restoreStack()
 		if _, err := i.call(t, name); !errors.Is(err, errStack) {

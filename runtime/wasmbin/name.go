@@ -8,13 +8,14 @@ const (
 	namesOfFunctions = 1
 )
 
-// names reads the name section. It is for people only, so what is malformed is left out, without an error.
+// functionName is the name of a function.
 type functionName struct {
 	function uint32
 	at       span // the name, without its length
 }
 
-// functionNames answers the names of functions, ascending by function, and the module's name.
+// functionNames answers the names of functions, ascending by function, and the module's name. Names are for people
+// only, so what is malformed is left out, without an error.
 func (m *module) functionNames() (list []functionName, own span) {
 	outer := &reader{data: m.data, at: m.names.from, end: m.names.to, section: "name"}
 	for outer.left() > 0 {
@@ -49,7 +50,7 @@ func (m *module) readFunctionNames(r *reader) []functionName {
 	return list
 }
 
-// text reads a string and answers where it stands; an empty one when it is no UTF-8.
+// text reads a string and answers where it stands.
 func (r *reader) text() span {
 	n := r.length("bytes of a name")
 	at := r.skip(n)

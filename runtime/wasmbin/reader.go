@@ -24,10 +24,6 @@ func (r *reader) left() int { return r.end - r.at }
 // fail notes what is wrong at the next byte.
 func (r *reader) fail(format string, args ...any) { r.failAt(r.at, Malformed, format, args...) }
 
-func (r *reader) unsupported(format string, args ...any) {
-	r.failAt(r.at, Unsupported, format, args...)
-}
-
 func (r *reader) tooLarge(format string, args ...any) { r.failAt(r.at, TooLarge, format, args...) }
 
 func (r *reader) failAt(at int, fault Fault, format string, args ...any) {

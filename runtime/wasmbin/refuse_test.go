@@ -74,6 +74,9 @@ func TestRewriteRefuses(t *testing.T) {
 		{"table of numbers", with(func(b *build) { b.table(0x7f, 0, 1) }), Malformed, "table", "table of i32"},
 		{"garbage collected types", with(func(b *build) { b.types = append(b.types, []byte{0x5f, 0}) }), Unsupported, "type", "garbage collection"},
 		{"our import", with(func(b *build) { b.imports = [][]byte{slices.Concat(str("$sett"), str("refill"), []byte{0, 0})} }), Unsupported, "import", "reserved"},
+		{"another module's fuel", with(func(b *build) {
+			b.imports = [][]byte{slices.Concat(str("i1"), str(FuelGlobal), []byte{3, byte(I64), 1})}
+		}), Unsupported, "import", "reserved"},
 		{"our export", with(func(b *build) { b.export(FuelGlobal, Global, 0) }), Unsupported, "export", "reserved"},
 		{"import's kind", with(func(b *build) { b.imports = env(5) }), Malformed, "import", "unknown kind 5"},
 		{"import's type", with(func(b *build) { b.imports = env(0, 9) }), Malformed, "import", "unknown type 9"},

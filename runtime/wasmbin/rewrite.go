@@ -1,8 +1,6 @@
 package wasmbin
 
-import (
-	"strconv"
-)
+import "strconv"
 
 // rewriter rewrites one module.
 type rewriter struct {
@@ -27,18 +25,24 @@ type rewriter struct {
 //     applied. Segments before one that cannot be taken out stay, so that the order of writes does; so do those
 //     that are out of bounds, so that instantiation still fails.
 //   - The start function is not called but exported.
-//   - Every mutable global is exported, and the memory.
-//   - An imported memory becomes the module's own.
+//   - The memory and every mutable global are exported. An imported memory becomes the module's own.
 //   - A declared maximum of the memory is raised by a page, for the host; memory.grow keeps to the old one.
-//     Tables get a maximum of MaxTableEntries between them.
-//   - Fuel: code subtracts the number of its instructions from FuelGlobal, ahead of running them. Where it is
-//     below zero at the start of a function or loop, it calls the imported RefillName with what is left, and the
-//     result becomes the new value of the global. The import may wait, or end the call by a panic. Instructions
-//     that work on a range of memory or of a table are charged by its size, and split into parts of 1 MiB.
-//   - Stack: functions that call others subtract an estimate of their frame from StackGlobal while they run.
-//     RefillName is called when it is below zero, and must end the call then.
+//     Tables get a maximum, of MaxTableEntries between them.
+//   - Fuel. Each instruction that runs takes 1 from FuelGlobal; block, loop, else, end, nop and drop are free; one that
+//     works on a range of memory or of a table takes 1 more for 8 bytes or an entry, and memory.grow 1,024 for a page.
+//     Where a loop starts, or a function that calls others, and FuelGlobal is below zero, RefillName is called with what
+//     it holds; what that answers becomes its value. RefillName may wait, and it may panic to end the call. Ranges of
+//     memory above 1 MiB are worked on in parts, with such a look between them.
+//   - Stack. A function that calls others takes an estimate of its frame from StackGlobal while it runs. RefillName is
+//     called when that is below zero, with any amount of fuel, and must end the call.
 //   - Instructions that change a table, drop a segment, or set a global that is no number, count in WritesGlobal.
 //   - Custom sections are dropped, but for the names of functions.
+//
+// After a call that returns, FuelGlobal is exact, but that an exception charges what it skipped to the end of a block,
+// and StackGlobal is what it was before. After one that does not, the host sets StackGlobal again, and FuelGlobal lacks
+// what ran since the last refill or the last call of a function.
+//
+// Errors are of type *Error.
 func Rewrite(data []byte, o Options) (*Rewritten, error) {
 	m, err := decode(data)
 	if err != nil {

@@ -3,8 +3,6 @@ package wasmbin
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -269,6 +267,3 @@ func (p *play) replay(t *testing.T, s script, before []string) (replayed int) {
 	}
 	return replayed
 }
-
-var _ = errors.New
-var _ = fmt.Sprint

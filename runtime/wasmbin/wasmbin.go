@@ -1,22 +1,23 @@
-// Package wasmbin reads and rewrites WebAssembly modules. Rewrite turns an uploaded module into one whose
-// instances can be imaged, metered and reset from outside: its active data segments, its start function and its
-// mutable globals are handed to the host, and its functions charge fuel and stack as they run.
+// Package wasmbin reads and rewrites WebAssembly core modules. Read answers their structure, as much as it takes to say
+// what a module is and what it lacks before an engine sees it. Rewrite turns a module into one whose instances can be
+// imaged, metered and reset from outside, and otherwise behave as before. Guard is the smaller change for engines that
+// interrupt guests by themselves.
 //
-// The rewritten module behaves as the original does. Rewrite refuses what it cannot read with an *Error that names
-// section, offset and what would be right; what it passes on, the engine still has to validate, and an invalid
-// module is never made valid. Everything here is pure and may be called concurrently.
+// All of them answer for any bytes at all, in time and memory proportional to their number, and never panic. What
+// they accept the engine still has to validate, but an invalid module is never made valid. Nothing here is shared, so
+// everything may be called concurrently.
 package wasmbin
 
 // Version names what Rewrite does. It changes whenever Rewrite may answer other bytes for the same module, and is
 // part of the key of everything derived from them.
 const Version = "1"
 
-// Names that Rewrite adds to a module. A module that has such names itself is refused.
+// Names that Rewrite adds to a module. A module that has such names itself, or asks others for them, is refused.
 const (
 	Reserved = "$sett." // prefix of every export that is added
 
-	RefillModule = "$sett"  // module of the function that a rewritten module imports
-	RefillName   = "refill" // func(fuel, stack i64) (fuel i64), see Rewrite
+	RefillModule = "$sett"  // module of the function that a rewritten module imports, if it has code
+	RefillName   = "refill" // func(fuel, stack i64) (fuel i64): see Rewrite
 
 	FuelGlobal   = "$sett.fuel"    // export: i64, instructions that may run before the next refill; starts at 0
 	StackGlobal  = "$sett.stack"   // export: i64, bytes of call stack left; starts at StackBytes
@@ -26,15 +27,16 @@ const (
 	globalPrefix = "$sett.global." // exports: a mutable global, by its index
 )
 
-// StackBytes is how much call stack an instance may use, by the estimate of functions' frames that is charged
-// to StackGlobal. More lets guests recurse deeper and costs the host as much memory per running call, outside the
-// guest's own limit. A host may set another value with the global.
+// StackBytes is how much call stack an instance may use, by the estimate of functions' frames that is taken from
+// StackGlobal: what a native program gets. More lets guests recurse deeper, and costs the host that much memory or a
+// few times more while a call runs, outside of the guest's own limit. A host may set the global to another value.
 const StackBytes = 8 << 20
 
 // Options say how to rewrite. The zero value is right for a module that runs alone.
 type Options struct {
-	// KeepImportedMemory leaves an imported memory and the module's data segments as they are, for a module
-	// that shares a memory with others.
+	// KeepImportedMemory leaves an imported memory imported, and the module's data segments in it, for a module that
+	// shares its memory with others. These do not know the limit of the module that defines the memory, which has a
+	// page more: the host has to keep to Rewritten.Memory.
 	KeepImportedMemory bool
 }
 

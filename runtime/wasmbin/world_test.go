@@ -238,13 +238,13 @@ func outcome(results []uint64, types []api.ValueType, err error) string {
 	var s []string
 	k := 0
 	for _, t := range types {
-		switch {
-		case t == 0x7b:
+		switch t {
+		case 0x7b: // v128
 			s = append(s, fmt.Sprintf("%x:%x", results[k], results[k+1]))
 			k++
-		case t == api.ValueTypeI32 || t == api.ValueTypeF32:
+		case api.ValueTypeI32, api.ValueTypeF32:
 			s = append(s, fmt.Sprintf("%x", uint32(results[k])))
-		case t == api.ValueTypeI64 || t == api.ValueTypeF64 || t == api.ValueTypeExternref:
+		case api.ValueTypeI64, api.ValueTypeF64, api.ValueTypeExternref:
 			s = append(s, fmt.Sprintf("%x", results[k]))
 		default: // a pointer into the engine
 			s = append(s, fmt.Sprintf("null=%v", results[k] == 0))
