@@ -2,8 +2,8 @@
 //
 //	go run ./benchmarks/neighbour
 //
-// It runs a node in a process of its own, calls a small function over HTTP, one request after the other, in
-// interleaved rounds with and without another function looping, and prints the percentiles of both and their ratio.
+// It runs a node in a process of its own and calls a small function and /healthz over HTTP, one request after the other,
+// in interleaved rounds with and without another function looping, and prints the percentiles and their ratios.
 package main
 
 import (
@@ -20,7 +20,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -39,7 +38,7 @@ func main() {
 	rounds := flag.Int("rounds", 5, "rounds of each kind")
 	requests := flag.Int("requests", 1000, "requests a round")
 	flag.Parse()
-	err := error(nil)
+	var err error
 	if *serve != "" {
 		err = serveNode(*serve)
 	} else {
@@ -78,25 +77,27 @@ func measure(loops, rounds, requests int) error {
 	if err := errors.Join(n.deploy(ctx, "hello", hello()), n.deploy(ctx, "loop", loop())); err != nil {
 		return err
 	}
-	var alone, beside []time.Duration
+	var alone, beside took
 	for range rounds {
-		quiet, err := n.round(ctx, requests, 0)
-		if err != nil {
+		if err := errors.Join(n.round(ctx, requests, 0, &alone), n.round(ctx, requests, loops, &beside)); err != nil {
 			return err
 		}
-		loud, err := n.round(ctx, requests, loops)
-		if err != nil {
-			return err
-		}
-		alone, beside = append(alone, quiet...), append(beside, loud...)
 	}
-	a, b := percentiles(alone), percentiles(beside)
-	fmt.Printf("%-28s %10s %10s %10s\n", "hello, one request at a time", "p50", "p99", "max")
-	fmt.Printf("%-28s %10v %10v %10v\n", "alone", a[0], a[1], a[2])
-	fmt.Printf("%-28s %10v %10v %10v\n", fmt.Sprintf("beside %d endless loops", loops), b[0], b[1], b[2])
-	fmt.Printf("%-28s %9.2fx %9.2fx %9.2fx\n", "ratio", ratio(b[0], a[0]), ratio(b[1], a[1]), ratio(b[2], a[2]))
+	for k, what := range targets() {
+		a, b := percentiles(alone[k]), percentiles(beside[k])
+		fmt.Printf("%-28s %10s %10s %10s\n", what, "p50", "p99", "max")
+		fmt.Printf("  %-26s %10v %10v %10v\n", "alone", a[0], a[1], a[2])
+		fmt.Printf("  %-26s %10v %10v %10v\n", fmt.Sprintf("beside %d endless loops", loops), b[0], b[1], b[2])
+		fmt.Printf("  %-26s %9.2fx %9.2fx %9.2fx\n", "ratio", ratio(b[0], a[0]), ratio(b[1], a[1]), ratio(b[2], a[2]))
+	}
 	return nil
 }
+
+// targets are what is called, in turn.
+func targets() [2]string { return [2]string{"/hello", "/healthz"} }
+
+// took holds how long each call of each target took.
+type took [2][]time.Duration
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
 
@@ -164,42 +165,44 @@ func (n *child) deploy(ctx context.Context, name string, module []byte) error {
 	return err
 }
 
-// round calls hello, with loops running beside.
-func (n *child) round(ctx context.Context, requests, loops int) ([]time.Duration, error) {
+// round calls the targets, with loops running beside, and adds how long it took.
+func (n *child) round(ctx context.Context, requests, loops int, t *took) error {
 	var looping sync.WaitGroup
 	defer looping.Wait() // they end at their deadline
 	for range loops {
-		looping.Go(func() { n.get(ctx, "/loop") }) //nolint:errcheck // it never answers
+		looping.Go(func() { n.get(ctx, n.http, "/loop") }) //nolint:errcheck // it never answers
 	}
 	time.Sleep(100 * time.Millisecond) // the loops are under way
-	took := make([]time.Duration, requests)
 	began := time.Now()
-	for i := range took {
-		start := time.Now()
-		body, err := n.get(ctx, "/hello")
-		if err != nil || !strings.HasPrefix(body, "hello") {
-			return nil, fmt.Errorf("GET /hello answered %q: %w", body, err)
+	for range requests {
+		for k, path := range targets() {
+			start := time.Now()
+			if err := n.get(ctx, []string{n.http, n.admin}[k], path); err != nil {
+				return err
+			}
+			t[k] = append(t[k], time.Since(start))
 		}
-		took[i] = time.Since(start)
 	}
 	if loops > 0 && time.Since(began) > loopMS*time.Millisecond {
-		return nil, errors.New("the loops ended before the requests did: ask for fewer requests a round")
+		return errors.New("the loops ended before the requests did: ask for fewer requests a round")
 	}
-	return took, nil
+	return nil
 }
 
-func (n *child) get(ctx context.Context, path string) (string, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.http+path, nil)
+func (n *child) get(ctx context.Context, address, path string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
-		return "", err
+		return err
 	}
 	reply, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer reply.Body.Close()
-	body, err := io.ReadAll(reply.Body)
-	return string(body), err
+	if _, err = io.Copy(io.Discard, reply.Body); err == nil && reply.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: %s", path, reply.Status)
+	}
+	return err
 }
 
 func hello() []byte {
