@@ -121,3 +121,13 @@ func code(parts ...any) []byte {
 	}
 	return out
 }
+
+// sectionAt is the section at a place in a module, counted from 1.
+func sectionAt(place byte) byte {
+	for id := range byte(sections) {
+		if sectionOrder[id] == place {
+			return id
+		}
+	}
+	return customSection
+}

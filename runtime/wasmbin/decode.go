@@ -275,9 +275,15 @@ func (m *module) readGlobalType(r *reader) global {
 
 func (m *module) readExports(r *reader) {
 	m.exports = make([]Export, r.count("exports", 1, MaxExports))
+	seen := make(map[string]bool, len(m.exports))
 	for i := range m.exports {
 		e := &m.exports[i]
+		at := r.at
 		e.Name = r.name()
+		if seen[e.Name] && !r.failed() {
+			r.failAt(at, Malformed, "export %q comes twice", e.Name)
+		}
+		seen[e.Name] = true
 		kindAt := r.at
 		e.Kind = Kind(r.byte())
 		switch e.Kind {

@@ -65,6 +65,7 @@ func TestRewriteRefuses(t *testing.T) {
 		{"global's value", with(func(b *build) { b.global(I32, 0, opLocalGet, 0) }), Malformed, "global", "constant expression"},
 		{"global's mutability", with(func(b *build) { b.global(I32, 2, i32(0)...) }), Malformed, "global", "mutability is 0x2"},
 		{"export of nothing", with(func(b *build) { b.export("x", Global, 1) }), Malformed, "export", "unknown global 1"},
+		{"export twice", with(func(b *build) { b.export("f", Global, 0) }), Malformed, "export", "comes twice"},
 		{"start with a parameter", with(func(b *build) { b.start = 1 }), Malformed, "start", "has parameters"},
 		{"memory's limits", with(func(b *build) { b.memories = [][]byte{{1, 2, 1}} }), Malformed, "memory", "least size is 2"},
 		{"memory's size", with(func(b *build) { b.memories = [][]byte{code(1, 0, num(65537))} }), Malformed, "memory", "65537"},

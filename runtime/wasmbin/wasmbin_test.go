@@ -96,85 +96,7 @@ func TestReadTruncated(t *testing.T) {
 	}
 }
 
-func TestGuard(t *testing.T) {
-	b := sample()
-	g, err := wasmbin.Guard(b, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := wasmbin.Read(g)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if l := m.Tables[0]; l.Min != 7 || !l.HasMax || l.Max != 100 {
-		t.Errorf("guarded table = %+v, want 7 to 100 elements", l)
-	}
-	if !strings.HasSuffix(string(g), "hello") {
-		t.Error("the section behind the code is lost")
-	}
-	if again, _ := wasmbin.Guard(b[:8], 1); string(again) != string(b[:8]) {
-		t.Errorf("Guard of an empty module = %q", again)
-	}
-}
-
-// TestGuardedFunctions guards functions of which the last, run, calls the others; the check's place is right
-// behind the declaration of locals.
-func TestGuardedFunctions(t *testing.T) {
-	call := wasmtest.Call
-	simd := func(op byte, rest ...byte) []byte { return append([]byte{0xfd, op}, rest...) }
-	for _, test := range []struct {
-		name      string
-		functions [][]byte // their indexes count from 1, behind an import
-		want      string   // which are guarded
-	}{
-		{"leaf", [][]byte{wasmtest.I32(1)}, "-"},
-		{"calls a leaf", [][]byte{wasmtest.I32(-1000000), slices.Concat(call(1), call(1), call(1))}, "--"},
-		{"calls the host", [][]byte{call(0)}, "-"},
-		{"calls nothing that is", [][]byte{call(99)}, "-"},
-		{"itself", [][]byte{call(1)}, "x"},
-		{"a cycle, one who calls it, one it calls", [][]byte{call(2), slices.Concat(call(1), call(4)), call(1), nil}, "xxx-"},
-		{"through a table", [][]byte{slices.Concat(wasmtest.I32(0), []byte{0x11, 0, 0}), call(1), nil}, "xx-"},
-		{"an unknown instruction", [][]byte{{0xff}, call(1), nil}, "xx-"},
-		{"an unknown bulk instruction", [][]byte{{0xfc, 99}}, "x"},
-		{"cut off", [][]byte{{0x41}}, "-"}, // the end of the function is taken for a number
-		{"a call behind every form of operand", [][]byte{slices.Concat(
-			[]byte{0x02, 0x40, 0x0c, 0, 0x0e, 2, 0, 0, 0, 0x0b},             // block, br, br_table
-			[]byte{0x43, 0x10, 1, 0x10, 1, 0x44, 0x10, 1, 2, 3, 4, 5, 6, 7}, // constants that look like calls
-			wasmtest.I64(-1<<60), wasmtest.Load32(), wasmtest.Grow(), []byte{0x1c, 1, 0x7f, 0xd0, 0x70, 0xd2, 1},
-			[]byte{0xfc, 10, 0, 0, 0xfc, 11, 0, 0xfc, 0, 0xfc, 17, 0},
-			simd(0, 4, 0x10), simd(12, make([]byte, 16)...), simd(21, 0x10), simd(84, 0, 0, 0x10), simd(92, 0, 0x10),
-			simd(0xae, 1), call(1))}, "x"},
-		{"no call in such operands", [][]byte{slices.Concat(
-			[]byte{0x43, 0x10, 1, 0x10, 1, 0x44, 0x10, 1, 0x10, 1, 0x10, 1, 0x10, 1},
-			simd(12, slices.Repeat([]byte{0x10, 1}, 8)...), simd(13, slices.Repeat([]byte{0x10, 1}, 8)...),
-			simd(22, 0x10), simd(85, 0x10, 0x10, 0x10), simd(93, 0x10, 0x10), []byte{0x28, 0x10, 0x10, 0xfc, 8, 0x10, 0x10})}, "-"},
-	} {
-		m := new(wasmtest.Module)
-		m.Import("env", "f", "")
-		for _, code := range test.functions {
-			m.Func("", "", []byte("\x01\x01"), code) // two nops, to find it
-		}
-		g, err := wasmbin.Guard(m.Bytes(), 1000)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		for _, part := range strings.Split(string(g), "\x01\x02\x7f")[1:] {
-			switch {
-			case strings.HasPrefix(part, "\x03\x40\x0b\x01\x01"):
-				got += "x"
-			case strings.HasPrefix(part, "\x01\x01"):
-				got += "-"
-			}
-		}
-		if got != test.want {
-			t.Errorf("%s: guarded %q, want %q", test.name, got, test.want)
-		}
-	}
-}
-
-// FuzzRead checks that any bytes have an answer, and that what Read accepts Guard can rewrite into what Read
-// accepts, or refuses with an error.
+// FuzzRead checks that any bytes have an answer, and that what it tells of can be asked for.
 func FuzzRead(f *testing.F) {
 	f.Add(sample())
 	f.Add([]byte("\x00asm\x0d\x00\x01\x00"))
@@ -182,29 +104,15 @@ func FuzzRead(f *testing.F) {
 	shared.ImportMemory("env", "memory", 3, 1)
 	shared.Start(shared.Func("_start", "", wasmtest.Loop()))
 	f.Add(shared.Bytes())
-	recursive := new(wasmtest.Module)
-	recursive.Func("", "", wasmtest.Call(1), wasmtest.I64(9), wasmtest.Drop())
-	recursive.Func("run", "", wasmtest.Call(0))
-	f.Add(recursive.Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := wasmbin.Read(b)
 		if err != nil {
 			return
 		}
 		for _, ex := range m.Exports {
-			m.Func(ex.Name)
-		}
-		g, err := wasmbin.Guard(b, 1000)
-		if err != nil {
-			return
-		}
-		again, err := wasmbin.Read(g)
-		if err != nil {
-			t.Fatalf("Read of a guarded module: %v", err)
-		}
-		if len(again.Exports) != len(m.Exports) || len(again.Tables) != len(m.Tables) {
-			t.Fatalf("guarded module has %d exports and %d tables, want %d and %d",
-				len(again.Exports), len(again.Tables), len(m.Exports), len(m.Tables))
+			if _, ok := m.Func(ex.Name); ok != (ex.Kind == wasmbin.Func) {
+				t.Fatalf("Func(%q) = %v, want it of a %s", ex.Name, ok, ex.Kind)
+			}
 		}
 	})
 }
