@@ -61,6 +61,9 @@ func (c *call) refill(left, stack int64) (fuel int64) {
 		panic(wasip1.ErrInterrupted)
 	}
 	m := &c.meter
+	if now.Sub(m.resumed) > yieldAfter {
+		yieldProcessor()
+	}
 	fuel = max(left, 0)
 	if left < fuelSlice {
 		m.granted += fuelSlice - left
