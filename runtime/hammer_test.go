@@ -200,7 +200,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// BenchmarkInvoke measures a whole invocation with a fresh instance, for the smallest guests and for Go's.
+// BenchmarkInvoke measures a whole invocation, for the smallest guests and for Go's.
 func BenchmarkInvoke(b *testing.B) {
 	for name, module := range map[string]func() []byte{
 		"command/tiny": func() []byte { return command(hello) },

@@ -201,7 +201,7 @@ func exampleProject(names ...string) (map[string][]byte, error) {
 
 // requests makes real requests and shows their replies.
 func (d *demo) requests(ctx context.Context) error {
-	d.say("\nRequests: each in an instance of its own, straight from the network\n")
+	d.say("\nRequests: each in a pristine instance, straight from the network\n")
 	for _, r := range demoRequests() {
 		if err := d.request(ctx, r); err != nil {
 			return fmt.Errorf("request %s: %w", r.path, err)
