@@ -194,7 +194,7 @@ func TestServeAllocations(t *testing.T) {
 	r := newRouter(t, Config{Invoker: same{result}}, live("f", routes("GET /users/{id}")))
 	serve := func(n int) func() {
 		return func() {
-			c := &conn{Conn: &replay{request: benchRequest, n: n}, clock: &r.clock}
+			c := &conn{Conn: &replay{request: benchRequest, n: n}, router: r}
 			_ = r.server.ServeConn(c)
 		}
 	}

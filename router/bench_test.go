@@ -87,7 +87,7 @@ func BenchmarkServe(b *testing.B) {
 		b.ReportAllocs()
 		b.ResetTimer()
 		defer reportCPU(b)()
-		_ = r.server.ServeConn(&conn{Conn: &replay{request: benchRequest, n: b.N}, clock: &r.clock, remote: "192.0.2.7:4321"})
+		_ = r.server.ServeConn(&conn{Conn: &replay{request: benchRequest, n: b.N}, router: r, remote: "192.0.2.7:4321"})
 	})
 	b.Run("sett-parallel", func(b *testing.B) {
 		r := newRouter(b, Config{Invoker: same{&abi.Result{Start: abi.Warm, Reply: abi.Reply{Headers: []abi.Field{{Name: "Content-Type", Value: "application/json"}}, Body: []byte("answer")}}}, Metrics: prometheus.NewRegistry()},
@@ -98,7 +98,7 @@ func BenchmarkServe(b *testing.B) {
 		var clients sync.WaitGroup
 		for range 2 {
 			clients.Go(func() {
-				_ = r.server.ServeConn(&conn{Conn: &replay{request: benchRequest, n: b.N / 2}, clock: &r.clock, remote: "192.0.2.7:4321"})
+				_ = r.server.ServeConn(&conn{Conn: &replay{request: benchRequest, n: b.N / 2}, router: r, remote: "192.0.2.7:4321"})
 			})
 		}
 		clients.Wait()

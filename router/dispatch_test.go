@@ -402,7 +402,7 @@ func TestSlowClients(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	r := newRouter(t, Config{Invoker: answer("ok"), WriteTimeout: time.Minute}, live("f", routes("/")))
 	deadlines := &deadlineConn{}
-	c := &conn{Conn: deadlines, clock: &r.clock}
+	c := &conn{Conn: deadlines, router: r}
 	r.conns[c] = struct{}{}
 	c.enter(phaseWrite)
 	r.clock.Store(int64(59 * time.Second))
