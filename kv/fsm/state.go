@@ -1,0 +1,25 @@
+// Package fsm is the store's state machine: what an entry of the replicated log does to the state. It is pure: no
+// clock, no randomness, no goroutine, no storage. Its guarantee: the same entries on the same state give the same
+// writes and the same outcomes, on every node and at every replay.
+package fsm
+
+import "time"
+
+// View is the state before an entry. Keys are ordered by their bytes.
+type View interface {
+	// Get answers a key's value, which the caller does not change and which is valid as long as the view.
+	Get(key []byte) (value []byte, found bool, err error)
+	// Scan visits the keys that start with prefix and are not below from, ascending, until visit answers false.
+	// What visit is given is valid until it returns.
+	Scan(prefix, from []byte, visit func(key, value []byte) (more bool)) error
+}
+
+// Write is one key's change. The writes of an entry are applied together or not at all, the last one of a key wins.
+type Write struct {
+	Key    []byte
+	Value  []byte
+	Delete bool
+	// Garbage is when the storage may forget the key by itself; zero: never. It is later than any moment at which
+	// the state machine still looks at it, whatever the clocks, and so has no meaning.
+	Garbage time.Time
+}

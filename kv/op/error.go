@@ -1,0 +1,27 @@
+package op
+
+import "errors"
+
+// Errors of what was asked for. They are matched with errors.Is; the error that carries one names the key and the
+// limit.
+var (
+	ErrInvalid    = errors.New("invalid key or operation")
+	ErrTooLarge   = errors.New("over a limit of the store")
+	ErrNotInteger = errors.New("value is not a decimal integer of 64 bits") // of Incr
+)
+
+// Errors of what is there.
+var (
+	ErrNotFound  = errors.New("key not found")
+	ErrConflict  = errors.New("a check failed")                // the transaction changed nothing
+	ErrRange     = errors.New("result is out of bounds")       // of Incr; the transaction changed nothing
+	ErrQuota     = errors.New("over the app's quota")          // the transaction changed nothing
+	ErrCompacted = errors.New("what was asked for is too old") // a cursor or a watch's revision: begin anew
+)
+
+// Errors of the store's state.
+var (
+	ErrClosed      = errors.New("store is closed")
+	ErrUnavailable = errors.New("no leader can be reached")                    // nothing was changed, or it is a read: try again
+	ErrUnknown     = errors.New("the outcome of the transaction is not known") // it may yet happen, once
+)
