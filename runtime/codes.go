@@ -103,6 +103,20 @@ func (s *codes) acquire(ctx context.Context, digest string) (c *code, cold bool,
 	return c, cold, nil
 }
 
+// acquireReady answers the module's code when it is in memory, else nil. Call release when done with it.
+func (s *codes) acquireReady(digest string) *code {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.all[digest]
+	if s.closed || c == nil || !isReady(c) || c.err != nil {
+		return nil
+	}
+	s.clock++
+	c.uses, c.used = c.uses+1, s.clock
+	s.inUse++
+	return c
+}
+
 func (s *codes) release(c *code) {
 	s.mu.Lock()
 	c.uses--

@@ -67,7 +67,8 @@ func imageKey(v *registry.Version) string {
 
 // images keeps images in files.
 type images struct {
-	dir string
+	dir     string
+	checked memory.Checked
 }
 
 const imageSuffix = ".image"
@@ -92,7 +93,7 @@ func (s *images) save(key string, img *image) error {
 // open answers a saved image: fs.ErrNotExist when there is none, memory.ErrCorrupt or memory.ErrForeign when it must
 // be built again.
 func (s *images) open(key string, globals int) (*image, error) {
-	m, extra, err := memory.OpenImage(s.path(key), []byte(key))
+	m, extra, err := memory.OpenImage(s.path(key), []byte(key), &s.checked)
 	if err != nil {
 		return nil, err
 	}

@@ -92,10 +92,9 @@ func (p *pool) take(ctx context.Context, v *registry.Version) (i *instance, cold
 		p.used = time.Now()
 		s := p.resident
 		if s == nil {
-			o := p.open(v)
 			p.mu.Unlock()
 			cold = true
-			if err := o.wait(ctx); err != nil {
+			if err := p.open(ctx, v); err != nil {
 				return nil, true, err
 			}
 			continue
@@ -237,30 +236,46 @@ func (p *pool) putClean(i *instance) {
 	}
 }
 
-// open makes the version resident, by a goroutine of its own so that it goes on when the caller gives up. With mu
-// held.
-func (p *pool) open(v *registry.Version) *opening {
-	if p.opening == nil {
-		o := &opening{ready: make(chan struct{})}
-		p.opening = o
-		started := p.r.background(func() {
-			s, err := p.r.load(v)
-			p.mu.Lock()
-			p.opening, o.err = nil, err
-			if err == nil {
-				p.resident = s
-				p.fewest = 0
-			}
-			p.mu.Unlock()
-			close(o.ready)
-		})
-		if !started {
-			p.opening, o.err = nil, errClosing
-			close(o.ready)
-			return o
-		}
+// open makes the version resident and answers why that cannot be. What takes long goes on when ctx ends.
+func (p *pool) open(ctx context.Context, v *registry.Version) error {
+	p.mu.Lock()
+	if p.resident != nil {
+		p.mu.Unlock()
+		return nil
 	}
-	return p.opening
+	o := p.opening
+	if o != nil {
+		p.mu.Unlock()
+		return o.wait(ctx)
+	}
+	o = &opening{ready: make(chan struct{})}
+	p.opening = o
+	p.mu.Unlock()
+	if s := p.r.loadSaved(v); s != nil { // microseconds, where waking a goroutine takes tens of them
+		p.opened(o, s, nil)
+	} else if !p.r.background(func() {
+		s, err := p.r.load(v)
+		p.opened(o, s, err)
+	}) {
+		p.opened(o, nil, errClosing)
+	}
+	return o.wait(ctx)
+}
+
+// opened ends an opening with what was loaded, or why nothing was.
+func (p *pool) opened(o *opening, s *resident, err error) {
+	p.mu.Lock()
+	if err == nil && p.r.life.Err() != nil { // nobody would evict it any more
+		defer s.release()
+		err = errClosing
+	}
+	if err == nil {
+		p.resident = s
+		p.fewest = 0
+	}
+	p.opening, o.err = nil, err
+	p.mu.Unlock()
+	close(o.ready)
 }
 
 func (o *opening) wait(ctx context.Context) error {
@@ -270,6 +285,25 @@ func (o *opening) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// loadSaved answers v's code and image where the code is in memory and the image on disk, else nil.
+func (r *Runtime) loadSaved(v *registry.Version) *resident {
+	c := r.codes.acquireReady(v.Module.Digest)
+	if c == nil {
+		return nil
+	}
+	start := time.Now()
+	img, err := r.images.open(imageKey(v), len(c.Globals))
+	if err != nil || uint64(c.MemoryBytes) > memoryLimit(v) {
+		if err == nil {
+			img.memory.Close()
+		}
+		r.codes.release(c)
+		return nil
+	}
+	r.metrics.image.Observe(time.Since(start).Seconds())
+	return r.newResident(c, img)
 }
 
 // load answers v's code and image, from disk where they are and else made anew.
@@ -283,11 +317,16 @@ func (r *Runtime) load(v *registry.Version) (*resident, error) {
 		r.codes.release(c)
 		return nil, err
 	}
+	return r.newResident(c, img), nil
+}
+
+// newResident makes room for what was loaded, before anybody can find it to evict it.
+func (r *Runtime) newResident(c *code, img *image) *resident {
 	s := &resident{r: r, code: c, image: img, bytes: int64(img.memory.StoredBytes())}
 	s.retain()
 	r.used.imageBytes.Add(s.bytes)
 	r.pools.trim()
-	return s, nil
+	return s
 }
 
 func (r *Runtime) loadImage(v *registry.Version, c *code) (*image, error) {
@@ -398,9 +437,8 @@ func (p *pool) provide(ctx context.Context, v *registry.Version, n int) error {
 		}
 		s := p.resident
 		if s == nil {
-			o := p.open(v)
 			p.mu.Unlock()
-			if err := o.wait(ctx); err != nil {
+			if err := p.open(ctx, v); err != nil {
 				return err
 			}
 			continue

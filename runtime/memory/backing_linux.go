@@ -87,11 +87,8 @@ func (b *backing) drop() {
 	b.fd, b.view = -1, nil
 }
 
-// load makes an image file the backing, once its sums are right.
-func (img *Image) load(f *file, content int64, sums []uint32) error {
-	if err := img.readExtents(f, content, sums, nil); err != nil {
-		return err
-	}
+// load makes an image file the backing.
+func (img *Image) load(f *file, content int64) error {
 	if img.stored == 0 {
 		img.backing = backing{fd: -1}
 		return nil
@@ -145,10 +142,12 @@ func (f *file) data(offset int64) int64 {
 	return at
 }
 
-func (f *file) size() (int64, error) {
-	var stat unix.Stat_t
-	err := unix.Fstat(f.fd, &stat)
-	return stat.Size, err
+func (f *file) identity() (identity, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(f.fd, &s); err != nil {
+		return identity{}, err
+	}
+	return identity{uint64(s.Dev), s.Ino, s.Size, s.Mtim.Nano(), s.Ctim.Nano()}, nil
 }
 
 func (f *file) close() {

@@ -54,7 +54,7 @@ func reopened(t *testing.T, mem []byte) *Image {
 	if err := newImageOf(t, mem).Save(path, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	img, _, err := OpenImage(path, nil)
+	img, _, err := OpenImage(path, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestImagesComeAndGo(t *testing.T) {
 		workers.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(worker), 3))
 			for range 60 {
-				img, _, err := OpenImage(path, nil)
+				img, _, err := OpenImage(path, nil, nil)
 				if err != nil {
 					t.Error(err)
 					return

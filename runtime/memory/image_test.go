@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -50,7 +51,7 @@ func TestImageFileRoundTrip(t *testing.T) {
 			if err := newImageOf(t, test.mem).Save(path, []byte("key"), test.extra); err != nil {
 				t.Fatal(err)
 			}
-			img, extra, err := OpenImage(path, []byte("key"))
+			img, extra, err := OpenImage(path, []byte("key"), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,7 +163,7 @@ func TestDamageIsFound(t *testing.T) {
 			if err := os.WriteFile(path, test.damage(bytes.Clone(good)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			img, _, err := OpenImage(path, []byte("key"))
+			img, _, err := OpenImage(path, []byte("key"), nil)
 			if !errors.Is(err, test.want) || (err == nil) != (img != nil) {
 				t.Errorf("OpenImage() = %v, want %v", err, test.want)
 			}
@@ -173,13 +174,76 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
+// TestChecked sees that a file that was found right is not read again, and that one that changed is.
+func TestChecked(t *testing.T) {
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "image"), filepath.Join(dir, "other")
+	savedSparse(t, path)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := new(Checked)
+	read := func(want error) {
+		t.Helper()
+		img, _, err := OpenImage(path, []byte("key"), checked)
+		if !errors.Is(err, want) {
+			t.Fatalf("OpenImage() = %v, want %v", err, want)
+		}
+		if img == nil {
+			return
+		}
+		defer img.Close()
+		slot := takeTestSlot(t, newTestSlots(t, Config{}), 20*WasmPage, img)
+		if err := Compare(slot, img); err != nil {
+			t.Error(err)
+		}
+	}
+	read(nil)
+	read(nil)
+	if len(checked.files) > 1 {
+		t.Errorf("%d files are remembered, want 1", len(checked.files))
+	}
+	bad := bytes.Clone(good)
+	bad[len(bad)-1] ^= 1
+	if err := os.WriteFile(other, bad, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(other, path); err != nil { // of the same size
+		t.Fatal(err)
+	}
+	read(ErrCorrupt)
+	read(ErrCorrupt)
+	if err := os.WriteFile(path, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read(nil)
+	if _, _, err := OpenImage(path, []byte("other key"), checked); !errors.Is(err, ErrForeign) {
+		t.Errorf("OpenImage() = %v with another key, want ErrForeign", err)
+	}
+}
+
+// TestCheckedForgets reaches the limit of what is remembered.
+func TestCheckedForgets(t *testing.T) {
+	c := new(Checked)
+	for i := range maxChecked + 1 {
+		c.add(fmt.Sprint(i), identity{inode: uint64(i) + 1})
+	}
+	if len(c.files) != 1 || !c.has(fmt.Sprint(maxChecked), identity{inode: maxChecked + 1}) {
+		t.Errorf("%d files are remembered, want the last alone", len(c.files))
+	}
+	if c.add("unknown", identity{}); c.has("unknown", identity{}) {
+		t.Error("a file of which nothing is known counts as checked")
+	}
+}
+
 func TestForeignImage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image")
 	savedSparse(t, path)
-	if _, _, err := OpenImage(path, []byte("other key")); !errors.Is(err, ErrForeign) {
+	if _, _, err := OpenImage(path, []byte("other key"), nil); !errors.Is(err, ErrForeign) {
 		t.Errorf("OpenImage() = %v with another key, want ErrForeign", err)
 	}
-	if _, _, err := OpenImage(path+"x", nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := OpenImage(path+"x", nil, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("OpenImage() = %v for no file, want fs.ErrNotExist", err)
 	}
 }
@@ -228,7 +292,7 @@ func TestSaveIsWholeOrNothing(t *testing.T) {
 func TestClosedImageServesItsSlots(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image")
 	savedSparse(t, path)
-	img, _, err := OpenImage(path, []byte("key"))
+	img, _, err := OpenImage(path, []byte("key"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +318,7 @@ func TestClosedImageServesItsSlots(t *testing.T) {
 	if img.refs.Load() != 0 || slots.free[0].image != nil {
 		t.Error("a closed image is kept when its last slot is freed")
 	}
-	img, _, err = OpenImage(newSaved(t), []byte("key"))
+	img, _, err = OpenImage(newSaved(t), []byte("key"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +352,7 @@ func FuzzOpenImage(f *testing.F) {
 		if err := os.WriteFile(path, file, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		img, extra, err := OpenImage(path, nil)
+		img, extra, err := OpenImage(path, nil, nil)
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrForeign) {
 				t.Errorf("OpenImage() = %v, want ErrCorrupt or ErrForeign", err)

@@ -132,78 +132,90 @@ func (img *Image) head(key, extra []byte) ([]byte, int64) {
 }
 
 // OpenImage reads what Save wrote, with the extra bytes that were kept with it. Every byte is checked before the
-// image exists: ErrForeign says that the file was written with another key or format, ErrCorrupt that it is
-// damaged; a file that is not there is fs.ErrNotExist. The caller closes the image.
+// image exists, unless checked (which may be nil) knows that it was: ErrForeign says that the file was written with
+// another key or format, ErrCorrupt that it is damaged; a file that is not there is fs.ErrNotExist. The caller
+// closes the image.
 //
 // On Linux the image is then the file itself, mapped, and must not be written to: Save replaces a file and never
 // changes one. Its memory is the page cache's, which the kernel takes back when it needs to.
-func OpenImage(path string, key []byte) (*Image, []byte, error) {
+func OpenImage(path string, key []byte, checked *Checked) (*Image, []byte, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open image %s: %w", path, err)
 	}
 	defer f.close()
-	img, extra, err := readImage(f, key)
+	img, extra, err := readImage(f, path, key, checked)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open image %s: %w", path, err)
 	}
 	return img, extra, nil
 }
 
-func readImage(f *file, key []byte) (*Image, []byte, error) {
-	head := make([]byte, block) // as long as almost every head
-	n, err := f.ReadAt(head, 0)
-	if n < headerBytes {
-		return nil, nil, cutShort(int64(n), err)
-	}
-	h, err := parseHeader(head)
+func readImage(f *file, path string, key []byte, checked *Checked) (*Image, []byte, error) {
+	id, err := f.identity()
 	if err != nil {
 		return nil, nil, err
 	}
-	if h.key != sha256.Sum256(key) {
-		return nil, nil, ErrForeign
+	h, head, err := readHead(f, key)
+	if err != nil {
+		return nil, nil, err
 	}
-	if h.headEnd() > int64(n) {
-		head = make([]byte, h.headEnd())
-		if err := readAt(f, head, 0); err != nil {
-			return nil, nil, err
-		}
-	}
-	extents, sums, extra, err := parseTable(h, head[:h.headEnd()])
+	extents, sums, extra, err := parseTable(h, head)
 	if err != nil {
 		return nil, nil, err
 	}
 	img := newImage(h.size, extents)
-	if size, err := f.size(); err != nil {
-		return nil, nil, err
-	} else if size != h.content()+int64(img.end()) {
-		return nil, nil, fmt.Errorf("%w: its length is %d", ErrCorrupt, size)
+	if id.size != h.content()+int64(img.end()) {
+		return nil, nil, fmt.Errorf("%w: its length is %d", ErrCorrupt, id.size)
 	}
-	if err := img.checkHoles(f, h.content()); err != nil {
-		return nil, nil, err
+	if !checked.has(path, id) {
+		if err := img.check(f, h.content(), sums); err != nil {
+			return nil, nil, err
+		}
+		checked.add(path, id)
 	}
-	if err := img.load(f, h.content(), sums); err != nil {
+	if err := img.load(f, h.content()); err != nil {
 		return nil, nil, err
 	}
 	return img, extra, nil
 }
 
-// readExtents hands each the bytes of all extents, piece by piece, and checks their sums; each may be nil.
-func (img *Image) readExtents(r io.ReaderAt, content int64, sums []uint32, each func(offset uint64, b []byte) error) error {
+// readHead answers all that stands before the memory: its fixed part, and the whole.
+func readHead(f *file, key []byte) (h fileHeader, head []byte, err error) {
+	head = make([]byte, block) // as long as almost every head
+	n, err := f.ReadAt(head, 0)
+	if n < headerBytes {
+		return h, nil, cutShort(int64(n), err)
+	}
+	if h, err = parseHeader(head); err != nil {
+		return h, nil, err
+	}
+	if h.key != sha256.Sum256(key) {
+		return h, nil, ErrForeign
+	}
+	if h.headEnd() > int64(n) {
+		head = make([]byte, h.headEnd())
+		if err := readAt(f, head, 0); err != nil {
+			return h, nil, err
+		}
+	}
+	return h, head[:h.headEnd()], nil
+}
+
+// check reads the whole memory.
+func (img *Image) check(f *file, content int64, sums []uint32) error {
+	if err := img.checkHoles(f, content); err != nil {
+		return err
+	}
 	buffer := make([]byte, 64<<10)
 	for i, e := range img.extents {
 		got := uint32(0)
 		for at := e.offset(); at < e.end(); {
 			b := buffer[:min(e.end()-at, uint64(len(buffer)))]
-			if err := readAt(r, b, content+int64(at)); err != nil {
+			if err := readAt(f, b, content+int64(at)); err != nil {
 				return err
 			}
 			got = sum(got, b)
-			if each != nil {
-				if err := each(at, b); err != nil {
-					return err
-				}
-			}
 			at += uint64(len(b))
 		}
 		if got != sums[i] {

@@ -37,6 +37,7 @@ type pass int
 const (
 	passCopy  pass = iota // copy the image over all
 	passSweep             // copy it over those that differ, drop the rest
+	passFirst             // copy, and do not begin to track: see Slot.reset
 )
 
 // Reset gives a quiescent slot its image back, byte for byte, and its size: mem, the engine's view of the memory,
@@ -66,7 +67,12 @@ func (s *Slot) Reset(mem Growable) (Restored, error) {
 func (s *Slot) reset(mem Growable) (Restored, error) {
 	s.resets++
 	pass := passCopy
-	if s.resets%sweepEvery == 0 {
+	switch {
+	case s.resets == 1:
+		// No call has run yet, and perhaps only one will. Pages that are tracked are brought in one by one, which
+		// costs that call several times what it saves the resets after it.
+		pass = passFirst
+	case s.resets%sweepEvery == 0:
 		pass = passSweep
 	}
 	done, err := s.slots.restorer.restore(s.region, s.high, pass, s.slots.keepPages())

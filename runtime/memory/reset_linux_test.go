@@ -395,7 +395,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	cycle := func() {
 		slots := New(Config{FreeSlots: 2})
-		opened, _, err := OpenImage(path, nil)
+		opened, _, err := OpenImage(path, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -421,7 +421,7 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		taken[0].Free()
 		made.Close()
-		if _, _, err := OpenImage(path, []byte("another")); err == nil {
+		if _, _, err := OpenImage(path, []byte("another"), nil); err == nil {
 			t.Error("a foreign image was opened")
 		}
 	}

@@ -149,7 +149,7 @@ func (r *restorer) copyBack(reg *region, high uint64, pass pass, keep int) (Rest
 	what := soughtPrivate()
 	if reg.tracked {
 		what = soughtWritten()
-	} else if r.tracker >= 0 {
+	} else if r.tracker >= 0 && pass != passFirst {
 		c.tracking = reg.track(r.tracker) == nil
 	}
 	err := s.each(r.pagemap, reg.base[:stored], what, c.found)
@@ -167,7 +167,7 @@ func (r *restorer) copyBack(reg *region, high uint64, pass pass, keep int) (Rest
 func (c *copying) goesOn() bool { return c.err == nil && !c.done.Discarded }
 
 func (c *copying) result(err error) (Restored, error) {
-	if c.pass == passCopy {
+	if c.pass != passSweep {
 		c.done.Kept = c.done.Pages
 	}
 	return c.done, errors.Join(err, c.err)
