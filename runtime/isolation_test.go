@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,14 +99,47 @@ func askCount(n int) *abi.Event {
 	return e
 }
 
+// residentBytes is the memory this process has of its own, 0 where the system does not tell.
+func residentBytes(t *testing.T) int64 {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kb << 10
+		}
+	}
+	return 0
+}
+
+// proveIsolation has eight clients ask a guest, and compares the whole memory and every global with the image after
+// every reset.
 func proveIsolation(t *testing.T, r *Runtime, s *sink, v *registry.Version, want string, ask func(n int) *abi.Event) {
 	t.Helper()
 	const clients = 8
 	n := isolationRequests(t)
+	var resets atomic.Int64
+	compare := func(i *instance) {
+		resets.Add(1)
+		if err := i.isImage(); err != nil {
+			t.Errorf("after a reset: %v", err)
+		}
+	}
+	r.onReset.Store(&compare)
+	var quarter atomic.Int64 // bytes resident after a quarter of the requests
 	var wg sync.WaitGroup
 	for client := range clients {
 		wg.Go(func() {
 			for k := client; k < n; k += clients {
+				if k == n/4 {
+					quarter.Store(residentBytes(t))
+				}
 				res, err := r.Invoke(context.Background(), v, ask(k))
 				switch fails := k%7 == 0 || k%11 == 0; {
 				case fails && abi.CodeOf(err) != abi.FunctionFailed:
@@ -123,6 +157,12 @@ func proveIsolation(t *testing.T, r *Runtime, s *sink, v *registry.Version, want
 		t.Logf("log: %.2000s", s.stream(abi.StreamPlatform))
 	}
 	checkImages(t, r)
+	end := residentBytes(t)
+	t.Logf("%d requests, %d resets compared; %d MiB resident after a quarter of them, %d at the end",
+		n, resets.Load(), quarter.Load()>>20, end>>20)
+	if grown := end - quarter.Load(); n >= 10_000 && grown > 32<<20 {
+		t.Errorf("%d MiB more are resident than after a quarter of the requests", grown>>20)
+	}
 	if live := r.used.instances.Load(); live > clients+4 {
 		t.Errorf("%d instances for %d clients", live, clients)
 	}

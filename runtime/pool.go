@@ -192,6 +192,9 @@ func (r *Runtime) clean(i *instance) error {
 		return err
 	}
 	r.metrics.reset.Observe(time.Since(start).Seconds())
+	if f := r.onReset.Load(); f != nil {
+		(*f)(i)
+	}
 	i.idle = start
 	if s := r.slots.Stats(); s.ResidentBytes > s.BudgetBytes/4*3 { // what waits must not keep others from growing
 		if err := i.slot.Release(); err == nil {
