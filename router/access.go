@@ -33,6 +33,7 @@ type Access struct {
 	Code         abi.Code // empty: no error
 	Start        abi.Start
 	Took         time.Duration
+	Fuel         uint64 // instructions counted
 	RequestBytes int64
 	ReplyBytes   int64
 }
@@ -52,6 +53,7 @@ type record struct {
 	code       abi.Code // constant
 	start      abi.Start
 	took       time.Duration
+	fuel       uint64
 	request    int
 	reply      int
 }
@@ -77,6 +79,7 @@ type access struct {
 	code   abi.Code
 	start  abi.Start
 	took   time.Duration
+	fuel   uint64
 	reply  int
 }
 
@@ -95,7 +98,7 @@ func (r *ring) write(a *access) {
 	k.method.n = uint8(copy(k.method.bytes[:], e.Method))
 	k.path.n = uint8(copy(k.path.bytes[:], e.Path))
 	k.remote.n = uint8(copy(k.remote.bytes[:], e.Remote))
-	k.status, k.code, k.start, k.took = a.status, a.code, a.start, a.took
+	k.status, k.code, k.start, k.took, k.fuel = a.status, a.code, a.start, a.took, a.fuel
 	k.request, k.reply = len(e.Body), a.reply
 }
 
@@ -128,7 +131,7 @@ func (k *record) access() Access {
 		Sequence: k.sequence, Time: k.time, Invocation: string(k.invocation[:]), Trigger: k.trigger,
 		Method: string(k.method.bytes[:k.method.n]), Path: string(k.path.bytes[:k.path.n]),
 		Remote: string(k.remote.bytes[:k.remote.n]),
-		Status: k.status, Code: k.code, Start: k.start, Took: k.took,
+		Status: k.status, Code: k.code, Start: k.start, Took: k.took, Fuel: k.fuel,
 		RequestBytes: int64(k.request), ReplyBytes: int64(k.reply),
 	}
 	if k.target != nil {

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +44,30 @@ func TestAccess(t *testing.T) {
 	}
 	if got, next := r.Access(3, 10); len(got) != 0 || next != 3 {
 		t.Errorf("Access(3, 10) = %+v, %d, want nothing new", got, next)
+	}
+}
+
+// TestFuel checks that what an invocation took is in its record always, and in its reply where that is asked for,
+// also when it failed.
+func TestFuel(t *testing.T) {
+	invoke := invoker(func(_ context.Context, _ *registry.Version, e *abi.Event) (*abi.Result, error) {
+		result := &abi.Result{Start: abi.Warm, Fuel: 1234}
+		if e.Path == "/fails" {
+			return result, abi.WithCode(abi.FunctionFailed, errors.New("trap"))
+		}
+		return result, nil
+	})
+	for _, path := range []string{"/works", "/fails"} {
+		for header, want := range map[bool]string{false: "", true: "1234"} {
+			r := newRouter(t, Config{Invoker: invoke, FuelHeader: header}, live("f", routes("/{any}")))
+			reply, _ := do(t, listen(t, r), "GET", path)
+			if got := reply.Header.Get(headerFuel); got != want {
+				t.Errorf("%s with FuelHeader %v: %s = %q, want %q", path, header, headerFuel, got, want)
+			}
+			if got, _ := r.Access(0, 1); len(got) != 1 || got[0].Fuel != 1234 {
+				t.Errorf("%s: record %+v, want fuel 1234", path, got)
+			}
+		}
 	}
 }
 

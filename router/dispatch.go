@@ -191,7 +191,7 @@ func (r *Router) leaveNode() {
 func (r *Router) account(a *access, result *abi.Result, err error) {
 	a.took = time.Since(a.time)
 	a.status, a.code = outcome(result, err)
-	a.start, a.reply = result.Start, len(result.Body)
+	a.start, a.fuel, a.reply = result.Start, result.Fuel, len(result.Body)
 	m := a.target.meters(r.metrics)
 	m.classes[a.status/100].Inc()
 	m.duration.Observe(a.took.Seconds())

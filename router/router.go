@@ -41,6 +41,10 @@ type Config struct {
 	Metrics prometheus.Registerer // nil: metrics are not registered
 	Sink    Sink                  // takes why a function's reply was refused; nil: nobody does
 
+	// FuelHeader has every reply of a function tell in Sett-Fuel how many instructions its invocation took. It is
+	// off by default, since it tells strangers what a function does with their input.
+	FuelHeader bool
+
 	// MaxBodyBytes is the largest request body; 0 means registry.DefaultBodyBytes. More lets clients take more
 	// memory: a body is held whole until its invocation ends.
 	MaxBodyBytes int

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 	"unsafe"
@@ -17,6 +18,7 @@ import (
 const (
 	headerInvocation = "Sett-Invocation-Id"
 	headerStart      = "Sett-Start"
+	headerFuel       = "Sett-Fuel" // where Config.FuelHeader asks for it
 )
 
 // Content types of replies that name none: a Handle answers JSON, anything else is shown as it is.
@@ -100,6 +102,14 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
 	writeProblem(ctx, string(q.id[:]), refusal{status: status, code: code, detail: clientDetail(code, err)})
 	if result.Start != "" {
 		ctx.Response.Header.Set(headerStart, string(result.Start))
+		r.tellFuel(&ctx.Response.Header, result)
+	}
+}
+
+// tellFuel tells the client how many instructions its invocation took.
+func (r *Router) tellFuel(h *fasthttp.ResponseHeader, result *abi.Result) {
+	if r.config.FuelHeader {
+		h.Set(headerFuel, strconv.FormatUint(result.Fuel, 10))
 	}
 }
 
@@ -139,6 +149,7 @@ func (r *Router) reply(ctx *fasthttp.RequestCtx, t *target, e *abi.Event, result
 	}
 	h.SetCanonical(raw(headerInvocation), raw(e.Invocation))
 	h.SetCanonical(raw(headerStart), raw(string(result.Start)))
+	r.tellFuel(h, result)
 	switch {
 	case result.Status == 204 || result.Status == 205 || result.Status == 304:
 		h.SetNoDefaultContentType(true)

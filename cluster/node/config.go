@@ -29,6 +29,7 @@ type Config struct {
 	Version string // the binary's version, told by the admin plane
 	// FirstToken makes an admin token when there is none yet; see Node.FirstToken.
 	FirstToken bool
+	FuelHeader bool         // replies tell in Sett-Fuel what they took; see router.Config
 	Log        *slog.Logger // discards when nil
 }
 

@@ -29,6 +29,7 @@ type upConfig struct {
 	Name       string `env:"NAME"`
 	Region     string `env:"REGION"`
 	PrintToken bool
+	FuelHeader bool
 	File       string `env:"CONFIG"`
 }
 

@@ -39,6 +39,7 @@ func (c *cli) up() *cobra.Command {
 		cmd.Flags().StringVar(o.value, o.name, "", o.usage)
 	}
 	cmd.Flags().BoolVar(&config.PrintToken, "print-token", false, "make the first admin token and show it on stderr, once")
+	cmd.Flags().BoolVar(&config.FuelHeader, "fuel-header", false, "tell clients in Sett-Fuel how many instructions each reply took")
 	cmd.Flags().StringVar(&config.File, "config", "", "YAML file with these flags as keys (SETT_CONFIG)")
 	for _, name := range []string{"redis", "join", "advertise", "s3"} {
 		cmd.Flags().String(name, "", "not offered yet")
@@ -69,7 +70,7 @@ func (c *cli) runNode(ctx context.Context, config upConfig) error {
 	limitMemory(logger)
 	n, err := node.Start(ctx, node.Config{
 		Data: config.Data, HTTP: config.HTTP, Admin: config.Admin, Cluster: config.Cluster, Name: config.Name,
-		Region: config.Region, Version: buildVersion(), FirstToken: config.PrintToken, Log: logger,
+		Region: config.Region, Version: buildVersion(), FirstToken: config.PrintToken, FuelHeader: config.FuelHeader, Log: logger,
 	})
 	if err != nil {
 		return err

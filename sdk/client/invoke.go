@@ -34,6 +34,7 @@ type InvokeResponse struct {
 	Start       abi.Start   `json:"start"`
 	TookUS      int64       `json:"took_us"`
 	MemoryBytes int64       `json:"memory_bytes"`
+	Fuel        uint64      `json:"fuel"` // instructions counted
 }
 
 // Invoke runs a function once and waits for its reply. Errors: abi.FunctionFailed, abi.Timeout,

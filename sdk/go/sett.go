@@ -54,6 +54,7 @@ var table struct {
 	routes  []route // a more specific pattern before those it wins over
 	handles []handle
 	warmups []func()
+	stock   any // the allocation that stockUp made last
 }
 
 // HTTP answers requests that match a pattern, "[METHOD ][HOST]/path/{id}/{rest...}", with fn. {id} is one segment

@@ -40,16 +40,13 @@ func warmUp() {
 // leaves larger allocations to make their room in each invocation.
 const stockBytes = 2048
 
-// stock is where the allocations of stockUp go, so that they are made.
-var stock any
-
 // stockUp allocates once of each small size, with and without pointers. The allocator then has room for more of each
 // in the memory that is kept, and an invocation need not look for any: that wrote a dozen pages in each, which had to
 // be copied back each time.
 func stockUp() {
 	for size := 8; size <= stockBytes; size += max(8, size/8&^7) { // at least as fine as Go's size classes
-		stock = make([]byte, size)
-		stock = make([]*byte, size/4)
+		table.stock = make([]byte, size)
+		table.stock = make([]*byte, size/4)
 	}
-	stock = nil
+	table.stock = nil
 }
