@@ -1,11 +1,9 @@
 package runtime
 
 import (
-	"bytes"
 	"context"
 	crand "crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,17 +16,6 @@ import (
 	"github.com/sett-run/sett/runtime/wasmbin"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero/api"
-)
-
-// The layout of the state of Go's generator in a guest's memory: a block of numbers, a seed, and three counters.
-// Source: Go's internal/chacha8rand, State.
-const (
-	chachaBlock    = 32                   // numbers of a block
-	chachaReseeds  = chachaBlock - 4      // numbers of a block whose last become the next seed
-	chachaCounters = 8*chachaBlock + 32   // offset of: next number, numbers of the block, place of the block
-	chachaBytes    = chachaCounters + 3*4 // of all
-
-	maxCandidates = 64 // places in memory where the drawn numbers stand that are looked at
 )
 
 // tracedRandom is the source of random numbers while an image is built, which notes whether it was asked.
@@ -153,7 +140,7 @@ func (b *builder) after(c *call, i *instance, random *tracedRandom, linear *buil
 		}
 	}
 	if random.used {
-		if b.about.random = b.locate(c, i); b.about.random == 0 {
+		if b.about.random, b.about.quick = b.locate(c, i); b.about.random == 0 {
 			return nil, errOwnRandom
 		}
 	}
@@ -211,69 +198,6 @@ func (b *builder) take(i *instance, linear *builderMemory) (*image, error) {
 		return nil, fmt.Errorf("take image: %w", err)
 	}
 	return img, nil
-}
-
-// locate finds the state of the guest's generator of random numbers: the guest draws some and tells which, and
-// they stand one behind the other in the block that the generator has made ahead. It answers 0 when they do not.
-func (b *builder) locate(c *call, i *instance) uint32 {
-	if !b.code.Draws || b.code.Kind != registry.KindSett {
-		return 0
-	}
-	for range 3 { // the numbers may straddle two blocks
-		c.host.Drawn = nil
-		c.host.Phase = host.Drawing
-		f := i.call(c, i.module.ExportedFunction(abi.ExportRandom), abi.ExportRandom, nil)
-		c.host.Phase = host.Initializing
-		if f != nil || len(c.host.Drawn) < host.MinDrawn {
-			return 0
-		}
-		mem, ok := i.memory.Read(0, i.memory.Size())
-		if !ok {
-			return 0
-		}
-		if at := findState(mem, c.host.Drawn); at != 0 {
-			return at
-		}
-	}
-	return 0
-}
-
-// findState answers where in memory the state stands that answered drawn last, 0 when there is not exactly one
-// such place.
-func findState(mem []byte, drawn []uint64) (at uint32) {
-	pattern := make([]byte, 0, 8*len(drawn))
-	for _, v := range drawn {
-		pattern = binary.LittleEndian.AppendUint64(pattern, v)
-	}
-	found := 0
-	for from, n := 0, 0; n < maxCandidates; n++ {
-		k := bytes.Index(mem[from:], pattern)
-		if k < 0 {
-			break
-		}
-		end := from + k + len(pattern)
-		from += k + 1
-		for first := 0; first+len(drawn) <= chachaBlock; first++ {
-			state := end - 8*(first+len(drawn))
-			if state > 0 && state%8 == 0 && state+chachaBytes <= len(mem) &&
-				isState(mem[state:], uint32(first+len(drawn))) {
-				at = uint32(state)
-				found++
-			}
-		}
-	}
-	if found != 1 {
-		return 0
-	}
-	return at
-}
-
-// isState says whether the counters behind a block are those of a generator that has answered next numbers of it.
-func isState(b []byte, next uint32) bool {
-	i := binary.LittleEndian.Uint32(b[chachaCounters:])
-	n := binary.LittleEndian.Uint32(b[chachaCounters+4:])
-	c := binary.LittleEndian.Uint32(b[chachaCounters+8:])
-	return i == next && (n == chachaBlock || n == chachaReseeds) && c%4 == 0 && c < 16
 }
 
 // refuse makes a failure while an image is built an error that says enough without the log.

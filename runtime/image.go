@@ -32,6 +32,7 @@ type about struct {
 	fresh       bool          // an instance answers once: its state cannot be wholly restored
 	reason      string        // why it is fresh or starts
 	random      uint32        // address of the state of the guest's random numbers, to be drawn anew; 0: none
+	quick       bool          // the state of its quick generator stands behind that
 	monotonic   time.Duration // what the monotonic clock showed last
 	globals     []uint64      // in the order of traits.Globals
 	description []byte        // what the module says of itself, as it wrote it; nil: nothing
@@ -131,6 +132,7 @@ func (s *images) collect(keep map[string]bool, olderThan time.Duration) error {
 // Marks of an about's first byte.
 const (
 	aboutVersion = 1
+	aboutQuick   = 1 << 5
 	aboutStarts  = 1 << 6
 	aboutFresh   = 1 << 7
 )
@@ -144,6 +146,9 @@ func (a *about) append(b []byte) []byte {
 	}
 	if a.fresh {
 		mark |= aboutFresh
+	}
+	if a.quick {
+		mark |= aboutQuick
 	}
 	b = binary.LittleEndian.AppendUint32(append(b, mark), a.random)
 	b = binary.LittleEndian.AppendUint64(b, uint64(a.monotonic))
@@ -159,10 +164,10 @@ var errAbout = fmt.Errorf("%w: what belongs to the image cannot be read", memory
 
 // parse reads what append wrote, with nothing behind it.
 func (a *about) parse(b []byte) error {
-	if len(b) < 17 || b[0]&^(aboutStarts|aboutFresh) != aboutVersion {
+	if len(b) < 17 || b[0]&^(aboutStarts|aboutFresh|aboutQuick) != aboutVersion {
 		return errAbout
 	}
-	a.starts, a.fresh = b[0]&aboutStarts != 0, b[0]&aboutFresh != 0
+	a.starts, a.fresh, a.quick = b[0]&aboutStarts != 0, b[0]&aboutFresh != 0, b[0]&aboutQuick != 0
 	a.random = binary.LittleEndian.Uint32(b[1:])
 	a.monotonic = time.Duration(binary.LittleEndian.Uint64(b[5:]) & math.MaxInt64)
 	n := int(binary.LittleEndian.Uint32(b[13:]))

@@ -2,8 +2,6 @@ package runtime
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -140,22 +138,6 @@ func (i *instance) end(c *call) (fuel uint64) {
 		i.failed = true
 	}
 	return fuel
-}
-
-// drawAnew gives the guest's own generator of random numbers a new state, where the image knows it.
-// Source: Go's internal/chacha8rand, State: a block of 32 numbers used up, and a seed for the next.
-func (i *instance) drawAnew() {
-	if i.image == nil || i.image.random == 0 {
-		return
-	}
-	state, ok := i.memory.Read(i.image.random, chachaBytes)
-	if !ok {
-		return // cannot be: it was there when the image was taken, and memories do not shrink
-	}
-	rand.Read(state[:chachaCounters]) // never fails: crypto/rand ends the process instead
-	binary.LittleEndian.PutUint32(state[chachaCounters:], chachaBlock)
-	binary.LittleEndian.PutUint32(state[chachaCounters+4:], chachaBlock)
-	binary.LittleEndian.PutUint32(state[chachaCounters+8:], ^uint32(3))
 }
 
 // starting runs what an image that was taken before it leaves to be run: the start function and _initialize.

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/sett-run/sett/runtime/memory"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
@@ -227,7 +229,7 @@ func TestIsolationOf(t *testing.T) {
 func FuzzAbout(f *testing.F) {
 	for _, a := range []about{
 		{}, {starts: true, reason: "because"}, {fresh: true, globals: []uint64{1, 1 << 63}},
-		{random: 4096, monotonic: time.Second, description: []byte("x")},
+		{random: 4096, quick: true, monotonic: time.Second, description: []byte("x")},
 	} {
 		f.Add(a.append(nil))
 	}
@@ -240,4 +242,12 @@ func FuzzAbout(f *testing.F) {
 			t.Errorf("%+v is read again as %+v, %v", a, again, err)
 		}
 	})
+}
+
+func TestDefaultMemory(t *testing.T) {
+	for limit, want := range map[int64]int64{math.MaxInt64: memory.DefaultBudgetBytes, 8 << 30: 4 << 30, 100 << 20: 50 << 20} {
+		if got := defaultMemoryBytes(limit); got != want {
+			t.Errorf("defaultMemoryBytes(%d) = %d, want %d", limit, got, want)
+		}
+	}
 }

@@ -13,8 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	goruntime "runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -63,7 +65,8 @@ type Config struct {
 	CodeBytes   int64 // default DefaultCodeBytes; lower makes rarely used functions start cold more often
 	CodeModules int   // default DefaultCodeModules; as CodeBytes
 	ImageBytes  int64 // default DefaultImageBytes; lower makes rarely used functions load their image more often
-	MemoryBytes int64 // that instances may use together; default memory.DefaultBudgetBytes. Higher lets more of them live
+	MemoryBytes int64 // that instances may use together; default half of Go's memory limit, else memory.DefaultBudgetBytes.
+	// Higher lets more of them live, and leaves less for images, code and the rest of the process
 }
 
 func (c *Config) complete() error {
@@ -86,8 +89,17 @@ func (c *Config) complete() error {
 	setDefault(&c.CodeBytes, DefaultCodeBytes)
 	setDefault(&c.CodeModules, DefaultCodeModules)
 	setDefault(&c.ImageBytes, DefaultImageBytes)
-	setDefault(&c.MemoryBytes, memory.DefaultBudgetBytes)
+	setDefault(&c.MemoryBytes, defaultMemoryBytes(debug.SetMemoryLimit(-1)))
 	return nil
+}
+
+// defaultMemoryBytes is what instances may use where Go's memory limit is so much; math.MaxInt64 means that there is
+// none.
+func defaultMemoryBytes(limit int64) int64 {
+	if limit == math.MaxInt64 {
+		return memory.DefaultBudgetBytes
+	}
+	return limit / 2
 }
 
 func setDefault[T int | int64](v *T, d T) {

@@ -118,10 +118,12 @@ func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, nil))
 }
 
-// limitMemory tells Go's collector how much memory the control group allows, so that it works harder near the
-// limit instead of the kernel ending the node. GOMEMLIMIT, when set, wins.
+// limitMemory tells Go's collector how much memory the control group or the machine has, so that it works harder near
+// the limit instead of the kernel ending the node, and the runtime how much its instances may use. GOMEMLIMIT, when
+// set, wins.
 func limitMemory(logger *slog.Logger) {
-	if _, err := memlimit.Set(memlimit.WithRatio(0.9)); err != nil {
+	provider := memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)
+	if _, err := memlimit.Set(memlimit.WithRatio(0.9), memlimit.WithProvider(provider)); err != nil {
 		logger.Debug("no memory limit found", "err", err)
 	}
 }

@@ -62,12 +62,34 @@ func count(w sett.ResponseWriter, r *sett.Request) {
 
 // random answers numbers of every source but the operating system's.
 func random(w sett.ResponseWriter, r *sett.Request) {
-	fmt.Fprintf(w, "%x %x %x\n", rand.Uint64(), randv2.Uint64(), randv2.Uint64())
+	fmt.Fprintf(w, "%x %x %x %s\n", rand.Uint64(), randv2.Uint64(), randv2.Uint64(), selected())
 	for range 8 {
 		for k := range table {
 			fmt.Fprint(w, k)
 		}
 	}
+}
+
+// selected is the order in which select chooses among channels that are all ready.
+func selected() string {
+	a, b, c, d := make(chan int), make(chan int), make(chan int), make(chan int)
+	for _, ch := range []chan int{a, b, c, d} {
+		close(ch)
+	}
+	order := make([]byte, 64)
+	for i := range order {
+		select {
+		case <-a:
+			order[i] = 'a'
+		case <-b:
+			order[i] = 'b'
+		case <-c:
+			order[i] = 'c'
+		case <-d:
+			order[i] = 'd'
+		}
+	}
+	return string(order)
 }
 
 func main() {}
