@@ -1,14 +1,15 @@
-// Command http measures what Sett's HTTP layer costs: the same request answered by a Go stub behind
-// router.Dispatch, with metrics and the access ring on, and by a bare fasthttp handler.
+// Command http measures what Sett costs over HTTP: the same request answered by a bare fasthttp handler, by a Go stub
+// behind router.Dispatch, with metrics and the access ring on, and with -guests by functions of a whole node.
 //
 // Each side is a process of its own whose CPU time is read from the kernel, so that the client's share does not
 // count. Rounds alternate, so that a noisy machine is noisy for both. The figure is requests per second of the
-// server's CPU time, sett over bare.
+// server's CPU time, and its ratio to the bare one's.
 package main
 
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -42,10 +43,11 @@ const request = "GET /users/42?expand=orders HTTP/1.1\r\n" +
 // body is what both answer.
 const body = `{"id":42,"name":"Brock","orders":[1,2,3]}`
 
-const usage = `http [-rounds N] [-time D] [-connections N] [-full]
+const usage = `http [-rounds N] [-time D] [-connections N] [-full] [-guests]
 
-Prints requests per CPU-second of the server for each round, and the ratio sett/bare.
-With -full the bare server has the router's timeouts and limits too.`
+Prints requests per CPU-second of the server for each round, and the ratio to the bare server.
+With -full the bare server has the router's timeouts and limits too. With -guests a small guest
+and one in Go answer too, each in a whole node.`
 
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
@@ -59,6 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&p.rounds, "rounds", 40, "rounds of each")
 	flags.DurationVar(&p.length, "time", 250*time.Millisecond, "length of a round")
 	flags.IntVar(&p.connections, "connections", 16, "client connections")
+	flags.BoolVar(&p.guests, "guests", false, "measure functions of whole nodes too")
 	full := flags.Bool("full", false, "give the bare server the router's timeouts too")
 	serve := flags.String("serve", "", "internal: be this server")
 	if err := flags.Parse(args); err != nil {
@@ -87,43 +90,61 @@ type plan struct {
 	rounds      int
 	length      time.Duration // of a round
 	connections int
+	guests      bool
 }
 
-// compare runs both servers in turn.
+// compare runs the servers in turn.
 func compare(ctx context.Context, p plan, full bool, out io.Writer) error {
-	var sides [2]*side
-	for i, name := range []string{"bare", "sett"} {
+	names := []string{"bare", "sett"}
+	if p.guests {
+		names = append(names, "small", "go")
+	}
+	var sides []*side
+	for _, name := range names {
 		s, err := startSide(ctx, name, full)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", name, err)
 		}
 		defer s.stop()
-		sides[i] = s
+		sides = append(sides, s)
 		if _, err = s.load(ctx, p.length/4, p.connections); err != nil { // warm up
 			return fmt.Errorf("load %s: %w", name, err)
 		}
 		s.answered, s.used = 0, 0
 	}
-	ratios := make([]float64, 0, p.rounds)
-	fmt.Fprintf(out, "%5s %16s %16s %7s\n", "round", "bare req/CPU-s", "sett req/CPU-s", "ratio")
+	fmt.Fprint(out, "round")
+	for _, name := range names {
+		fmt.Fprintf(out, " %10s req/CPU-s", name)
+	}
+	fmt.Fprintln(out)
+	ratios := make([][]float64, len(sides))
 	for round := range p.rounds {
-		var rates [2]float64
+		rates := make([]float64, len(sides))
 		for i := range sides {
-			k := (i + round) % 2 // ABBA
-			rate, err := sides[k].load(ctx, p.length, p.connections)
-			if err != nil {
+			k := i
+			if round%2 == 1 { // there and back
+				k = len(sides) - 1 - i
+			}
+			var err error
+			if rates[k], err = sides[k].load(ctx, p.length, p.connections); err != nil {
 				return err
 			}
-			rates[k] = rate
 		}
-		ratios = append(ratios, rates[1]/rates[0])
-		fmt.Fprintf(out, "%5d %16.0f %16.0f %7.3f\n", round+1, rates[0], rates[1], rates[1]/rates[0])
+		fmt.Fprintf(out, "%5d", round+1)
+		for k, rate := range rates {
+			fmt.Fprintf(out, " %20.0f", rate)
+			ratios[k] = append(ratios[k], rate/rates[0])
+		}
+		fmt.Fprintln(out)
 	}
-	slices.Sort(ratios)
-	bare, sett := sides[0].total(), sides[1].total()
-	fmt.Fprintf(out, "all rounds: bare %.0f, sett %.0f requests per CPU-second, ratio %.3f\n", bare, sett, sett/bare)
-	fmt.Fprintf(out, "ratio of a round: median %.3f, quartiles %.3f and %.3f\n",
-		ratios[p.rounds/2], ratios[p.rounds/4], ratios[p.rounds*3/4])
+	for k, s := range sides[1:] {
+		all := ratios[k+1]
+		slices.Sort(all)
+		bare, rate := sides[0].total(), s.total()
+		fmt.Fprintf(out, "%s: bare %.0f, %s %.0f requests per CPU-second, ratio %.3f (CPU of a request %.2f times); "+
+			"of a round: median %.3f, quartiles %.3f and %.3f\n", names[k+1], bare, names[k+1], rate, rate/bare, bare/rate,
+			all[p.rounds/2], all[p.rounds/4], all[p.rounds*3/4])
+	}
 	return nil
 }
 
@@ -241,6 +262,14 @@ func client(ctx context.Context, address string, end time.Time) (answered int, e
 
 // serveSide is the server process.
 func serveSide(ctx context.Context, name string, full bool, in io.Reader, out io.Writer) error {
+	if name == "small" || name == "go" {
+		address, stop, err := serveGuest(ctx, name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(out, address)
+		return errors.Join(tellCPU(in, out), stop())
+	}
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -252,13 +281,8 @@ func serveSide(ctx context.Context, name string, full bool, in io.Reader, out io
 	failed := make(chan error, 1)
 	go func() { failed <- start(ln, full) }()
 	fmt.Fprintln(out, ln.Addr())
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		var u syscall.Rusage
-		if err = syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-			return err
-		}
-		fmt.Fprintln(out, seconds(u.Utime)+seconds(u.Stime))
+	if err := tellCPU(in, out); err != nil {
+		return err
 	}
 	select {
 	case err = <-failed:
@@ -266,6 +290,19 @@ func serveSide(ctx context.Context, name string, full bool, in io.Reader, out io
 	default:
 		return nil
 	}
+}
+
+// tellCPU answers each line with the CPU seconds this process has used.
+func tellCPU(in io.Reader, out io.Writer) error {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, seconds(u.Utime)+seconds(u.Stime))
+	}
+	return lines.Err()
 }
 
 func seconds(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }

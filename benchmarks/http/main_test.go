@@ -19,10 +19,10 @@ func TestMain(m *testing.M) {
 // TestRun checks that the comparison runs and what it prints; how fast anything is depends on the machine.
 func TestRun(t *testing.T) {
 	var out, faults strings.Builder
-	if code := run(t.Context(), []string{"-rounds", "2", "-time", "20ms", "-connections", "2"}, &out, &faults); code != 0 {
+	if code := run(t.Context(), []string{"-rounds", "2", "-time", "20ms", "-connections", "2", "-guests"}, &out, &faults); code != 0 {
 		t.Fatalf("run() = %d: %s", code, &faults)
 	}
-	for _, want := range []string{"bare req/CPU-s", "all rounds: ", "median "} {
+	for _, want := range []string{"bare req/CPU-s", "sett: bare ", "small: bare ", "median "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("output %q, want %q in it", &out, want)
 		}

@@ -7,10 +7,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,10 +20,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sett-run/sett/benchmarks/deploy"
 	"github.com/sett-run/sett/cluster/node"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
-	"github.com/sett-run/sett/sdk/client"
 )
 
 // loopMS is how long a loop lasts, in milliseconds; a round of requests must fit.
@@ -150,19 +147,7 @@ func (n *child) close() {
 }
 
 func (n *child) deploy(ctx context.Context, name string, module []byte) error {
-	c, err := client.New("http://"+n.admin, "")
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(module)
-	digest := hex.EncodeToString(sum[:])
-	if _, err := c.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}); err != nil {
-		return err
-	}
-	_, err = c.Deploy(ctx, registry.DefaultApp, client.DeployRequest{Functions: []client.DeployFunction{
-		{Name: name, Digest: digest, Settings: registry.Settings{TimeoutMS: loopMS}},
-	}})
-	return err
+	return deploy.Function(ctx, n.admin, name, module, registry.Settings{TimeoutMS: loopMS})
 }
 
 // round calls the targets, with loops running beside, and adds how long it took.
