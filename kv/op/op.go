@@ -11,7 +11,11 @@ const (
 	MaxValueBytes = 1 << 20 // a value, in bytes; larger things are objects
 	MaxChecks     = 128     // checks in a transaction
 	MaxOps        = 128     // operations in a transaction
-	MaxTxnBytes   = 2 << 20 // keys and values of a transaction together, checks included
+	MaxTxnBytes   = 2 << 20 // keys and values of a transaction together, checks included; and again those that its ops write
+
+	MaxPreviousBytes  = 1 << 20 // values a transaction answers because of Op.Previous
+	MaxNamespaceBytes = 63      // a namespace's name
+	MaxCursorBytes    = 4 << 10 // a page's cursor
 
 	MaxGets       = 128     // keys read at once
 	MaxPageKeys   = 1000    // keys in a page; also what Query.Limit 0 means
@@ -75,15 +79,15 @@ type Check struct {
 }
 
 // Txn changes several keys of one namespace at once, or none. Ops are done in the order given, each on what the ones
-// before it left.
+// before it left. A key that has expired is absent to checks and ops alike.
 type Txn struct {
 	Namespace string // an app's name, or System
 	Checks    []Check
 	Ops       []Op
 }
 
-// Result is what a transaction did. Every key it changed has Revision now; a transaction without ops answers the
-// newest revision.
+// Result is what a transaction did. Every key it changed has Revision now; a transaction that changed nothing answers
+// one that is not below the newest there was.
 type Result struct {
 	Revision uint64
 	Ops      []OpResult // one for each op
@@ -145,8 +149,8 @@ type Listed struct {
 	Size int // of the value, in bytes
 }
 
-// Change is one key's change, as a watch sees it. The changes of a transaction share its revision and are never
-// delivered in part.
+// Change is one key's change, as a watch sees it. The changes of a transaction share its revision, come in ascending
+// order of their keys, one for each key that is there afterwards or was before, and are never delivered in part.
 type Change struct {
 	Key      string
 	Value    []byte // after the change
