@@ -16,6 +16,7 @@ type draft struct {
 	now           time.Time
 	written       int // bytes of keys and values that were written, and of keys that were deleted
 	previous      int // bytes of previous values that are answered
+	deleted       int // keys that went by DeletePrefix
 }
 
 // run does t on after and holds what it does to the limits.
@@ -48,6 +49,9 @@ func (d *draft) tooLarge() error {
 	}
 	if d.previous > MaxPreviousBytes {
 		return fmt.Errorf("the previous values have more than %d bytes: %w", MaxPreviousBytes, ErrTooLarge)
+	}
+	if d.deleted > MaxDeleteKeys {
+		return fmt.Errorf("more than %d keys are deleted by prefix: %w", MaxDeleteKeys, ErrTooLarge)
 	}
 	return nil
 }
@@ -142,5 +146,6 @@ func (d *draft) deletePrefix(prefix string) (deleted int64) {
 			deleted++
 		}
 	}
+	d.deleted += int(deleted)
 	return deleted
 }

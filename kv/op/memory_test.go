@@ -124,6 +124,26 @@ func TestMemoryTransactionIsWhole(t *testing.T) {
 	}
 }
 
+func TestMemoryDeletePrefixInParts(t *testing.T) {
+	var m Memory
+	const batch = 100
+	for i := range MaxDeleteKeys/batch + 1 {
+		ops := make([]Op, batch)
+		for j := range ops {
+			ops[j] = set(fmt.Sprintf("%02d-%02d", i, j), "")
+		}
+		commit(t, &m, ops...)
+	}
+	if _, err := m.Commit(t.Context(), Txn{Namespace: "app", Ops: []Op{{Kind: DeletePrefix}, {Kind: DeletePrefix}}}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("Commit that deletes more than MaxDeleteKeys = %v, want %v", err, ErrTooLarge)
+	}
+	for _, want := range []int64{MaxDeleteKeys, batch, 0} {
+		if r := commit(t, &m, Op{Kind: DeletePrefix}); r.Ops[0].Integer != want {
+			t.Errorf("DeletePrefix = %+v, want %d", r.Ops[0], want)
+		}
+	}
+}
+
 func TestMemoryGetMany(t *testing.T) {
 	var m Memory
 	commit(t, &m, set("a", "1"), set("b", "2"))
