@@ -1,6 +1,9 @@
-// Package fsm is the store's state machine: what an entry of the replicated log does to the state. It is pure: no
-// clock, no randomness, no goroutine, no storage. Its guarantee: the same entries on the same state give the same
-// writes and the same outcomes, on every node and at every replay.
+// Package fsm is the store's state machine: what an entry of the replicated log does to the state, and what reads
+// find in it. Apply is its centre. It is pure: no clock, no randomness, no goroutine, no storage. Its guarantee: the
+// same entries on the same state give the same writes and the same outcomes, on every node and at every replay.
+//
+// So whatever it does with a command is part of the log's format. A change of that, down to a limit of package op,
+// comes with a new feature level: see Level.
 package fsm
 
 import "time"
@@ -14,12 +17,13 @@ type View interface {
 	Scan(prefix, from []byte, visit func(key, value []byte) (more bool)) error
 }
 
-// Write is one key's change. The writes of an entry are applied together or not at all, the last one of a key wins.
+// Write is one key's change. The writes of an entry are applied together or not at all; no key comes twice.
 type Write struct {
 	Key    []byte
 	Value  []byte
 	Delete bool
-	// Garbage is when the storage may forget the key by itself; zero: never. It is later than any moment at which
-	// the state machine still looks at it, whatever the clocks, and so has no meaning.
+	// Garbage is when the storage may forget the key by itself; zero: never. It is an hour later than any moment at
+	// which the state machine still looks at it, and so has no meaning as long as clocks differ by less. Whoever
+	// compares the states of two nodes leaves such keys out.
 	Garbage time.Time
 }

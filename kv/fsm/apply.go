@@ -1,0 +1,173 @@
+package fsm
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+)
+
+// MaxWriteBytes is what the keys and values of an entry's writes have together at most: the storage must take as much
+// at once. A command that would go over it because of those before it in its entry fails with op.ErrUnavailable.
+const MaxWriteBytes = maxChangeBytes + MaxCommands*2*recordBytes
+
+const (
+	// maxChangeBytes is for what commands change and answer. Any command fits alone: its data and changes have
+	// op.MaxTxnBytes each, and the keys in the expiry index, which are its deleted keys, once more.
+	maxChangeBytes = 3*op.MaxTxnBytes + op.MaxPreviousBytes + 1<<18
+	recordBytes    = 128 // of a request without results, or of a namespace's usage
+)
+
+// RequestWindow is how long a request is remembered, in leader time: within it, one that is proposed again answers
+// its first outcome and changes nothing. Longer takes disk for every write, some 100 bytes each.
+const RequestWindow = 5 * time.Minute
+
+// ErrTooNew is that of a feature level this build does not know. The node must not go on.
+var ErrTooNew = errors.New("the group's feature level is from a newer Sett")
+
+// Applied is what an entry does.
+type Applied struct {
+	Writes   []Write
+	Outcomes []Outcome // one for each command; none when the entry itself is malformed
+	Time     time.Time // leader time
+}
+
+// Apply answers what the entry at index does to the state v. Its commands see what those before them did. One that
+// fails changes nothing else than that its request is remembered. Entries are applied in the order of their indices.
+//
+// An error means that the state cannot be read or goes on in a newer Sett: the node stops. Nothing an entry holds
+// brings it about but a RaiseLevel.
+func Apply(v View, index uint64, entry []byte) (Applied, error) {
+	return apply(v, index, entry, Level)
+}
+
+// apply is Apply of a build that knows a feature level.
+func apply(v View, index uint64, entry []byte, known uint8) (Applied, error) {
+	p, err := readProgress(v)
+	switch {
+	case err != nil:
+		return Applied{}, fmt.Errorf("apply entry %d: %w", index, err)
+	case p.level > known:
+		return Applied{}, fmt.Errorf("apply entry %d: level %d: %w", index, p.level, ErrTooNew)
+	case index <= p.index:
+		return Applied{}, fmt.Errorf("apply entry %d: the state has entry %d already", index, p.index)
+	}
+	// What is malformed is so on every node: it does nothing, and time goes on.
+	now, commands, malformed := DecodeEntry(entry)
+	if malformed != nil {
+		now = time.Unix(0, 0)
+	}
+	p.begin(index, now.UnixNano())
+	b := batch{view: v, known: known, progress: p, spaces: make(map[string]*space), requests: make(map[string]Outcome)}
+	outcomes := make([]Outcome, len(commands))
+	for i, c := range commands {
+		if outcomes[i], err = b.run(Revision(index, i), c); err != nil {
+			return Applied{}, fmt.Errorf("apply entry %d: %w", index, err)
+		}
+	}
+	b.flush()
+	return Applied{Writes: b.writes, Outcomes: outcomes, Time: timeOf(b.progress.time)}, nil
+}
+
+// batch is an entry at work.
+type batch struct {
+	view     View
+	known    uint8 // feature level of the build
+	progress progress
+
+	spaces   map[string]*space
+	order    []*space           // in which the entry came upon them
+	requests map[string]Outcome // that this entry did, by the key of their record
+	writes   []Write
+	bytes    int // of what its commands change and answer, at most
+}
+
+func (b *batch) now() int64 { return b.progress.time }
+
+// run does a command, unless it was done before.
+func (b *batch) run(revision uint64, encoded []byte) (Outcome, error) {
+	if len(encoded) > 0 && encoded[0] > b.progress.level {
+		return refusal{fmt.Errorf("a command of feature level %d, the group has %d: %w",
+			encoded[0], b.progress.level, op.ErrUnavailable)}.outcome(revision), nil
+	}
+	c, err := decodeCommand(encoded, b.known)
+	if err == nil {
+		err = c.Validate()
+	}
+	if err != nil {
+		return refusal{err}.outcome(revision), nil
+	}
+	if c.Request == (Request{}) {
+		return b.do(revision, c)
+	}
+	key := requestKey(c.Namespace, c.Request)
+	outcome, done, err := b.done(key)
+	if err != nil || done {
+		return outcome, err
+	}
+	if outcome, err = b.do(revision, c); err == nil {
+		b.remember(key, outcome)
+	}
+	return outcome, err
+}
+
+// done answers the outcome of a request that was done before.
+func (b *batch) done(key []byte) (Outcome, bool, error) {
+	if o, found := b.requests[string(key)]; found {
+		return o, true, nil
+	}
+	value, found, err := b.view.Get(key)
+	if err != nil || !found {
+		return Outcome{}, false, err
+	}
+	f := fields{rest: value}
+	at := f.natural()
+	o, err := DecodeOutcome(f.rest)
+	if f.bad || err != nil {
+		return Outcome{}, false, fmt.Errorf("request: %w", errDamaged)
+	}
+	return o, b.now() < at+int64(RequestWindow), nil
+}
+
+// remember writes down a request's outcome, without its text: that may differ from build to build.
+func (b *batch) remember(key []byte, o Outcome) {
+	o.Text = ""
+	b.requests[string(key)] = o
+	value := o.Append(appendTime(make([]byte, 0, 32), b.now()))
+	garbage := timeOf(b.now() + int64(RequestWindow+slack))
+	b.write(Write{Key: key, Value: value, Garbage: garbage})
+}
+
+func (b *batch) write(w Write) { b.writes = append(b.writes, w) }
+
+// do runs a valid command. Only errors of the view, and ErrTooNew, are errors.
+func (b *batch) do(revision uint64, c Command) (o Outcome, err error) {
+	switch c.Kind {
+	case Transact:
+		o.Ops, err = b.transact(revision, c)
+	case SetQuota:
+		err = b.setQuota(c)
+	case RaiseLevel:
+		if c.Level > b.known {
+			return Outcome{}, fmt.Errorf("level %d: %w", c.Level, ErrTooNew)
+		}
+		b.progress.level = max(b.progress.level, c.Level)
+	case Tick:
+		o.Ops, err = b.tick(revision, c.Limit)
+	}
+	var r refusal
+	if errors.As(err, &r) {
+		return r.outcome(revision), nil
+	}
+	o.Revision = revision
+	return o, err
+}
+
+func (b *batch) setQuota(c Command) error {
+	s, err := b.space(c.Namespace)
+	if err == nil {
+		s.usage.Quota = c.Quota
+	}
+	return err
+}

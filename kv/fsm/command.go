@@ -1,0 +1,235 @@
+package fsm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+)
+
+// Level is the newest feature level this build knows, and that of everything in it. A command of level n acts only
+// once a RaiseLevel has set the group's level to n, which is done when every node knows n: until then it fails on
+// all of them, and so nodes of two versions never differ. A new store begins at level 1.
+const Level = 1
+
+// Limits of commands.
+const (
+	MaxCommandBytes = op.MaxTxnBytes + 32<<10 // an encoded command; op's limits fit
+	MaxTickKeys     = 1000                    // keys one Tick collects
+)
+
+// Kind says what a Command does. The numbers are in the replicated log and never change.
+type Kind uint8
+
+// Kinds of command.
+const (
+	Transact   Kind = 1 // Checks and Ops, as op.Txn
+	SetQuota   Kind = 2 // Namespace has Quota from now on
+	RaiseLevel Kind = 3 // the group's feature level is Level, when it was lower
+	Tick       Kind = 4 // the first Limit keys whose time has come are deleted, in whatever namespace
+)
+
+// Request names a command, so that it acts once even when it is proposed again; the zero value names none. It is
+// random.
+type Request [16]byte
+
+// Command is what one caller wants of the state.
+type Command struct {
+	Kind      Kind
+	Request   Request
+	Namespace string // of Transact and SetQuota; else empty
+	Checks    []op.Check
+	Ops       []op.Op
+	Quota     op.Quota
+	Level     uint8
+	Limit     int
+}
+
+// Validate answers op.ErrInvalid or op.ErrTooLarge for a command that would fail whatever the state. Only what is
+// valid can be encoded.
+func (c Command) Validate() error {
+	switch c.Kind {
+	case Transact:
+		return op.Txn{Namespace: c.Namespace, Checks: c.Checks, Ops: c.Ops}.Validate()
+	case SetQuota:
+		if err := op.ValidateNamespace(c.Namespace); err != nil {
+			return err
+		}
+		return c.Quota.Validate()
+	}
+	switch {
+	case c.Kind != RaiseLevel && c.Kind != Tick:
+		return fmt.Errorf("unknown kind of command %d: %w", c.Kind, op.ErrInvalid)
+	case c.Namespace != "":
+		return fmt.Errorf("a command of kind %d has no namespace: %w", c.Kind, op.ErrInvalid)
+	case c.Kind == RaiseLevel && c.Level == 0:
+		return fmt.Errorf("there is no feature level 0: %w", op.ErrInvalid)
+	case c.Kind == Tick && (c.Limit < 1 || c.Limit > MaxTickKeys):
+		return fmt.Errorf("a tick of %d keys, 1 to %d are allowed: %w", c.Limit, MaxTickKeys, op.ErrInvalid)
+	}
+	return nil
+}
+
+// Append appends c as it is replicated. The first byte is the feature level c needs, the rest is as that level
+// says.
+func (c Command) Append(b []byte) []byte {
+	b = append(b, 1, byte(c.Kind))
+	b = append(b, c.Request[:]...)
+	b = appendText(b, c.Namespace)
+	switch c.Kind {
+	case Transact:
+		b = binary.AppendUvarint(b, uint64(len(c.Checks)))
+		for _, k := range c.Checks {
+			b = appendCheck(b, k)
+		}
+		b = binary.AppendUvarint(b, uint64(len(c.Ops)))
+		for _, o := range c.Ops {
+			b = appendOp(b, o)
+		}
+	case SetQuota:
+		b = binary.AppendUvarint(b, uint64(c.Quota.Keys))
+		b = binary.AppendUvarint(b, uint64(c.Quota.Bytes))
+	case RaiseLevel:
+		b = append(b, c.Level)
+	case Tick:
+		b = binary.AppendUvarint(b, uint64(c.Limit))
+	}
+	return b
+}
+
+var errMalformed = fmt.Errorf("malformed command: %w", op.ErrInvalid)
+
+// DecodeCommand reads what Append wrote. The command's values are parts of b. It need not be valid.
+func DecodeCommand(b []byte) (Command, error) { return decodeCommand(b, Level) }
+
+// decodeCommand is DecodeCommand of a build that knows a feature level.
+func decodeCommand(b []byte, known uint8) (c Command, err error) {
+	f := fields{rest: b}
+	if level := f.byte(); level < 1 || level > known {
+		return Command{}, fmt.Errorf("level %d: %w", level, errMalformed)
+	}
+	c.Kind = Kind(f.byte())
+	copy(c.Request[:], f.raw(len(c.Request)))
+	c.Namespace = string(f.text())
+	switch c.Kind {
+	case Transact:
+		if n := f.count(op.MaxChecks); n > 0 {
+			c.Checks = make([]op.Check, n)
+		}
+		for i := range c.Checks {
+			c.Checks[i] = f.check()
+		}
+		if n := f.count(op.MaxOps); n > 0 {
+			c.Ops = make([]op.Op, n)
+		}
+		for i := range c.Ops {
+			c.Ops[i] = f.op()
+		}
+	case SetQuota:
+		c.Quota = op.Quota{Keys: f.natural(), Bytes: f.natural()}
+	case RaiseLevel:
+		c.Level = f.byte()
+	case Tick:
+		c.Limit = int(f.natural())
+	default:
+		f.fail()
+	}
+	if !f.whole() {
+		return Command{}, errMalformed
+	}
+	return c, nil
+}
+
+func appendCheck(b []byte, c op.Check) []byte {
+	b = appendText(append(b, byte(c.Kind)), c.Key)
+	switch c.Kind {
+	case op.HasRevision:
+		b = binary.AppendUvarint(b, c.Revision)
+	case op.HasValue:
+		b = appendText(b, c.Value)
+	}
+	return b
+}
+
+func (f *fields) check() (c op.Check) {
+	c.Kind = op.CheckKind(f.byte())
+	c.Key = string(f.text())
+	switch c.Kind {
+	case op.HasRevision:
+		c.Revision = f.uvarint()
+	case op.HasValue:
+		c.Value = f.text()
+	case op.IsPresent:
+	default:
+		f.fail()
+	}
+	return c
+}
+
+// Flags of an encoded op: which of its fields follow.
+const (
+	hasPrevious = 1 << iota
+	hasBounds
+	hasTTL
+	hasDelta
+)
+
+func appendOp(b []byte, o op.Op) []byte {
+	b = appendText(append(b, byte(o.Kind), opFlags(o)), o.Key)
+	if hasValue(o.Kind) {
+		b = appendText(b, o.Value)
+	}
+	if o.TTL != 0 {
+		b = binary.AppendUvarint(b, uint64(o.TTL))
+	}
+	if o.Delta != 0 {
+		b = binary.AppendVarint(b, o.Delta)
+	}
+	if o.Bounded {
+		b = binary.AppendVarint(b, o.Min)
+		b = binary.AppendVarint(b, o.Max)
+	}
+	return b
+}
+
+func (f *fields) op() (o op.Op) {
+	o.Kind = op.Kind(f.byte())
+	flags := f.byte()
+	o.Key = string(f.text())
+	if hasValue(o.Kind) {
+		o.Value = f.text()
+	}
+	if flags&hasTTL != 0 {
+		o.TTL = time.Duration(f.natural())
+	}
+	if flags&hasDelta != 0 {
+		o.Delta = f.varint()
+	}
+	if o.Bounded = flags&hasBounds != 0; o.Bounded {
+		o.Min, o.Max = f.varint(), f.varint()
+	}
+	o.Previous = flags&hasPrevious != 0
+	if flags != opFlags(o) || o.Kind < op.Set || o.Kind > op.DeletePrefix {
+		f.fail()
+	}
+	return o
+}
+
+func hasValue(k op.Kind) bool { return k == op.Set || k == op.Append }
+
+func opFlags(o op.Op) (flags byte) {
+	if o.Previous {
+		flags |= hasPrevious
+	}
+	if o.Bounded {
+		flags |= hasBounds
+	}
+	if o.TTL != 0 {
+		flags |= hasTTL
+	}
+	if o.Delta != 0 {
+		flags |= hasDelta
+	}
+	return flags
+}

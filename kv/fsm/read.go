@@ -1,0 +1,177 @@
+package fsm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+)
+
+// Reads hide what has expired at now. Callers give the later of their own clock and the leader time of the newest
+// entry they have applied, so that nothing comes back, and so that keys expire while nothing happens. What reads
+// answer belongs to the caller.
+
+// Get answers a key, or op.ErrNotFound.
+func Get(v View, namespace, key string, now time.Time) (op.Item, error) {
+	s, err := get(v, namespace, key, now)
+	if err != nil {
+		return op.Item{}, err
+	}
+	if !s.present {
+		return op.Item{}, fmt.Errorf("%.80q: %w", key, op.ErrNotFound)
+	}
+	return s.item(key), nil
+}
+
+// GetMany answers keys in the order asked for; one that is absent has revision 0.
+func GetMany(v View, namespace string, keys []string, now time.Time) ([]op.Item, error) {
+	items := make([]op.Item, len(keys))
+	for i, key := range keys {
+		s, err := get(v, namespace, key, now)
+		if err != nil {
+			return nil, err
+		}
+		items[i] = s.item(key)
+	}
+	return items, nil
+}
+
+// get answers a key's state, not present when it has expired.
+func get(v View, namespace, key string, now time.Time) (state, error) {
+	raw, found, err := v.Get(dataKey(namespace, key))
+	if err != nil || !found {
+		return state{}, err
+	}
+	s, err := decodeState(raw)
+	if err != nil {
+		return state{}, fmt.Errorf("%.80q: %w", key, err)
+	}
+	if !s.live(now.UnixNano()) {
+		return state{}, nil
+	}
+	s.value = bytes.Clone(s.value)
+	return s, nil
+}
+
+// List answers a page of q. Here a cursor is the first key the page may hold, in q and in the page: whoever made the
+// view wraps it in one that says how to come back to v and now.
+func List(v View, namespace string, q op.Query, now time.Time) (op.Page, error) {
+	p, err := readProgress(v)
+	if err != nil {
+		return op.Page{}, fmt.Errorf("read progress: %w", err)
+	}
+	l := lister{query: q, now: now.UnixNano(), skip: len(dataKey(namespace, ""))}
+	l.page.Revision = LastRevision(p.index)
+	err = v.Scan(dataKey(namespace, q.Prefix), dataKey(namespace, q.Cursor), l.visit)
+	if err = errors.Join(l.err, err); err != nil {
+		return op.Page{}, err
+	}
+	return l.page, nil
+}
+
+// lister fills a page.
+type lister struct {
+	query op.Query
+	now   int64
+	skip  int // bytes before the key
+	page  op.Page
+	size  int // of the page, in bytes
+	err   error
+}
+
+func (l *lister) visit(k, raw []byte) (more bool) {
+	s, err := decodeState(raw)
+	if err != nil || !s.live(l.now) {
+		l.err = err
+		return err == nil
+	}
+	if l.query.KeysOnly {
+		s.value = nil
+	}
+	key := string(k[l.skip:])
+	l.size += len(key) + len(s.value)
+	if n := len(l.page.Items); n == l.query.Keys() || n > 0 && l.size > op.MaxPageBytes {
+		l.page.Cursor = key
+		return false
+	}
+	s.value = bytes.Clone(s.value)
+	l.page.Items = append(l.page.Items, op.Listed{Item: s.item(key), Size: s.size})
+	return true
+}
+
+// Usage answers what a namespace holds and may hold. Keys that have expired count until a Tick deletes them.
+func Usage(v View, namespace string) (op.Usage, error) { return readUsage(v, namespace) }
+
+// Since asks for changes.
+type Since struct {
+	Namespace string
+	Prefix    string // of the keys
+	After     uint64 // a revision: only what came later. 0 is before the first change
+	Limit     int    // changes looked at, of whatever keys, before the answer ends with the next whole transaction
+}
+
+// Changes answers changes, oldest first and by whole transactions, at most some op.MaxPageBytes and a transaction,
+// and the revision up to which it looked: After of the next call. When that is LastRevision of v's index, or was
+// above it already, there is no more in v.
+//
+// op.ErrCompacted means that some of what was asked for may be gone.
+func Changes(v View, q Since, now time.Time) (changes []op.Change, next uint64, err error) {
+	p, err := readProgress(v)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read progress: %w", err)
+	}
+	if compacted := p.compacted(now.UnixNano()); q.After < compacted {
+		return nil, 0, fmt.Errorf("revision %d, changes up to %d may be gone, begin anew: %w", q.After, compacted, op.ErrCompacted)
+	}
+	newest := LastRevision(p.index)
+	if q.After >= newest {
+		return nil, q.After, nil
+	}
+	c := collector{since: q, scope: spaceKey(changeKind, q.Namespace, ""), next: newest}
+	err = v.Scan(c.scope, changeKey(q.Namespace, q.After+1, 0), c.visit)
+	if err = errors.Join(c.err, err); err != nil {
+		return nil, 0, err
+	}
+	return c.changes, c.next, nil
+}
+
+// collector gathers changes.
+type collector struct {
+	since   Since
+	scope   []byte // what the keys of the namespace's changes begin with
+	changes []op.Change
+	seen    int    // changes looked at
+	size    int    // of those that are answered, in bytes
+	last    uint64 // revision of the change looked at last
+	next    uint64
+	err     error
+}
+
+func (c *collector) visit(k, raw []byte) (more bool) {
+	if len(k) != len(c.scope)+12 {
+		c.err = fmt.Errorf("change: %w", errDamaged)
+		return false
+	}
+	revision := binary.BigEndian.Uint64(k[len(c.scope):])
+	if revision != c.last && c.seen > 0 && (c.seen >= c.since.Limit || c.size >= op.MaxPageBytes) {
+		c.next = c.last
+		return false
+	}
+	change, err := decodeChange(revision, raw)
+	if err != nil {
+		c.err = err
+		return false
+	}
+	c.last = revision
+	c.seen++
+	if strings.HasPrefix(change.Key, c.since.Prefix) {
+		c.size += len(raw)
+		change.Value = bytes.Clone(change.Value)
+		c.changes = append(c.changes, change)
+	}
+	return true
+}

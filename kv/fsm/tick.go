@@ -1,0 +1,94 @@
+package fsm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+)
+
+// Due says whether a Tick that is proposed at now finds a key to delete in v. A group whose leader proposes none
+// while nothing is due is silent when it is idle.
+func Due(v View, now time.Time) (due bool, err error) {
+	err = v.Scan([]byte{expiryKind}, nil, func(k, _ []byte) bool {
+		at, _, _, splitErr := splitExpiry(k)
+		due, err = at <= now.UnixNano(), splitErr
+		return false
+	})
+	return due && err == nil, err
+}
+
+// splitExpiry answers what a key of the expiry index says.
+func splitExpiry(k []byte) (at int64, namespace, key string, err error) {
+	if len(k) > 9 {
+		if name, rest, found := bytes.Cut(k[9:], []byte{0}); found {
+			return int64(binary.BigEndian.Uint64(k[1:9])), string(name), string(rest), nil
+		}
+	}
+	return 0, "", "", fmt.Errorf("expiry: %w", errDamaged)
+}
+
+// tick deletes the first limit keys whose time has come. Its result's Integer says how many.
+func (b *batch) tick(revision uint64, limit int) ([]op.OpResult, error) {
+	d := draft{batch: b, revision: revision}
+	due, err := b.due(limit)
+	if err != nil {
+		return nil, fmt.Errorf("find what is due: %w", err)
+	}
+	for _, c := range due {
+		if c.now.present && !c.now.live(b.now()) {
+			c.space.cells[c.key] = c
+			d.put(c, state{})
+		}
+	}
+	if err := d.commit(0); err != nil {
+		d.rollBack()
+		return nil, err
+	}
+	return []op.OpResult{{Found: len(d.touched) > 0, Integer: int64(len(d.touched))}}, nil
+}
+
+// due answers the cells of the first limit keys whose time had come in the view. Those that the entry has not come
+// upon are hollow and not in their space yet.
+func (b *batch) due(limit int) (due []*cell, err error) {
+	type entry struct{ key, value []byte }
+	var entries []entry
+	err = b.view.Scan([]byte{expiryKind}, nil, func(k, v []byte) bool {
+		if at, _, _, err := splitExpiry(k); err == nil && at > b.now() {
+			return false
+		}
+		entries = append(entries, entry{bytes.Clone(k), bytes.Clone(v)})
+		return len(entries) < limit
+	})
+	for _, e := range entries {
+		c, err := b.dueCell(e.key, e.value)
+		if err != nil {
+			return nil, err
+		}
+		due = append(due, c)
+	}
+	return due, err
+}
+
+// dueCell answers the cell of an entry of the expiry index.
+func (b *batch) dueCell(k, v []byte) (*cell, error) {
+	at, namespace, key, err := splitExpiry(k)
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.space(namespace)
+	if err != nil {
+		return nil, err
+	}
+	if c := s.cells[key]; c != nil {
+		return c, nil
+	}
+	f := fields{rest: v}
+	stored := state{present: true, expires: at, size: int(f.natural())}
+	if !f.whole() {
+		return nil, fmt.Errorf("expiry: %w", errDamaged)
+	}
+	return &cell{space: s, key: key, stored: stored, now: stored, hollow: true}, nil
+}

@@ -1,0 +1,204 @@
+package fsm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+)
+
+// memory is a View of a map, and what applies writes to it.
+type memory struct {
+	data    map[string][]byte
+	garbage map[string]time.Time
+	keys    []string // sorted; nil: to be made
+	fail    error    // of every read
+}
+
+func newMemory() *memory {
+	return &memory{data: map[string][]byte{}, garbage: map[string]time.Time{}}
+}
+
+func (m *memory) clone() *memory {
+	return &memory{data: maps.Clone(m.data), garbage: maps.Clone(m.garbage)}
+}
+
+func (m *memory) Get(key []byte) ([]byte, bool, error) {
+	v, found := m.data[string(key)]
+	return v, found, m.fail
+}
+
+func (m *memory) Scan(prefix, from []byte, visit func(k, v []byte) bool) error {
+	if m.keys == nil {
+		m.keys = slices.Sorted(maps.Keys(m.data))
+	}
+	start, _ := slices.BinarySearch(m.keys, max(string(prefix), string(from)))
+	for _, k := range m.keys[start:] {
+		// Only what is valid until visit returns is given.
+		key, value := []byte(k), bytes.Clone(m.data[k])
+		more := strings.HasPrefix(k, string(prefix)) && visit(key, value)
+		clear(key)
+		clear(value)
+		if !more {
+			break
+		}
+	}
+	return m.fail
+}
+
+func (m *memory) write(writes []Write) {
+	m.keys = nil
+	for _, w := range writes {
+		if w.Delete {
+			delete(m.data, string(w.Key))
+			continue
+		}
+		m.data[string(w.Key)] = w.Value
+		if !w.Garbage.IsZero() {
+			m.garbage[string(w.Key)] = w.Garbage
+		}
+	}
+}
+
+// collect forgets garbage, as the storage does by its own clock.
+func (m *memory) collect(now time.Time) {
+	m.keys = nil
+	for k, at := range m.garbage {
+		if !at.After(now) {
+			delete(m.data, k)
+			delete(m.garbage, k)
+		}
+	}
+}
+
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// entry applies commands in one entry at the next index, checks what must hold of all writes, and answers the
+// outcomes.
+func (m *memory) entry(t fataler, now time.Time, commands ...Command) []Outcome {
+	t.Helper()
+	p, err := ReadProgress(m)
+	if err != nil {
+		t.Fatalf("ReadProgress = %v", err)
+	}
+	var encoded [][]byte
+	for _, c := range commands {
+		encoded = append(encoded, c.Append(nil))
+	}
+	entry := AppendEntry(nil, now, encoded...)
+	applied, err := Apply(m, p.Index+1, entry)
+	if err != nil {
+		t.Fatalf("Apply = %v", err)
+	}
+	checkWrites(t, m, applied)
+	again, err := Apply(m, p.Index+1, bytes.Clone(entry))
+	if err != nil || !sameWrites(applied.Writes, again.Writes) {
+		t.Fatalf("Apply on the same state gives %v, %v, want %v", again.Writes, err, applied.Writes)
+	}
+	m.write(applied.Writes)
+	for i, o := range applied.Outcomes {
+		decoded, err := DecodeOutcome(o.Append(nil))
+		if err != nil || fmt.Sprintf("%+v", decoded) != fmt.Sprintf("%+v", o) {
+			t.Fatalf("DecodeOutcome(Append(%+v)) = %+v, %v", o, decoded, err)
+		}
+		applied.Outcomes[i] = decoded
+	}
+	return applied.Outcomes
+}
+
+func sameWrites(a, b []Write) bool {
+	return slices.EqualFunc(a, b, func(x, y Write) bool {
+		return bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Value, y.Value) && x.Delete == y.Delete && x.Garbage.Equal(y.Garbage)
+	})
+}
+
+func checkWrites(t fataler, before *memory, a Applied) {
+	t.Helper()
+	seen := map[string]bool{}
+	size := 0
+	for _, w := range a.Writes {
+		if seen[string(w.Key)] {
+			t.Fatalf("two writes of key %q", w.Key)
+		}
+		if _, found := before.data[string(w.Key)]; w.Delete && !found {
+			t.Fatalf("delete of key %q, which is not there", w.Key)
+		}
+		if !w.Garbage.IsZero() && w.Garbage.Before(a.Time.Add(slack)) {
+			t.Fatalf("key %q is garbage at %v, at leader time %v", w.Key, w.Garbage, a.Time)
+		}
+		seen[string(w.Key)] = true
+		size += len(w.Key) + len(w.Value)
+	}
+	if size > MaxWriteBytes {
+		t.Fatalf("writes of %d bytes, at most %d are allowed", size, MaxWriteBytes)
+	}
+}
+
+// check holds the state together: usages and the expiry index say what the data says.
+func (m *memory) check(t fataler) {
+	t.Helper()
+	usages := map[string]op.Usage{}
+	expiries := map[string]string{}
+	for k, v := range m.data {
+		if k[0] != dataKind {
+			continue
+		}
+		namespace, key, _ := strings.Cut(k[1:], "\x00")
+		s, err := decodeState(v)
+		if err != nil {
+			t.Fatalf("%q: %v", k, err)
+		}
+		u := usages[namespace]
+		u.Keys++
+		u.Bytes += int64(len(key) + len(s.value))
+		usages[namespace] = u
+		if s.expires != 0 {
+			expiries[string(expiryKey(s.expires, namespace, key))] = string(binary.AppendUvarint(nil, uint64(s.size)))
+		}
+	}
+	for k, v := range m.data {
+		switch k[0] {
+		case usageKind:
+			u, err := decodeUsage(v)
+			want := usages[k[1:]]
+			delete(usages, k[1:])
+			if want.Quota = u.Quota; err != nil || u != want {
+				t.Fatalf("usage of %s is %+v, %v, want %+v", k[1:], u, err, want)
+			}
+		case expiryKind:
+			if want, found := expiries[k]; !found || string(v) != want {
+				t.Fatalf("expiry %q is %q, want %q", k, v, want)
+			}
+			delete(expiries, k)
+		}
+	}
+	if len(usages)+len(expiries) > 0 {
+		t.Fatalf("missing: usages %v, expiries %q", usages, expiries)
+	}
+}
+
+// content answers a namespace as "a=1 b=2".
+func (m *memory) content(t testing.TB, namespace string, now time.Time) string {
+	t.Helper()
+	page, err := List(m, namespace, op.Query{}, now)
+	if err != nil {
+		t.Fatalf("List = %v", err)
+	}
+	var all []string
+	for _, i := range page.Items {
+		all = append(all, fmt.Sprintf("%s=%s", i.Key, i.Value))
+	}
+	return strings.Join(all, " ")
+}
+
+var errView = errors.New("disk on fire")
