@@ -106,7 +106,7 @@ func (d *draft) commit(answered int) error {
 	for _, c := range d.touched {
 		size += c.writeBytes()
 	}
-	if b.bytes+size > MaxWriteBytes {
+	if b.bytes+size > maxChangeBytes {
 		return refuse(fmt.Errorf("its log entry does too much already: %w", op.ErrUnavailable))
 	}
 	b.bytes += size

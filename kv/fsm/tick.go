@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,12 +13,16 @@ import (
 // Due says whether a Tick that is proposed at now finds a key to delete in v. A group whose leader proposes none
 // while nothing is due is silent when it is idle.
 func Due(v View, now time.Time) (due bool, err error) {
-	err = v.Scan([]byte{expiryKind}, nil, func(k, _ []byte) bool {
-		at, _, _, splitErr := splitExpiry(k)
-		due, err = at <= now.UnixNano(), splitErr
+	scanned := v.Scan([]byte{expiryKind}, nil, func(k, _ []byte) bool {
+		var at int64
+		at, _, _, err = splitExpiry(k)
+		due = err == nil && at <= now.UnixNano()
 		return false
 	})
-	return due && err == nil, err
+	if err = errors.Join(err, scanned); err != nil {
+		return false, fmt.Errorf("find what is due: %w", err)
+	}
+	return due, nil
 }
 
 // splitExpiry answers what a key of the expiry index says.

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -208,8 +209,5 @@ func (d *draft) withPrefix(s *space, prefix string) (found []*cell, err error) {
 		others++
 		return others < op.MaxDeleteKeys
 	})
-	if err == nil {
-		err = scanned
-	}
-	return found, err
+	return found, errors.Join(err, scanned)
 }
