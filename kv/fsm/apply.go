@@ -10,18 +10,14 @@ import (
 
 // MaxWriteBytes is what the keys and values of an entry's writes have together at most: the storage must take as much
 // at once. A command that would go over it because of those before it in its entry fails with op.ErrUnavailable.
-const MaxWriteBytes = maxChangeBytes + MaxCommands*2*recordBytes
+const MaxWriteBytes = maxChangeBytes + MaxCommands*6*recordBytes
 
 const (
 	// maxChangeBytes is for what commands change and answer. Any command fits alone: its data and changes have
 	// op.MaxTxnBytes each, and the keys in the expiry index, which are its deleted keys, once more.
 	maxChangeBytes = 3*op.MaxTxnBytes + op.MaxPreviousBytes + 1<<18
-	recordBytes    = 128 // of a request without results, or of a namespace's usage
+	recordBytes    = 128 // of a request without results, or of a namespace's usage, or one in a list of them
 )
-
-// RequestWindow is how long a request is remembered, in leader time: within it, one that is proposed again answers
-// its first outcome and changes nothing. Longer takes disk for every write, some 100 bytes each.
-const RequestWindow = 5 * time.Minute
 
 // ErrTooNew is that of a feature level this build does not know. The node must not go on.
 var ErrTooNew = errors.New("the group's feature level is from a newer Sett")
@@ -58,7 +54,7 @@ func apply(v View, index uint64, entry []byte, known uint8) (Applied, error) {
 	if malformed != nil {
 		now = time.Unix(0, 0)
 	}
-	p.begin(index, now.UnixNano())
+	p.index, p.time = index, max(now.UnixNano(), p.time+1) // whatever the leaders' clocks do
 	b := batch{view: v, known: known, progress: p, spaces: make(map[string]*space), requests: make(map[string]Outcome)}
 	outcomes := make([]Outcome, len(commands))
 	for i, c := range commands {
@@ -67,6 +63,10 @@ func apply(v View, index uint64, entry []byte, known uint8) (Applied, error) {
 		}
 	}
 	b.flush()
+	if err := b.flushHistory(); err != nil {
+		return Applied{}, fmt.Errorf("apply entry %d: %w", index, err)
+	}
+	b.write(Write{Key: []byte(progressKey), Value: b.progress.append(nil)})
 	return Applied{Writes: b.writes, Outcomes: outcomes, Time: timeOf(b.progress.time)}, nil
 }
 
@@ -79,6 +79,7 @@ type batch struct {
 	spaces   map[string]*space
 	order    []*space           // in which the entry came upon them
 	requests map[string]Outcome // that this entry did, by the key of their record
+	history  history
 	writes   []Write
 	bytes    int // of what its commands change and answer, at most
 }
@@ -107,7 +108,7 @@ func (b *batch) run(revision uint64, encoded []byte) (Outcome, error) {
 		return outcome, err
 	}
 	if outcome, err = b.do(revision, c); err == nil {
-		b.remember(key, outcome)
+		b.remember(c, key, outcome)
 	}
 	return outcome, err
 }
@@ -121,22 +122,11 @@ func (b *batch) done(key []byte) (Outcome, bool, error) {
 	if err != nil || !found {
 		return Outcome{}, false, err
 	}
-	f := fields{rest: value}
-	at := f.natural()
-	o, err := DecodeOutcome(f.rest)
-	if f.bad || err != nil {
+	o, err := DecodeOutcome(value)
+	if err != nil {
 		return Outcome{}, false, fmt.Errorf("request: %w", errDamaged)
 	}
-	return o, b.now() < at+int64(RequestWindow), nil
-}
-
-// remember writes down a request's outcome, without its text: that may differ from build to build.
-func (b *batch) remember(key []byte, o Outcome) {
-	o.Text = ""
-	b.requests[string(key)] = o
-	value := o.Append(appendTime(make([]byte, 0, 32), b.now()))
-	garbage := timeOf(b.now() + int64(RequestWindow+slack))
-	b.write(Write{Key: key, Value: value, Garbage: garbage})
+	return o, true, nil
 }
 
 func (b *batch) write(w Write) { b.writes = append(b.writes, w) }

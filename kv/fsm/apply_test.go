@@ -158,36 +158,71 @@ func TestRequestActsOnce(t *testing.T) {
 	if got, want := m.content(t, "app", start)+" / "+m.content(t, "other", start), "n=3 / n=1"; got != want {
 		t.Errorf("state %q, want %q", got, want)
 	}
-	late := m.entry(t, start.Add(RequestWindow), named(1, incr), named(1, incr))
+	m.entry(t, start.Add(RequestWindow+forgetEvery), txn())
+	late := m.entry(t, start.Add(RequestWindow+forgetEvery), named(1, incr), named(1, incr))
 	if late[0].Ops[0].Integer != 4 || late[1].Ops[0].Integer != 4 {
 		t.Errorf("after the window: %+v, want 4 and the same again", late)
 	}
+	m.check(t)
 }
 
-// TestGarbageHasNoMeaning runs the same entries on a state that forgets garbage, on a clock an hour ahead, and on
-// one that does not.
-func TestGarbageHasNoMeaning(t *testing.T) {
-	keep, forget := newMemory(), newMemory()
-	for i := range 300 {
-		now := start.Add(time.Duration(i) * 71 * time.Second)
-		commands := []Command{named(byte(i/4), op.Op{Kind: op.Incr, Key: "n", Delta: 1}), txn(expiring(fmt.Sprint(i), time.Hour)), tick(1)}
-		a, b := keep.entry(t, now, commands...), forget.entry(t, now, commands...)
-		if fmt.Sprint(a) != fmt.Sprint(b) {
-			t.Fatalf("entry %d: outcomes %+v and %+v", i, a, b)
+func TestOldIsForgotten(t *testing.T) {
+	m := newMemory()
+	const entries, each = 60, 100
+	commands := func(i int) (all []Command) {
+		for n := range each {
+			c := named(byte(i+1), set(fmt.Sprint(n), ""))
+			c.Request[1] = byte(n)
+			all = append(all, c)
 		}
-		ahead := now.Add(slack)
-		forget.collect(ahead)
-		for _, after := range []uint64{0, LastRevision(uint64(i / 2)), LastRevision(uint64(i - i/8))} {
-			q := Since{Namespace: "app", After: after, Limit: 10}
-			want, _, wantErr := Changes(keep, q, ahead)
-			got, _, err := Changes(forget, q, ahead)
-			if (err == nil) != (wantErr == nil) || fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Fatalf("entry %d: Changes(%+v) = %+v, %v, want %+v, %v", i, q, got, err, want, wantErr)
+		return all
+	}
+	for i := range entries {
+		m.entry(t, start.Add(time.Duration(i)), commands(i)...)
+	}
+	count := func() (requests, changes int) {
+		m.check(t)
+		for k := range m.data {
+			switch k[0] {
+			case requestKind:
+				requests++
+			case changesKind:
+				changes++
 			}
 		}
+		return requests, changes
 	}
-	if len(forget.data) >= len(keep.data)/2 {
-		t.Errorf("%d keys are left of %d, want garbage to be forgotten", len(forget.data), len(keep.data))
+	if due, err := Due(m, start.Add(RequestWindow+forgetEvery-1)); err != nil || due {
+		t.Errorf("Due within the window = %v, %v", due, err)
+	}
+	m.entry(t, start.Add(RequestWindow+forgetEvery-1), txn())
+	if r, _ := count(); r != entries*each {
+		t.Errorf("%d requests are remembered within the window, want %d", r, entries*each)
+	}
+	now := start.Add(RequestWindow + forgetEvery)
+	m.entry(t, now, txn())
+	if r, _ := count(); r < entries*each-forgetKeys-each || r > entries*each-forgetKeys+each {
+		t.Errorf("%d requests are left after one entry, want some %d forgotten", r, forgetKeys)
+	}
+	now = now.Add(2 * forgetEvery)
+	ticks := 0
+	for due, _ := Due(m, now); due; due, _ = Due(m, now) {
+		m.entry(t, now, tick(1))
+		ticks++
+	}
+	if r, c := count(); r != 0 || c != entries || ticks > 6 {
+		t.Errorf("%d requests and %d changes are left after %d ticks, want none and %d", r, c, ticks, entries)
+	}
+	now = start.Add(HistoryRetention + 2*forgetEvery)
+	for due, _ := Due(m, now); due; due, _ = Due(m, now) {
+		m.entry(t, now, tick(1))
+	}
+	if _, c := count(); c != 0 || len(m.data) != each+2 {
+		t.Errorf("%d changes and %d keys are left, want only data", c, len(m.data))
+	}
+	m.entry(t, now, commands(0)...) // and all begins anew
+	if r, c := count(); r != each || c != 1 {
+		t.Errorf("%d requests and %d changes, want %d and 1", r, c, each)
 	}
 }
 
@@ -241,7 +276,7 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("Due after the ticks = %v, %v", due, err)
 	}
 	m.check(t)
-	changes, _, err := Changes(m, Since{Namespace: "app", After: LastRevision(1), Limit: 10}, end)
+	changes, _, err := Changes(m, Since{Namespace: "app", After: LastRevision(1), Limit: 10})
 	if err != nil || len(changes) != 2 || changes[0].Key != "a" || changes[0].Deleted || changes[1].Key != "b" || !changes[1].Deleted {
 		t.Errorf("Changes = %+v, %v, want a's new life and b's end", changes, err)
 	}
@@ -345,7 +380,7 @@ func TestFeatureLevels(t *testing.T) {
 func TestApplyStops(t *testing.T) {
 	m := newMemory()
 	m.entry(t, start, named(1, set("k", ""), expiring("e", time.Minute)), Command{Kind: SetQuota, Namespace: "app", Quota: op.Quota{Keys: 9}})
-	entry := AppendEntry(nil, start.Add(time.Hour), named(1).Append(nil), txn(del("k")).Append(nil), tick(9).Append(nil))
+	entry := AppendEntry(nil, start.Add(2*time.Hour), named(1).Append(nil), txn(del("k")).Append(nil), tick(9).Append(nil))
 	if _, err := Apply(m, 1, entry); err == nil {
 		t.Error("Apply of an entry that was applied succeeded")
 	}
@@ -355,13 +390,13 @@ func TestApplyStops(t *testing.T) {
 	}
 	m.fail = nil
 	for k, v := range m.data {
-		if k[0] == changeKind || k == string(dataKey("app", "e")) {
+		if k[0] == changesKind || k == string(dataKey("app", "e")) {
 			continue // only reads look at them
 		}
 		damaged := m.clone()
-		damaged.data[k] = append([]byte{0}, v[:min(len(v), 1)]...)
-		if k[0] == expiryKind {
-			damaged.data[k] = nil
+		damaged.data[k] = []byte{0}
+		if k[0] == expiryKind || k[0] == historyKind || k[0] == requestsKind {
+			damaged.data[k] = v[:len(v)-1]
 		}
 		if _, err := Apply(damaged, 2, entry); !errors.Is(err, errDamaged) {
 			t.Errorf("Apply with damage at %q = %v, want %v", k, err, errDamaged)

@@ -110,7 +110,7 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 		return Command{}, fmt.Errorf("level %d: %w", level, errMalformed)
 	}
 	c.Kind = Kind(f.byte())
-	copy(c.Request[:], f.raw(len(c.Request)))
+	c.Request = f.request()
 	c.Namespace = string(f.text())
 	switch c.Kind {
 	case Transact:
@@ -139,6 +139,11 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 		return Command{}, errMalformed
 	}
 	return c, nil
+}
+
+func (f *fields) request() (r Request) {
+	copy(r[:], f.raw(len(r)))
+	return r
 }
 
 func appendCheck(b []byte, c op.Check) []byte {

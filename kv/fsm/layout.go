@@ -10,20 +10,24 @@ import (
 )
 
 // The state, all of it. Namespaces hold no zero byte, keys hold any bytes; times are nanoseconds since 1970 and 0
-// means never; fixed numbers are big endian, the others varints.
+// means never; indices and times in keys are 8 bytes, big endian, other numbers varints.
 //
-//	d <namespace> 0x00 <key>                          revision, expiry, value: the data
-//	e <expiry, 8 bytes> <namespace> 0x00 <key>        size of the value: for each key that expires, so that Tick finds it
-//	c <namespace> 0x00 <revision, 8 bytes> <n, 4 bytes>  the n-th change of a transaction, for watches
-//	u <namespace>                                     keys, bytes and both quotas: what it holds, for expired keys too
-//	r <namespace> 0x00 <request, 16 bytes>            leader time, outcome: of a request that is done
-//	m applied                                         progress
+//	d <namespace> 0x00 <key>           revision, expiry, value: the data
+//	e <expiry> <namespace> 0x00 <key>  size of the value: for each key that expires, so that a Tick finds it
+//	u <namespace>                      keys, bytes and both quotas: what it holds, with keys that have expired
+//	c <namespace> 0x00 <index>         the changes of an entry, for watches
+//	h <index>                          leader time, newest revision, namespaces: of an entry that changed something
+//	r <namespace> 0x00 <request>       outcome of a request that is done
+//	q <index>                          leader time, namespaces and requests: of an entry that did some
+//	m applied                          progress
 const (
-	dataKind    = 'd'
-	expiryKind  = 'e'
-	changeKind  = 'c'
-	usageKind   = 'u'
-	requestKind = 'r'
+	dataKind     = 'd'
+	expiryKind   = 'e'
+	usageKind    = 'u'
+	changesKind  = 'c'
+	historyKind  = 'h'
+	requestKind  = 'r'
+	requestsKind = 'q'
 )
 
 const progressKey = "mapplied"
@@ -52,12 +56,22 @@ func expiryKey(expires int64, namespace, key string) []byte {
 	return append(b, key...)
 }
 
-// changeKey is the n-th change's of a revision.
-func changeKey(namespace string, revision uint64, n int) []byte {
-	b := make([]byte, 0, 2+len(namespace)+12)
-	b = append(append(append(b, changeKind), namespace...), 0)
-	b = binary.BigEndian.AppendUint64(b, revision)
-	return binary.BigEndian.AppendUint32(b, uint32(n))
+func changesKey(namespace string, index uint64) []byte {
+	b := make([]byte, 0, 2+len(namespace)+8)
+	b = append(append(append(b, changesKind), namespace...), 0)
+	return binary.BigEndian.AppendUint64(b, index)
+}
+
+func indexKey(kind byte, index uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kind}, index)
+}
+
+// indexOf answers the index that a key ends in.
+func indexOf(k []byte) uint64 {
+	if len(k) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(k[len(k)-8:])
 }
 
 // state is what a data key holds.
@@ -73,9 +87,7 @@ type state struct {
 func (s state) live(now int64) bool { return s.present && (s.expires == 0 || s.expires > now) }
 
 func (s state) append(b []byte) []byte {
-	b = binary.AppendUvarint(b, s.revision)
-	b = binary.AppendUvarint(b, uint64(s.expires))
-	return append(b, s.value...)
+	return append(appendTime(binary.AppendUvarint(b, s.revision), s.expires), s.value...)
 }
 
 var errDamaged = errors.New("the state is damaged or from a newer Sett")
@@ -109,34 +121,37 @@ const (
 	isExpiring = 2
 )
 
-func appendChange(b []byte, key string, s state) []byte {
+// appendChange appends a key's change to those of the entry.
+func appendChange(b []byte, revision uint64, key string, s state) []byte {
+	b = binary.AppendUvarint(b, revision%MaxCommands)
 	switch {
 	case !s.present:
 		return appendText(append(b, isDeleted), key)
 	case s.expires != 0:
-		b = binary.AppendUvarint(append(b, isExpiring), uint64(s.expires))
+		b = appendTime(append(b, isExpiring), s.expires)
 	default:
 		b = append(b, 0)
 	}
-	return append(appendText(b, key), s.value...)
+	return appendText(appendText(b, key), s.value)
 }
 
-// decodeChange reads a change of a revision; its value is a part of b.
-func decodeChange(revision uint64, b []byte) (op.Change, error) {
-	f := fields{rest: b}
+// change reads one of the changes of an entry; its value is a part of what f reads.
+func (f *fields) change(index uint64) (c op.Change) {
+	position := int(min(f.uvarint(), MaxCommands-1))
+	c.Revision = Revision(index, position)
 	flags := f.byte()
-	c := op.Change{Revision: revision, Deleted: flags == isDeleted}
+	c.Deleted = flags == isDeleted
 	if flags == isExpiring {
 		c.Expires = timeOf(f.natural())
 	}
 	c.Key = string(f.text())
-	if f.bad || flags > isExpiring || c.Deleted && len(f.rest) > 0 {
-		return op.Change{}, fmt.Errorf("change: %w", errDamaged)
-	}
 	if !c.Deleted {
-		c.Value = f.rest
+		c.Value = f.text()
 	}
-	return c, nil
+	if flags > isExpiring {
+		f.fail()
+	}
+	return c
 }
 
 func appendUsage(b []byte, u op.Usage) []byte {

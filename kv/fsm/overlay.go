@@ -17,6 +17,8 @@ type space struct {
 	usage  op.Usage // now
 	cells  map[string]*cell
 	dirty  []*cell // those that a command changed, in the order it happened first
+
+	changes []byte // of the entry
 }
 
 // cell is a key while an entry is at work.
@@ -113,16 +115,13 @@ func (d *draft) commit(answered int) error {
 	slices.SortFunc(d.touched, func(x, y *cell) int {
 		return cmp.Or(strings.Compare(x.space.name, y.space.name), strings.Compare(x.key, y.key))
 	})
-	for i, c := range d.touched {
+	for _, c := range d.touched {
 		c.hollow = false
 		if !c.before.present && !c.now.present {
 			continue
 		}
 		c.space.usage = c.count(c.space.usage)
-		b.progress.changed = d.revision
-		value := appendChange(make([]byte, 0, 16+len(c.key)+c.now.size), c.key, c.now)
-		b.write(Write{Key: changeKey(c.space.name, d.revision, i), Value: value,
-			Garbage: timeOf(b.now() + int64(HistoryRetention+slack))})
+		b.change(c, d.revision)
 		if !c.dirty {
 			c.dirty = true
 			c.space.dirty = append(c.space.dirty, c)
@@ -157,7 +156,7 @@ func (c *cell) writeBytes() int {
 	return size
 }
 
-// flush writes what the entry left in the cells, and how far the state is.
+// flush writes what the entry left in the cells.
 func (b *batch) flush() {
 	for _, s := range b.order {
 		for _, c := range s.dirty {
@@ -171,7 +170,6 @@ func (b *batch) flush() {
 			b.write(Write{Key: usageKey(s.name), Value: appendUsage(nil, s.usage)})
 		}
 	}
-	b.write(Write{Key: []byte(progressKey), Value: b.progress.append(nil)})
 }
 
 func (b *batch) flushCell(c *cell) {

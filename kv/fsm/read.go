@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -62,7 +61,7 @@ func get(v View, namespace, key string, now time.Time) (state, error) {
 func List(v View, namespace string, q op.Query, now time.Time) (op.Page, error) {
 	p, err := readProgress(v)
 	if err != nil {
-		return op.Page{}, fmt.Errorf("read progress: %w", err)
+		return op.Page{}, err
 	}
 	l := lister{query: q, now: now.UnixNano(), skip: len(dataKey(namespace, ""))}
 	l.page.Revision = LastRevision(p.index)
@@ -118,21 +117,21 @@ type Since struct {
 // and the revision up to which it looked: After of the next call. When that is LastRevision of v's index, or was
 // above it already, there is no more in v.
 //
-// op.ErrCompacted means that some of what was asked for may be gone.
-func Changes(v View, q Since, now time.Time) (changes []op.Change, next uint64, err error) {
+// op.ErrCompacted means that some of what was asked for is forgotten: see HistoryRetention.
+func Changes(v View, q Since) (changes []op.Change, next uint64, err error) {
 	p, err := readProgress(v)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read progress: %w", err)
+		return nil, 0, err
 	}
-	if compacted := p.compacted(now.UnixNano()); q.After < compacted {
-		return nil, 0, fmt.Errorf("revision %d, changes up to %d may be gone, begin anew: %w", q.After, compacted, op.ErrCompacted)
+	if q.After < p.compacted {
+		return nil, 0, fmt.Errorf("revision %d, changes up to %d are forgotten, begin anew: %w", q.After, p.compacted, op.ErrCompacted)
 	}
 	newest := LastRevision(p.index)
 	if q.After >= newest {
 		return nil, q.After, nil
 	}
-	c := collector{since: q, scope: spaceKey(changeKind, q.Namespace, ""), next: newest}
-	err = v.Scan(c.scope, changeKey(q.Namespace, q.After+1, 0), c.visit)
+	c := collector{since: q, next: newest}
+	err = v.Scan(spaceKey(changesKind, q.Namespace, ""), changesKey(q.Namespace, Index(q.After+1)), c.visit)
 	if err = errors.Join(c.err, err); err != nil {
 		return nil, 0, err
 	}
@@ -142,7 +141,6 @@ func Changes(v View, q Since, now time.Time) (changes []op.Change, next uint64, 
 // collector gathers changes.
 type collector struct {
 	since   Since
-	scope   []byte // what the keys of the namespace's changes begin with
 	changes []op.Change
 	seen    int    // changes looked at
 	size    int    // of those that are answered, in bytes
@@ -151,27 +149,28 @@ type collector struct {
 	err     error
 }
 
+// visit looks at the changes of an entry.
 func (c *collector) visit(k, raw []byte) (more bool) {
-	if len(k) != len(c.scope)+12 {
-		c.err = fmt.Errorf("change: %w", errDamaged)
-		return false
-	}
-	revision := binary.BigEndian.Uint64(k[len(c.scope):])
-	if revision != c.last && c.seen > 0 && (c.seen >= c.since.Limit || c.size >= op.MaxPageBytes) {
-		c.next = c.last
-		return false
-	}
-	change, err := decodeChange(revision, raw)
-	if err != nil {
-		c.err = err
-		return false
-	}
-	c.last = revision
-	c.seen++
-	if strings.HasPrefix(change.Key, c.since.Prefix) {
-		c.size += len(raw)
-		change.Value = bytes.Clone(change.Value)
-		c.changes = append(c.changes, change)
+	for f := (fields{rest: raw}); len(f.rest) > 0; {
+		change := f.change(indexOf(k))
+		if f.bad {
+			c.err = fmt.Errorf("changes: %w", errDamaged)
+			return false
+		}
+		if change.Revision <= c.since.After {
+			continue
+		}
+		if change.Revision != c.last && c.seen > 0 && (c.seen >= c.since.Limit || c.size >= op.MaxPageBytes) {
+			c.next = c.last
+			return false
+		}
+		c.last = change.Revision
+		c.seen++
+		if strings.HasPrefix(change.Key, c.since.Prefix) {
+			c.size += len(change.Key) + len(change.Value)
+			change.Value = bytes.Clone(change.Value)
+			c.changes = append(c.changes, change)
+		}
 	}
 	return true
 }

@@ -29,7 +29,7 @@ func TestChangesInParts(t *testing.T) {
 		{LastRevision(3), 1, "", LastRevision(3), ""},
 		{LastRevision(9), 1, "", LastRevision(9), ""},
 	} {
-		changes, next, err := Changes(m, Since{Namespace: "app", After: c.after, Limit: c.limit}, start)
+		changes, next, err := Changes(m, Since{Namespace: "app", After: c.after, Limit: c.limit})
 		got := ""
 		for _, x := range changes {
 			if got != "" {
@@ -52,7 +52,7 @@ func TestChangesEndByBytes(t *testing.T) {
 	for range 6 {
 		m.entry(t, start, txn(set("k", string(make([]byte, op.MaxValueBytes)))))
 	}
-	changes, next, err := Changes(m, Since{Namespace: "app", Limit: 100}, start)
+	changes, next, err := Changes(m, Since{Namespace: "app", Limit: 100})
 	if err != nil || len(changes) != 4 || next != Revision(4, 0) {
 		t.Errorf("Changes = %d, %d, %v, want 4 and where to go on", len(changes), next, err)
 	}
@@ -60,40 +60,28 @@ func TestChangesEndByBytes(t *testing.T) {
 
 func TestChangesAreCompacted(t *testing.T) {
 	m := newMemory()
-	if _, next, err := Changes(m, Since{Limit: 1}, start); err != nil || next != LastRevision(0) {
+	if _, next, err := Changes(m, Since{Namespace: "app", Limit: 1}); err != nil || next != LastRevision(0) {
 		t.Errorf("Changes of a new state = %d, %v", next, err)
 	}
-	m.entry(t, start, txn(set("a", "")))                     // entry 1
-	m.entry(t, start.Add(time.Minute), txn(set("b", "")))    // 2
-	m.entry(t, start.Add(30*time.Minute), txn(set("c", ""))) // 3
-	retained := HistoryRetention + sampleEvery
-	for _, c := range []struct {
-		now   time.Duration
-		after uint64
-		ok    bool
-	}{
-		{time.Hour, 0, true},
-		{retained - 1, 0, true},
-		{retained, 0, false},
-		{retained, LastRevision(1), false},
-		{retained, Revision(2, 0), true}, // a and b may be gone
-		{30*time.Minute + retained - 1, Revision(2, 0), true},
-		{30*time.Minute + retained, Revision(2, 0), false},
-		{1000 * time.Hour, Revision(2, 0), false},
-		{1000 * time.Hour, Revision(3, 0), true}, // whoever has seen all there is goes on, however late
-	} {
-		_, _, err := Changes(m, Since{Namespace: "app", After: c.after, Limit: 1}, start.Add(c.now))
-		if c.ok && err != nil || !c.ok && !errors.Is(err, op.ErrCompacted) {
-			t.Errorf("Changes after %d, %v from the start = %v, want success: %v", c.after, c.now, err, c.ok)
+	m.entry(t, start, txn(set("a", "")))                                            // entry 1
+	m.entry(t, start.Add(time.Minute), txn(set("b", "")), txn(set("c", "")), txn()) // 2
+	m.entry(t, start.Add(time.Hour), txn(set("d", "")))                             // 3
+	try := func(when string, after uint64, want error) {
+		t.Helper()
+		if _, _, err := Changes(m, Since{Namespace: "app", After: after, Limit: 1}); !errors.Is(err, want) {
+			t.Errorf("%s: Changes after %d = %v, want %v", when, after, err, want)
 		}
 	}
-	for i := range 100 {
-		m.entry(t, start.Add(2*time.Hour+time.Duration(i)*time.Minute), txn(set("a", "")))
-	}
-	p, err := readProgress(m)
-	if limit := int(HistoryRetention/sampleEvery) + 2; err != nil || len(p.samples) > limit {
-		t.Errorf("%d samples, %v, want at most %d", len(p.samples), err, limit)
-	}
+	try("at first", 0, nil)
+	m.entry(t, start.Add(HistoryRetention+forgetEvery-1), txn())
+	try("within retention", 0, nil)
+	m.entry(t, start.Add(HistoryRetention+time.Minute+forgetEvery), txn())
+	try("without a and b", 0, op.ErrCompacted)
+	try("without a and b", Revision(2, 0), op.ErrCompacted)
+	try("without a and b", Revision(2, 1), nil)
+	m.entry(t, start.Add(1000*time.Hour), txn())
+	try("without all", Revision(2, 1), op.ErrCompacted)
+	try("without all", Revision(3, 0), nil) // whoever has seen what there is goes on, however late
 }
 
 func TestReadsStop(t *testing.T) {
@@ -104,7 +92,7 @@ func TestReadsStop(t *testing.T) {
 		"GetMany":  func(v View) error { _, err := GetMany(v, "app", []string{"k"}, start); return err },
 		"List":     func(v View) error { _, err := List(v, "app", op.Query{}, start); return err },
 		"Usage":    func(v View) error { _, err := Usage(v, "app"); return err },
-		"Changes":  func(v View) error { _, _, err := Changes(v, Since{Namespace: "app", Limit: 1}, start); return err },
+		"Changes":  func(v View) error { _, _, err := Changes(v, Since{Namespace: "app", Limit: 1}); return err },
 		"Due":      func(v View) error { _, err := Due(v, start); return err },
 		"Progress": func(v View) error { _, err := ReadProgress(v); return err },
 	}

@@ -22,8 +22,7 @@ type Write struct {
 	Key    []byte
 	Value  []byte
 	Delete bool
-	// Garbage is when the storage may forget the key by itself; zero: never. It is an hour later than any moment at
-	// which the state machine still looks at it, and so has no meaning as long as clocks differ by less. Whoever
-	// compares the states of two nodes leaves such keys out.
+	// Garbage is always zero: the state machine deletes by itself what nobody needs, so that the state never depends on
+	// a node's clock. It can go with the last reader of it.
 	Garbage time.Time
 }

@@ -10,10 +10,18 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-// Due says whether a Tick that is proposed at now finds a key to delete in v. A group whose leader proposes none
-// while nothing is due is silent when it is idle.
+// Due says whether a Tick that is proposed at now finds something to delete in v: keys whose time has come, or changes
+// and requests of entries that nobody asks for any more. A group whose leader proposes none while nothing is due is
+// silent when it is idle.
 func Due(v View, now time.Time) (due bool, err error) {
-	scanned := v.Scan([]byte{expiryKind}, nil, func(k, _ []byte) bool {
+	p, err := readProgress(v)
+	if err != nil {
+		return false, err
+	}
+	if p.history.old(HistoryRetention, now.UnixNano()) || p.requests.old(RequestWindow, now.UnixNano()) {
+		return true, nil
+	}
+	scanned := v.Scan([]byte{expiryKind}, expiryKey(p.expired, "", ""), func(k, _ []byte) bool {
 		var at int64
 		at, _, _, err = splitExpiry(k)
 		due = err == nil && at <= now.UnixNano()
@@ -35,10 +43,11 @@ func splitExpiry(k []byte) (at int64, namespace, key string, err error) {
 	return 0, "", "", fmt.Errorf("expiry: %w", errDamaged)
 }
 
-// tick deletes the first limit keys whose time has come. Its result's Integer says how many.
+// tick deletes the first limit keys whose time has come. Its result's Integer says how many. What else is due, the
+// entry deletes anyway.
 func (b *batch) tick(revision uint64, limit int) ([]op.OpResult, error) {
 	d := draft{batch: b, revision: revision}
-	due, err := b.due(limit)
+	due, expired, err := b.due(limit)
 	if err != nil {
 		return nil, fmt.Errorf("find what is due: %w", err)
 	}
@@ -52,29 +61,39 @@ func (b *batch) tick(revision uint64, limit int) ([]op.OpResult, error) {
 		d.rollBack()
 		return nil, err
 	}
+	b.progress.expired = expired
 	return []op.OpResult{{Found: len(d.touched) > 0, Integer: int64(len(d.touched))}}, nil
 }
 
-// due answers the cells of the first limit keys whose time had come in the view. Those that the entry has not come
-// upon are hollow and not in their space yet.
-func (b *batch) due(limit int) (due []*cell, err error) {
+// due answers the cells of the first limit keys whose time had come in the view, and the time before which there are
+// no others. Cells that the entry has not come upon are hollow and not in their space yet.
+func (b *batch) due(limit int) (due []*cell, expired int64, err error) {
 	type entry struct{ key, value []byte }
 	var entries []entry
-	err = b.view.Scan([]byte{expiryKind}, nil, func(k, v []byte) bool {
-		if at, _, _, err := splitExpiry(k); err == nil && at > b.now() {
+	expired = b.now() + 1
+	scanned := b.view.Scan([]byte{expiryKind}, expiryKey(b.progress.expired, "", ""), func(k, v []byte) bool {
+		var at int64
+		if at, _, _, err = splitExpiry(k); err != nil || at > b.now() {
+			return false
+		}
+		if len(entries) == limit {
+			expired = at
 			return false
 		}
 		entries = append(entries, entry{bytes.Clone(k), bytes.Clone(v)})
-		return len(entries) < limit
+		return true
 	})
+	if err = errors.Join(err, scanned); err != nil {
+		return nil, 0, err
+	}
 	for _, e := range entries {
 		c, err := b.dueCell(e.key, e.value)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		due = append(due, c)
 	}
-	return due, err
+	return due, expired, nil
 }
 
 // dueCell answers the cell of an entry of the expiry index.

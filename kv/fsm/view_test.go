@@ -16,18 +16,17 @@ import (
 
 // memory is a View of a map, and what applies writes to it.
 type memory struct {
-	data    map[string][]byte
-	garbage map[string]time.Time
-	keys    []string // sorted; nil: to be made
-	fail    error    // of every read
+	data map[string][]byte
+	keys []string // sorted; nil: to be made
+	fail error    // of every read
 }
 
 func newMemory() *memory {
-	return &memory{data: map[string][]byte{}, garbage: map[string]time.Time{}}
+	return &memory{data: map[string][]byte{}}
 }
 
 func (m *memory) clone() *memory {
-	return &memory{data: maps.Clone(m.data), garbage: maps.Clone(m.garbage)}
+	return &memory{data: maps.Clone(m.data)}
 }
 
 func (m *memory) Get(key []byte) ([]byte, bool, error) {
@@ -61,20 +60,6 @@ func (m *memory) write(writes []Write) {
 			continue
 		}
 		m.data[string(w.Key)] = w.Value
-		if !w.Garbage.IsZero() {
-			m.garbage[string(w.Key)] = w.Garbage
-		}
-	}
-}
-
-// collect forgets garbage, as the storage does by its own clock.
-func (m *memory) collect(now time.Time) {
-	m.keys = nil
-	for k, at := range m.garbage {
-		if !at.After(now) {
-			delete(m.data, k)
-			delete(m.garbage, k)
-		}
 	}
 }
 
@@ -118,7 +103,7 @@ func (m *memory) entry(t fataler, now time.Time, commands ...Command) []Outcome 
 
 func sameWrites(a, b []Write) bool {
 	return slices.EqualFunc(a, b, func(x, y Write) bool {
-		return bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Value, y.Value) && x.Delete == y.Delete && x.Garbage.Equal(y.Garbage)
+		return bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Value, y.Value) && x.Delete == y.Delete && x.Garbage.IsZero()
 	})
 }
 
@@ -133,9 +118,6 @@ func checkWrites(t fataler, before *memory, a Applied) {
 		if _, found := before.data[string(w.Key)]; w.Delete && !found {
 			t.Fatalf("delete of key %q, which is not there", w.Key)
 		}
-		if !w.Garbage.IsZero() && w.Garbage.Before(a.Time.Add(slack)) {
-			t.Fatalf("key %q is garbage at %v, at leader time %v", w.Key, w.Garbage, a.Time)
-		}
 		seen[string(w.Key)] = true
 		size += len(w.Key) + len(w.Value)
 	}
@@ -144,26 +126,40 @@ func checkWrites(t fataler, before *memory, a Applied) {
 	}
 }
 
-// check holds the state together: usages and the expiry index say what the data says.
+// check holds the state together: what is derived from the data says what the data says, and what is to be forgotten
+// will be.
 func (m *memory) check(t fataler) {
 	t.Helper()
+	p, err := readProgress(m)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
 	usages := map[string]op.Usage{}
-	expiries := map[string]string{}
+	want := map[string]string{} // keys and values of expiries, keys of changes and requests
 	for k, v := range m.data {
-		if k[0] != dataKind {
-			continue
-		}
-		namespace, key, _ := strings.Cut(k[1:], "\x00")
-		s, err := decodeState(v)
-		if err != nil {
-			t.Fatalf("%q: %v", k, err)
-		}
-		u := usages[namespace]
-		u.Keys++
-		u.Bytes += int64(len(key) + len(s.value))
-		usages[namespace] = u
-		if s.expires != 0 {
-			expiries[string(expiryKey(s.expires, namespace, key))] = string(binary.AppendUvarint(nil, uint64(s.size)))
+		switch k[0] {
+		case dataKind:
+			namespace, key, _ := strings.Cut(k[1:], "\x00")
+			s, err := decodeState(v)
+			if err != nil || s.expires != 0 && s.expires < p.expired {
+				t.Fatalf("%q expires at %d, before %d: %v", k, s.expires, p.expired, err)
+			}
+			u := usages[namespace]
+			usages[namespace] = op.Usage{Keys: u.Keys + 1, Bytes: u.Bytes + int64(len(key)+len(s.value))}
+			if s.expires != 0 {
+				want[string(expiryKey(s.expires, namespace, key))] = string(binary.AppendUvarint(nil, uint64(s.size)))
+			}
+		case historyKind, requestsKind:
+			oldest := p.history
+			if k[0] == requestsKind {
+				oldest = p.requests
+			}
+			if index := indexOf([]byte(k)); oldest.time == 0 || index < oldest.index {
+				t.Fatalf("%q is older than the oldest, %+v", k, oldest)
+			}
+			for _, key := range kept(k, v) {
+				want[key] = ""
+			}
 		}
 	}
 	for k, v := range m.data {
@@ -175,16 +171,34 @@ func (m *memory) check(t fataler) {
 			if want.Quota = u.Quota; err != nil || u != want {
 				t.Fatalf("usage of %s is %+v, %v, want %+v", k[1:], u, err, want)
 			}
-		case expiryKind:
-			if want, found := expiries[k]; !found || string(v) != want {
-				t.Fatalf("expiry %q is %q, want %q", k, v, want)
+		case expiryKind, changesKind, requestKind:
+			if w, found := want[k]; !found || k[0] == expiryKind && string(v) != w {
+				t.Fatalf("%q is %q, want %q", k, v, w)
 			}
-			delete(expiries, k)
+			delete(want, k)
 		}
 	}
-	if len(usages)+len(expiries) > 0 {
-		t.Fatalf("missing: usages %v, expiries %q", usages, expiries)
+	if len(usages)+len(want) > 0 {
+		t.Fatalf("missing: usages %v, %q", usages, want)
 	}
+}
+
+// kept answers the keys that a record of an entry's history stands for.
+func kept(k string, v []byte) (keys []string) {
+	f := fields{rest: v}
+	f.natural()
+	if k[0] == historyKind {
+		f.uvarint()
+	}
+	for len(f.rest) > 0 {
+		namespace := string(f.text())
+		if k[0] == historyKind {
+			keys = append(keys, string(changesKey(namespace, indexOf([]byte(k)))))
+		} else {
+			keys = append(keys, string(requestKey(namespace, Request(f.raw(16)))))
+		}
+	}
+	return keys
 }
 
 // content answers a namespace as "a=1 b=2".

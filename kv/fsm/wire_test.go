@@ -43,19 +43,21 @@ func TestFormat(t *testing.T) {
 		{"outcome", "04" + "8020" + "026e6f" + "03" + "00" + "0302" + "050176", Outcome{Failure: Conflict, Revision: 4096, Text: "no",
 			Ops: []op.OpResult{{}, {Found: true, Integer: 1}, {Found: true, Previous: []byte("v")}}}.Append(nil)},
 		{"data", "8020" + "8094938ee79fe7cb17" + "76", m.data["dapp\x00k"]},
-		{"change", "02" + "8094938ee79fe7cb17" + "016b" + "76", m.data[string(changeKey("app", 4096, 0))]},
-		{"deletion", "01" + "016b", appendChange(nil, "k", state{})},
+		{"changes", "00" + "02" + "8094938ee79fe7cb17" + "016b" + "0176", m.data["capp\x00\x00\x00\x00\x00\x00\x00\x00\x01"]},
+		{"deletion", "ac02" + "01" + "016b", appendChange(nil, Revision(7, 300), "k", state{})},
+		{"history", "8080a8b1e39fe7cb17" + "8020" + "03617070", m.data["h\x00\x00\x00\x00\x00\x00\x00\x01"]},
 		{"expiry", "01", m.data["e"+"\x17\x97\x9c\xfe\x71\xc4\xca\x00"+"app\x00k"]},
 		{"usage", "01020000", m.data["uapp"]},
-		{"request", "8080a8b1e39fe7cb17" + "00" + "8020" + "00" + "02" + "0000", m.data["rapp\x00\x01"+strings.Repeat("\x00", 15)]},
-		{"progress", "01" + "8080a8b1e39fe7cb17" + "01" + "8020" + "01" + "8080a8b1e39fe7cb17" + "00", m.data["mapplied"]},
+		{"request", "00" + "8020" + "00" + "02" + "0000", m.data["rapp\x00\x01"+strings.Repeat("\x00", 15)]},
+		{"requests", "8080a8b1e39fe7cb17" + "03617070" + "01000000000000000000000000000000", m.data["q\x00\x00\x00\x00\x00\x00\x00\x01"]},
+		{"progress", "01" + "8080a8b1e39fe7cb17" + "01" + "00" + "00" + "01" + "8080a8b1e39fe7cb17" + "01" + "8080a8b1e39fe7cb17", m.data["mapplied"]},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s is\n%s, want\n%s", c.name, got, c.want)
 		}
 	}
-	if len(m.data) != 6 {
-		t.Errorf("the state has %d keys, want 6", len(m.data))
+	if len(m.data) != 8 {
+		t.Errorf("the state has %d keys, want 8", len(m.data))
 	}
 }
 
