@@ -1,0 +1,629 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"go.uber.org/goleak"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/kv/replica/replicatest"
+)
+
+func TestMain(m *testing.M) {
+	if dir := childDir(); dir != "" {
+		childMain(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// group is three replicas in one process, in memory.
+type group struct {
+	t        *testing.T
+	net      *replicatest.Network
+	ids      []string
+	machines map[string]*toy
+	replicas map[string]*Replica
+	counter  atomic.Int64
+}
+
+func startGroup(t *testing.T, adjust func(*Config)) *group {
+	t.Helper()
+	g := &group{t: t, net: replicatest.New(), ids: []string{"a", "b", "c"}, machines: map[string]*toy{}, replicas: map[string]*Replica{}}
+	for _, id := range g.ids {
+		g.start(id, g.members(), adjust)
+	}
+	t.Cleanup(g.close)
+	return g
+}
+
+func (g *group) members() (servers []Server) {
+	for _, id := range g.ids {
+		servers = append(servers, Server{ID: id, Address: id, Voter: true})
+	}
+	return servers
+}
+
+// start starts a replica with an empty disk.
+func (g *group) start(id string, bootstrap []Server, adjust func(*Config)) *Replica {
+	g.t.Helper()
+	transport, err := g.net.Listen(id)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.machines[id] = newToy()
+	c := Config{ID: id, InMemory: true, Machine: g.machines[id], Pack: toyPack, Transport: transport, Bootstrap: bootstrap, Log: testLog(g.t)}
+	if adjust != nil {
+		adjust(&c)
+	}
+	r, err := Open(c)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.replicas[id] = r
+	return r
+}
+
+func testLog(t *testing.T) *slog.Logger {
+	if !testing.Verbose() {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (g *group) close() {
+	for id := range g.replicas {
+		g.stop(id)
+	}
+}
+
+func (g *group) stop(id string) {
+	if err := g.replicas[id].Close(); err != nil {
+		g.t.Errorf("close %s: %v", id, err)
+	}
+	delete(g.replicas, id)
+}
+
+// leader waits for one among the replicas given by name; none: all.
+func (g *group) leader(among ...string) string {
+	g.t.Helper()
+	if len(among) == 0 {
+		among = g.ids
+	}
+	var found string
+	eventually(g.t, "a leader", func() bool {
+		for _, id := range among {
+			if r := g.replicas[id]; r != nil && r.Leading() != 0 {
+				found = id
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func (g *group) others(id string) (others []string) {
+	for _, o := range g.ids {
+		if o != id && g.replicas[o] != nil {
+			others = append(others, o)
+		}
+	}
+	return others
+}
+
+// incr adds one to a counter through a replica.
+func (g *group) incr(id, key string) (int64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return g.incrCtx(ctx, id, key)
+}
+
+func (g *group) incrCtx(ctx context.Context, id, key string) (int64, error) {
+	reply, _, err := g.replicas[id].Propose(ctx, fmt.Appendf(nil, "%d %s 1", g.counter.Add(1), key))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(string(reply), 10, 64)
+}
+
+func (g *group) mustIncr(id, key string, want int64) {
+	g.t.Helper()
+	if got, err := g.incr(id, key); err != nil || got != want {
+		g.t.Fatalf("incr %s through %s = %d, %v, want %d", key, id, got, err, want)
+	}
+}
+
+// read reads a counter linearizably through a replica.
+func (g *group) read(ctx context.Context, id, key string) (int64, error) {
+	index, err := g.replicas[id].ReadIndex(ctx)
+	if err == nil {
+		err = g.replicas[id].Wait(ctx, index)
+	}
+	return g.machines[id].get(key), err
+}
+
+func (g *group) mustRead(id, key string, want int64) {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if got, err := g.read(ctx, id, key); err != nil || got != want {
+		g.t.Fatalf("read %s through %s = %d, %v, want %d", key, id, got, err, want)
+	}
+}
+
+const patience = time.Minute // until something that must happen is missing
+
+func eventually(t *testing.T, what string, happens func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !happens(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+	}
+}
+
+// bubble runs a test in virtual time.
+func bubble(t *testing.T, test func(t *testing.T)) {
+	synctest.Test(t, func(t *testing.T) { test(t) })
+}
+
+func TestLeaderLoss(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		first := g.leader()
+		g.mustIncr(first, "k", 1)
+		g.stop(first)
+		began := time.Now()
+		second := g.leader()
+		if took := time.Since(began); took > 1500*time.Millisecond {
+			t.Errorf("another leader after %v, want 1.5 s at most", took)
+		}
+		g.mustRead(second, "k", 1)
+		g.mustIncr(second, "k", 2)
+	})
+}
+
+func TestFollower(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		leader := g.leader()
+		for i, id := range g.others(leader) {
+			g.mustIncr(id, "k", int64(i+1))
+			g.mustRead(id, "k", int64(i+1))
+		}
+		for _, id := range g.ids {
+			eventually(t, "leader's name on "+id, func() bool { l, _ := g.replicas[id].Leader(); return l.ID == leader })
+			g.mustRead(id, "k", 2)
+		}
+	})
+}
+
+func TestMinority(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		old := g.leader()
+		g.mustIncr(old, "k", 1)
+		g.net.Isolate(old)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if _, err := g.incrCtx(ctx, old, "k"); !errors.Is(err, op.ErrUnknown) {
+			t.Errorf("propose through the isolated leader: %v, want %v", err, op.ErrUnknown)
+		}
+		if _, err := g.replicas[old].ReadIndex(ctx); !errors.Is(err, op.ErrUnavailable) {
+			t.Errorf("read index of the isolated leader: %v, want %v", err, op.ErrUnavailable)
+		}
+		next := g.leader(g.others(old)...)
+		g.mustIncr(next, "k", 2)
+		ctx2, cancel2 := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel2()
+		if _, err := g.incrCtx(ctx2, old, "k"); !errors.Is(err, op.ErrUnavailable) {
+			t.Errorf("propose through the isolated replica: %v, want %v", err, op.ErrUnavailable)
+		}
+		g.net.Heal()
+		g.mustRead(old, "k", 2) // and not 3: what the isolated leader had proposed is gone
+		g.mustIncr(old, "k", 3)
+	})
+}
+
+// TestOneWay has everything to, then everything from the leader held back.
+func TestOneWay(t *testing.T) {
+	for _, heard := range []bool{false, true} {
+		t.Run(fmt.Sprintf("heard=%v", heard), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				g := startGroup(t, nil)
+				old := g.leader()
+				g.mustIncr(old, "k", 1)
+				for _, o := range g.others(old) {
+					if heard {
+						g.net.Hold(o, old)
+					} else {
+						g.net.Hold(old, o)
+					}
+				}
+				next := g.leader(g.others(old)...)
+				g.mustIncr(next, "k", 2)
+				g.net.Heal()
+				g.mustRead(old, "k", 2)
+			})
+		})
+	}
+}
+
+// TestStaleLeader has a leader receive answers that its followers gave before they elected another one: they must not
+// count for a reader who came after.
+func TestStaleLeader(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		old := g.leader()
+		g.mustIncr(old, "k", 1)
+		for _, o := range g.others(old) {
+			g.net.Delay(o, old, 3*time.Second)
+			g.net.Hold(old, o)
+		}
+		next := g.leader(g.others(old)...)
+		g.mustIncr(next, "k", 2)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		for ctx.Err() == nil {
+			if got, err := g.read(ctx, old, "k"); err == nil && got != 2 {
+				t.Fatalf("read through the stale leader = %d, want 2", got)
+			}
+		}
+		g.net.Heal()
+		g.mustRead(old, "k", 2)
+	})
+}
+
+func TestPause(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		leader := g.leader()
+		paused := g.others(leader)[0]
+		g.net.Isolate(paused)
+		for i := range 100 {
+			g.mustIncr(leader, "k", int64(i+1))
+		}
+		time.Sleep(10 * time.Second)
+		if got := g.machines[paused].get("k"); got != 0 {
+			t.Errorf("the paused replica has %d, want 0", got)
+		}
+		g.net.Heal()
+		g.mustRead(paused, "k", 100)
+	})
+}
+
+// TestStalledMachine has one replica's machine stand still while the others go on.
+func TestStalledMachine(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		leader := g.leader()
+		slow := g.others(leader)[0]
+		gate := make(chan struct{})
+		g.machines[slow].stall(gate)
+		for i := range 10 {
+			g.mustIncr(leader, "k", int64(i+1))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := g.read(ctx, slow, "k"); !errors.Is(err, op.ErrUnavailable) {
+			t.Errorf("read through the stalled replica: %v, want %v", err, op.ErrUnavailable)
+		}
+		close(gate)
+		g.mustRead(slow, "k", 10)
+	})
+}
+
+func smallLog(c *Config) { c.limits.snapshotEntries, c.limits.trailingEntries = 20, 5 }
+
+func TestSnapshotToLagging(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, smallLog)
+		leader := g.leader()
+		behind := g.others(leader)[0]
+		g.mustIncr(behind, "k", 1)
+		g.mustRead(behind, "k", 1)
+		g.net.Isolate(behind)
+		for i := range 100 {
+			g.mustIncr(leader, "k", int64(i+2))
+		}
+		eventually(t, "a log that forgets", func() bool { return g.replicas[leader].Stats().FirstIndex > 50 })
+		g.net.Heal()
+		g.mustRead(behind, "k", 101)
+		if s := g.replicas[behind].Stats(); s.SnapshotIndex == 0 {
+			t.Errorf("stats %+v: no snapshot was installed", s)
+		}
+		g.mustIncr(behind, "k", 102)
+	})
+}
+
+func TestSnapshotToWiped(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, smallLog)
+		leader := g.leader()
+		for i := range 100 {
+			g.mustIncr(leader, "k", int64(i+1))
+		}
+		eventually(t, "a log that forgets", func() bool { return g.replicas[leader].Stats().FirstIndex > 50 })
+		wiped := g.others(leader)[0]
+		g.stop(wiped)
+		if err := g.replicas[leader].RemoveServer(t.Context(), wiped); err != nil {
+			t.Fatal(err)
+		}
+		// It comes back under a new id, at the address it had.
+		transport, err := g.net.Listen(wiped)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.machines["d"] = newToy()
+		c := Config{ID: "d", InMemory: true, Machine: g.machines["d"], Pack: toyPack, Transport: transport, Log: testLog(t)}
+		smallLog(&c)
+		if g.replicas["d"], err = Open(c); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.replicas[leader].AddVoter(t.Context(), "d", wiped); err != nil {
+			t.Fatal(err)
+		}
+		g.mustRead("d", "k", 100)
+		g.mustIncr("d", "k", 101)
+		if got := len(g.replicas["d"].Servers()); got != 3 {
+			t.Errorf("%d servers, want 3", got)
+		}
+	})
+}
+
+func TestMembers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		leader := g.leader()
+		follower := g.others(leader)[0]
+		if err := g.replicas[follower].AddVoter(t.Context(), "d", "d"); !errors.Is(err, ErrNotLeader) {
+			t.Errorf("add voter through a follower: %v, want %v", err, ErrNotLeader)
+		}
+		g.start("d", nil, nil)
+		if err := g.replicas[leader].AddReader(t.Context(), "d", "d"); err != nil {
+			t.Fatal(err)
+		}
+		g.mustIncr("d", "k", 1)
+		g.mustRead("d", "k", 1)
+		if err := g.replicas[leader].TransferLeadership(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		next := g.leader()
+		if next == leader {
+			t.Errorf("%s still leads", next)
+		}
+		if err := g.replicas[next].RemoveServer(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		g.stop(next)
+		g.mustIncr(g.leader(), "k", 2)
+	})
+}
+
+func TestBatching(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		g := startGroup(t, func(c *Config) {
+			if c.ID == "a" {
+				c.Metrics = registry
+			}
+		})
+		leader := g.leader()
+		before := g.machines[leader].entries()
+		g.hammer(10, 128, leader)
+		entries := g.machines[leader].entries() - before
+		if entries > 400 {
+			t.Errorf("1280 commands took %d entries, want far fewer", entries)
+		}
+		g.mustRead("a", "k", 1280)
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(families); got < 10 {
+			t.Errorf("%d metrics, want all", got)
+		}
+		if v := valueOf(families, "sett_kv_raft_term"); v < 1 {
+			t.Errorf("term %v, want 1 or more", v)
+		}
+		g.stop("a")
+		if families, _ := registry.Gather(); len(families) != 0 {
+			t.Errorf("%d metrics after Close, want none", len(families))
+		}
+	})
+}
+
+func valueOf(families []*dto.MetricFamily, name string) float64 {
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	return math.NaN()
+}
+
+// hammer has clients increment k through replicas in turn, and checks that every reply is one of a kind.
+func (g *group) hammer(each, clients int, through ...string) (unknown int64) {
+	g.t.Helper()
+	var seen sync.Map
+	var doubts atomic.Int64
+	var work sync.WaitGroup
+	for c := range clients {
+		work.Go(func() {
+			for range each {
+				v, err := g.incr(through[c%len(through)], "k")
+				if errors.Is(err, op.ErrUnknown) {
+					doubts.Add(1)
+				} else if err != nil {
+					g.t.Errorf("incr: %v", err)
+				} else if _, twice := seen.LoadOrStore(v, c); twice {
+					g.t.Errorf("incr answered %d twice", v)
+				}
+			}
+		})
+	}
+	work.Wait()
+	return doubts.Load()
+}
+
+// TestHammer increments through all replicas while the network fails.
+func TestHammer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, smallLog)
+		g.leader()
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Duration(i%7) * 100 * time.Millisecond):
+				}
+				switch victim := g.ids[i%3]; i % 4 {
+				case 0:
+					g.net.Isolate(victim)
+				case 1:
+					g.net.Break(victim)
+				case 2:
+					g.net.Delay(victim, g.ids[(i+1)%3], 50*time.Millisecond)
+				default:
+					g.net.Heal()
+				}
+			}
+		}()
+		unknown := g.hammer(20, 30, g.ids...)
+		close(stop)
+		<-stopped
+		g.net.Heal()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		for _, id := range g.ids {
+			got, err := g.read(ctx, id, "k")
+			if err != nil || got < 600-unknown || got > 600 {
+				t.Errorf("read through %s = %d, %v, want %d to 600", id, got, err, 600-unknown)
+			}
+		}
+	})
+}
+
+func TestCloseInFlight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		leader := g.leader()
+		replicas := []*Replica{g.replicas["a"], g.replicas["b"], g.replicas["c"]}
+		var work sync.WaitGroup
+		for i := range 60 {
+			work.Go(func() {
+				for n := 0; ; n++ {
+					_, _, err := replicas[i%3].Propose(t.Context(), fmt.Appendf(nil, "%d-%d k 1", i, n))
+					if err == nil {
+						_, err = replicas[i%3].ReadIndex(t.Context())
+					}
+					if err != nil {
+						if !errors.Is(err, op.ErrClosed) {
+							t.Errorf("after Close: %v, want %v", err, op.ErrClosed)
+						}
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		g.stop(leader)
+		g.close()
+		work.Wait()
+		if err := replicas[0].Wait(t.Context(), math.MaxUint64); !errors.Is(err, op.ErrClosed) {
+			t.Errorf("wait after Close: %v, want %v", err, op.ErrClosed)
+		}
+		if err := replicas[0].AddVoter(t.Context(), "x", "x"); !errors.Is(err, op.ErrClosed) {
+			t.Errorf("add voter after Close: %v, want %v", err, op.ErrClosed)
+		}
+	})
+}
+
+func TestMachineFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		broken := g.leader()
+		g.mustIncr(broken, "k", 1)
+		g.machines[broken].breakWith(errors.New("disk on fire"))
+		if _, err := g.incr(broken, "k"); !errors.Is(err, op.ErrUnknown) {
+			t.Errorf("propose to the failing machine: %v, want %v", err, op.ErrUnknown)
+		}
+		<-g.replicas[broken].Failed()
+		if err := g.replicas[broken].Err(); err == nil || g.replicas[broken].Leading() != 0 {
+			t.Errorf("err %v, leading %d, want an error and no lead", err, g.replicas[broken].Leading())
+		}
+		if _, err := g.incr(broken, "k"); !errors.Is(err, op.ErrClosed) {
+			t.Errorf("propose after the failure: %v, want %v", err, op.ErrClosed)
+		}
+		// The entry was committed: the others have it.
+		g.mustIncr(g.leader(g.others(broken)...), "k", 3)
+	})
+}
+
+func TestLimits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		leader := g.leader()
+		follower := g.others(leader)[0]
+		pad := func(size int) []byte {
+			head := fmt.Sprintf("%d k 1", g.counter.Add(1))
+			return fmt.Appendf(nil, "%s%*s", head, size-len(head), "")
+		}
+		for _, id := range []string{leader, follower} {
+			if _, _, err := g.replicas[id].Propose(t.Context(), pad(MaxCommandBytes)); err != nil {
+				t.Errorf("propose a command of %d bytes through %s: %v", MaxCommandBytes, id, err)
+			}
+			if _, _, err := g.replicas[id].Propose(t.Context(), pad(MaxCommandBytes+1)); !errors.Is(err, op.ErrTooLarge) {
+				t.Errorf("propose a command of %d bytes: %v, want %v", MaxCommandBytes+1, err, op.ErrTooLarge)
+			}
+		}
+	})
+}
+
+func TestAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newToy()
+		r, err := Open(Config{ID: "a", InMemory: true, Machine: m, Pack: toyPack, Bootstrap: []Server{{"a", "a", true}}, Log: testLog(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		began := time.Now()
+		if _, _, err := r.Propose(t.Context(), []byte("1 k 1")); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("a group of one took %v to start, want no wait for an election", took)
+		}
+		index, err := r.ReadIndex(t.Context())
+		if err != nil || r.Wait(t.Context(), index) != nil || m.get("k") != 1 {
+			t.Errorf("read index %d, %v: k is %d, want 1", index, err, m.get("k"))
+		}
+	})
+}
+
+func TestConfigFaults(t *testing.T) {
+	_, err := Open(Config{})
+	for _, want := range []string{"ID", "Dir or InMemory", "Machine", "Pack"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(Config{}) = %v, want a word about %s", err, want)
+		}
+	}
+}

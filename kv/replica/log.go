@@ -1,0 +1,45 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// raftLog has raft and its log write to log. Raft calls errors what is daily life to a group, such as a member that
+// does not answer, so that each level goes one down.
+func raftLog(log *slog.Logger) hclog.Logger {
+	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: io.Discard, Level: hclog.Off})
+	l.RegisterSink(sinkOf{log})
+	return l
+}
+
+type sinkOf struct{ log *slog.Logger }
+
+// Accept takes one line.
+func (s sinkOf) Accept(_ string, level hclog.Level, text string, args ...any) {
+	to := slog.LevelDebug
+	switch level {
+	case hclog.Error:
+		to = slog.LevelWarn
+	case hclog.Warn:
+		to = slog.LevelInfo
+	case hclog.Trace, hclog.Debug:
+		return
+	}
+	if !s.log.Enabled(context.Background(), to) {
+		return
+	}
+	attrs := []any{"text", text}
+	for i := 0; i+1 < len(args); i += 2 {
+		value := args[i+1]
+		if f, ok := value.(hclog.Format); ok {
+			value = fmt.Sprintf(fmt.Sprint(f[0]), f[1:]...)
+		}
+		attrs = append(attrs, fmt.Sprint(args[i]), value)
+	}
+	s.log.Log(context.Background(), to, "raft", attrs...)
+}
