@@ -24,7 +24,7 @@ func (r *Replica) answerPropose(ctx context.Context, command []byte) ([]byte, er
 	if err := r.usable(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
-	if r.leading.Load() == 0 {
+	if r.Leading() == 0 {
 		return nil, fmt.Errorf("%w: %w", errRefused, ErrNotLeader)
 	}
 	r.metrics.proposals.Inc()
@@ -49,7 +49,7 @@ func (r *Replica) askIndex(ctx context.Context, l Leader) (uint64, error) {
 }
 
 func (r *Replica) answerReadIndex(ctx context.Context) ([]byte, error) {
-	if r.leading.Load() == 0 {
+	if r.Leading() == 0 {
 		return nil, fmt.Errorf("%w: %w", errRefused, ErrNotLeader)
 	}
 	a := r.join(ctx)

@@ -30,7 +30,13 @@ func (r *Replica) leader() Leader {
 }
 
 // Leading answers the term in which this replica leads and has applied everything from before it; 0: it does not.
-func (r *Replica) Leading() (term uint64) { return r.leading.Load() }
+func (r *Replica) Leading() (term uint64) {
+	term = r.leading.Load()
+	if term == 0 || r.raft.State() != raft.Leader || r.raft.CurrentTerm() != term {
+		return 0
+	}
+	return term
+}
 
 // followLeaders keeps leading up to date and says when who leads has changed.
 func (r *Replica) followLeaders() {
@@ -70,7 +76,7 @@ func (r *Replica) establish() {
 		r.log.Info("lead", "term", term, "err", err)
 		return
 	}
-	if r.Err() == nil && r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term {
+	if r.Err() == nil {
 		r.leading.Store(term)
 	}
 }

@@ -62,7 +62,7 @@ func (m *metrics) gauges(r *Replica) []prometheus.Collector {
 		gauge("term", "Term of the group as this node knows it.",
 			func() float64 { return float64(r.raft.CurrentTerm()) }),
 		gauge("leader", "1 when this node leads and is ready to.", func() float64 {
-			if r.leading.Load() != 0 {
+			if r.Leading() != 0 {
 				return 1
 			}
 			return 0

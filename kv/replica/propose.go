@@ -82,7 +82,7 @@ func ended(what string, doubt time.Time, err error) error {
 
 // attempt proposes once: here, or to the leader.
 func (r *Replica) attempt(ctx context.Context, command []byte) outcome {
-	if r.leading.Load() != 0 {
+	if r.Leading() != 0 {
 		return r.propose(ctx, command)
 	}
 	l := r.leader()

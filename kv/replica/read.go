@@ -87,7 +87,7 @@ func (r *Replica) round() read {
 	// A message that got lost must not hold up the readers who come after.
 	ctx, cancel := context.WithTimeout(r.life, 2*r.cfg.ElectionTimeout)
 	defer cancel()
-	if term := r.leading.Load(); term != 0 {
+	if term := r.Leading(); term != 0 {
 		return r.confirmed(ctx, term)
 	}
 	l := r.leader()
@@ -132,7 +132,7 @@ func (r *Replica) confirmed(ctx context.Context, term uint64) read {
 			votes++
 		}
 	}
-	if r.leading.Load() != term {
+	if r.Leading() != term {
 		return read{err: ErrNotLeader}
 	}
 	return read{index: index}

@@ -83,7 +83,7 @@ type Replica struct {
 	queue    chan *proposal // to the batcher
 	readers  chan chan read // to the reader of indices
 	compact  chan struct{}  // 1 slot: the log has grown enough for a snapshot
-	leading  atomic.Uint64  // term in which this replica leads and has applied all that came before; else 0
+	leading  atomic.Uint64  // term in which this replica leads, once it has applied all that came before; else 0
 	leaders  *broadcast     // a change of leader, or of leading
 	life     context.Context
 	end      context.CancelFunc // ends life: for work that raft starts without a context
