@@ -33,7 +33,7 @@ func (r *Replica) answerPropose(ctx context.Context, command []byte) ([]byte, er
 		return nil, o.err
 	}
 	if len(o.reply) > MaxReplyBytes {
-		return nil, fmt.Errorf("the reply has %d bytes, at most %d can be sent", len(o.reply), MaxReplyBytes)
+		return nil, fmt.Errorf("%w: it has %d bytes, at most %d are allowed", errSpent, len(o.reply), MaxReplyBytes)
 	}
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(o.reply)), o.index), o.reply...), nil
 }

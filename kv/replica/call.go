@@ -67,6 +67,8 @@ func (p reply) result(address string) ([]byte, error) {
 		return p.answer, nil
 	case statusRefused:
 		return nil, fmt.Errorf("%w: by %s: %s", errRefused, address, p.answer)
+	case statusSpent:
+		return nil, fmt.Errorf("%w: by %s: %s", errSpent, address, p.answer)
 	default:
 		return nil, fmt.Errorf("asked %s: %s", address, p.answer)
 	}
@@ -269,8 +271,11 @@ func (r *Replica) answer(ctx context.Context, q request) reply {
 	p := reply{number: q.number, status: statusDone, answer: answer}
 	if err != nil {
 		p.status, p.answer = statusUnknown, []byte(err.Error())
-		if errors.Is(err, errRefused) {
+		switch {
+		case errors.Is(err, errRefused):
 			p.status = statusRefused
+		case errors.Is(err, errSpent):
+			p.status = statusSpent
 		}
 	}
 	return p

@@ -17,7 +17,7 @@ const (
 	// larger one makes every node's memory and log grow with it.
 	MaxCommandBytes = 4 << 20
 	// MaxReplyBytes is the size of a reply that can be sent to a follower. A command with a larger one takes effect,
-	// but its proposer on a follower learns only that this is so.
+	// and its proposer on a follower gets op.ErrUnknown.
 	MaxReplyBytes = 16 << 20
 
 	maxBatchCommands = 4096    // commands in an entry: a revision has room for so many positions

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,8 +12,9 @@ import (
 	"testing"
 	"time"
 
+	wal "github.com/hashicorp/raft-wal"
+
 	"github.com/sett-run/sett/kv/op"
-	"github.com/sett-run/sett/kv/replica/replicatest"
 )
 
 // fill has a replica of its own on disk count to n; synced says whether its machine has flushed that.
@@ -70,15 +72,11 @@ func TestRestart(t *testing.T) {
 }
 
 func TestTornTail(t *testing.T) {
-	garbage := bytes.Repeat([]byte{1, 0xFF, 0x33}, 100)
 	for name, tear := range map[string]func(f *os.File, end int64) error{
-		"garbage behind": func(f *os.File, end int64) error { _, err := f.WriteAt(garbage, end); return err },
 		"cut behind":     func(f *os.File, end int64) error { return f.Truncate(end) },
 		"half a header":  func(f *os.File, end int64) error { return f.Truncate(end + 3) },
-		"half a frame": func(f *os.File, end int64) error {
-			_, err := f.WriteAt([]byte{1, 0, 0, 0, 100, 0, 0, 0, 'x'}, end)
-			return err
-		},
+		"garbage behind": overwrite(bytes.Repeat([]byte{1, 0xFF, 0x33}, 100)),
+		"half a frame":   overwrite([]byte{1, 0, 0, 0, 100, 0, 0, 0, 'x'}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -92,6 +90,13 @@ func TestTornTail(t *testing.T) {
 				t.Errorf("count after more = %d, want 45", got)
 			}
 		})
+	}
+}
+
+func overwrite(with []byte) func(f *os.File, end int64) error {
+	return func(f *os.File, end int64) error {
+		_, err := f.WriteAt(with, end)
+		return err
 	}
 }
 
@@ -144,6 +149,27 @@ func tearTail(t *testing.T, dir string, tear func(f *os.File, end int64) error) 
 	}
 }
 
+// TestFullDisk has no new log file come about when one is due.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	_, r, err := openOne(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := os.RemoveAll(filepath.Join(dir, logDir)); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; r.Err() == nil; i++ {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		r.Propose(ctx, append(fmt.Appendf(nil, "%d k 1", i), bytes.Repeat([]byte{' '}, 4<<10)...))
+		cancel()
+	}
+	if err := r.Err(); !errors.Is(err, wal.ErrSealed) {
+		t.Errorf("Err() = %v, want %v", err, wal.ErrSealed)
+	}
+}
+
 func TestHoles(t *testing.T) {
 	for name, remove := range map[string]string{"state": "toy.json", "note": noteFile} {
 		t.Run(name, func(t *testing.T) {
@@ -163,11 +189,10 @@ func TestHoles(t *testing.T) {
 
 // startDiskGroup starts three replicas on disk whose logs forget early.
 func startDiskGroup(t *testing.T) *group {
-	g := &group{t: t, net: replicatest.New(), ids: []string{"a", "b", "c"}, machines: map[string]*toy{}, replicas: map[string]*Replica{}, disk: t.TempDir()}
+	g := newGroup(t, t.TempDir())
 	for _, id := range g.ids {
 		g.start(id, g.members(), smallDisk)
 	}
-	t.Cleanup(g.close)
 	return g
 }
 
@@ -250,13 +275,14 @@ func TestTCP(t *testing.T) {
 		transports = append(transports, tr)
 		servers = append(servers, Server{ID: fmt.Sprint(i), Address: tr.Addr().String(), Voter: true})
 	}
-	g := &group{t: t, machines: map[string]*toy{}, replicas: map[string]*Replica{}}
-	t.Cleanup(g.close)
+	g := newGroup(t, "")
+	g.ids = nil
 	for i, tr := range transports {
 		id := servers[i].ID
 		g.ids = append(g.ids, id)
 		g.machines[id] = newToy()
-		r, err := Open(Config{ID: id, InMemory: true, Machine: g.machines[id], Pack: toyPack, Transport: tr, Bootstrap: servers, Log: testLog(t)})
+		r, err := Open(Config{ID: id, InMemory: true, Machine: g.machines[id], Pack: toyPack, Transport: tr,
+			Bootstrap: servers, Log: testLog(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +291,8 @@ func TestTCP(t *testing.T) {
 	leader := g.leader()
 	g.hammer(20, 24, g.ids...)
 	// Strangers do no harm.
-	for _, hello := range [][]byte{{}, {99}, {streamCalls, 0xFF, 0xFF, 0xFF, 0xFF}, {streamCalls, 0, 0, 0, 1, 7}, {streamRaft, 77}} {
+	for _, hello := range [][]byte{{}, {99}, {streamCalls, 0xFF, 0xFF, 0xFF, 0xFF}, {streamCalls, 0, 0, 0, 1, 7},
+		{streamRaft, 77}} {
 		conn, err := net.Dial("tcp", servers[0].Address)
 		if err != nil {
 			t.Fatal(err)

@@ -37,6 +37,7 @@ const (
 	statusDone    = 0
 	statusRefused = 1 // nothing happened, and nothing will; the answer says why
 	statusUnknown = 2 // it may happen; the answer says why
+	statusSpent   = 3 // it happened, and its reply cannot be sent; the answer says why
 )
 
 type request struct {

@@ -45,10 +45,17 @@ type group struct {
 
 func startGroup(t *testing.T, adjust func(*Config)) *group {
 	t.Helper()
-	g := &group{t: t, net: replicatest.New(), ids: []string{"a", "b", "c"}, machines: map[string]*toy{}, replicas: map[string]*Replica{}}
+	g := newGroup(t, "")
 	for _, id := range g.ids {
 		g.start(id, g.members(), adjust)
 	}
+	return g
+}
+
+// newGroup is one whose replicas are not started.
+func newGroup(t *testing.T, disk string) *group {
+	g := &group{t: t, disk: disk, net: replicatest.New(), ids: []string{"a", "b", "c"},
+		machines: map[string]*toy{}, replicas: map[string]*Replica{}}
 	t.Cleanup(g.close)
 	return g
 }
@@ -282,9 +289,9 @@ func TestStaleLeader(t *testing.T) {
 }
 
 func testStaleLeader(t *testing.T) {
-	g := &group{t: t, net: replicatest.New(), ids: []string{"a", "b", "c"}, machines: map[string]*toy{}, replicas: map[string]*Replica{}}
-	t.Cleanup(g.close)
-	g.start("a", []Server{{"a", "a", true}}, func(c *Config) { c.HeartbeatTimeout, c.LeaseTimeout = time.Second, time.Second })
+	g := newGroup(t, "")
+	slow := func(c *Config) { c.HeartbeatTimeout, c.LeaseTimeout = time.Second, time.Second }
+	g.start("a", []Server{{"a", "a", true}}, slow)
 	g.leader()
 	for _, id := range g.others("a") {
 		g.start(id, nil, nil)
@@ -628,10 +635,82 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+func TestReplyLimit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		leader := g.leader()
+		follower := g.replicas[g.others(leader)[0]]
+		for padding, want := range map[int]error{MaxReplyBytes - 1: nil, MaxReplyBytes: op.ErrUnknown} { // and one digit
+			g.machines[leader].mu.Lock()
+			g.machines[leader].padding = padding
+			g.machines[leader].mu.Unlock()
+			before := g.machines[leader].entries()
+			_, _, err := follower.Propose(t.Context(), fmt.Appendf(nil, "%d k%d 1", padding, padding))
+			if !errors.Is(err, want) {
+				t.Errorf("propose with a reply of %d bytes: %v, want %v", padding+1, err, want)
+			}
+			if n := g.machines[leader].entries() - before; n != 1 {
+				t.Errorf("the command was proposed %d times, want once", n)
+			}
+		}
+	})
+}
+
+func TestGather(t *testing.T) {
+	queued := func(sizes ...int) (*Replica, *proposal) {
+		r := &Replica{queue: make(chan *proposal, maxBatchCommands)}
+		for _, n := range sizes[1:] {
+			r.queue <- &proposal{command: make([]byte, n)}
+		}
+		return r, &proposal{command: make([]byte, sizes[0])}
+	}
+	for _, c := range []struct {
+		sizes []int
+		batch int
+		next  bool
+	}{
+		{[]int{1}, 1, false},
+		{[]int{1, 1, 1}, 3, false},
+		{[]int{1, maxBatchBytes - 1, 1}, 2, false},
+		{[]int{1, maxBatchBytes, 1}, 1, true},
+		{[]int{MaxCommandBytes, 1}, 1, false},
+		{make([]int, maxBatchCommands+1), maxBatchCommands, false},
+	} {
+		r, first := queued(c.sizes...)
+		batch, next := r.gather(first)
+		if len(batch) != c.batch || (next != nil) != c.next {
+			t.Errorf("gather of %d commands = %d, next %v, want %d, %v", len(c.sizes), len(batch), next != nil, c.batch, c.next)
+		}
+	}
+}
+
+// TestLogBytes has few large entries make the log forget.
+func TestLogBytes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newToy()
+		r, err := Open(Config{ID: "a", InMemory: true, Machine: m, Pack: toyPack, Bootstrap: []Server{{"a", "a", true}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		const large = 3 << 20
+		for i := range snapshotBytes/large + 1 {
+			command := append(fmt.Appendf(nil, "%d k 1", i), bytes.Repeat([]byte{' '}, large)...)
+			if _, _, err := r.Propose(t.Context(), command); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, "a log that forgets", func() bool { return r.Stats().FirstIndex > 1 })
+		if s := r.Stats(); s.LastIndex-s.FirstIndex > trailingBytes/large+1 {
+			t.Errorf("stats %+v: %d entries stay, want %d bytes of them", s, s.LastIndex-s.FirstIndex, trailingBytes)
+		}
+	})
+}
+
 func TestAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newToy()
-		r, err := Open(Config{ID: "a", InMemory: true, Machine: m, Pack: toyPack, Bootstrap: []Server{{"a", "a", true}}, Log: testLog(t)})
+		r, err := Open(Config{ID: "a", InMemory: true, Machine: m, Pack: toyPack, Bootstrap: []Server{{"a", "a", true}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -99,12 +99,14 @@ func (m *mux) accept() {
 // sort gives an accepted stream to whom it is for.
 func (m *mux) sort(s *stream) {
 	var first [1]byte
-	s.SetReadDeadline(time.Now().Add(helloTimeout))
-	if _, err := s.Read(first[:]); err != nil {
+	err := s.SetReadDeadline(time.Now().Add(helloTimeout))
+	if err == nil {
+		_, err = s.Read(first[:])
+	}
+	if errors.Join(err, s.SetReadDeadline(time.Time{})) != nil {
 		s.Close()
 		return
 	}
-	s.SetReadDeadline(time.Time{})
 	switch first[0] {
 	case streamRaft:
 		select {
@@ -133,12 +135,14 @@ func (m *mux) dial(ctx context.Context, address string, kind byte) (net.Conn, er
 	if s == nil {
 		return nil, net.ErrClosed
 	}
-	s.SetWriteDeadline(time.Now().Add(dialTimeout))
-	if _, err := s.Write([]byte{kind}); err != nil {
+	err = s.SetWriteDeadline(time.Now().Add(dialTimeout))
+	if err == nil {
+		_, err = s.Write([]byte{kind})
+	}
+	if err = errors.Join(err, s.SetWriteDeadline(time.Time{})); err != nil {
 		s.Close()
 		return nil, err
 	}
-	s.SetWriteDeadline(time.Time{})
 	return s, nil
 }
 

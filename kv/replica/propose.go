@@ -13,8 +13,10 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// errRefused says that a command was certainly not accepted, and can be tried elsewhere.
-var errRefused = errors.New("not accepted")
+var (
+	errRefused = errors.New("not accepted")                                // for certain: it can be tried elsewhere
+	errSpent   = errors.New("it took effect, its reply cannot be sent on") // nor at the next try
+)
 
 // proposal is a command on its way into an entry.
 type proposal struct {
@@ -60,7 +62,7 @@ func (r *Replica) Propose(ctx context.Context, command []byte) (reply []byte, in
 		if ctx.Err() != nil {
 			return nil, 0, ended("propose", doubt, fmt.Errorf("%w: %w", context.Cause(ctx), o.err))
 		}
-		if !doubt.IsZero() && time.Since(doubt) > r.cfg.RetryFor {
+		if errors.Is(o.err, errSpent) || !doubt.IsZero() && time.Since(doubt) > r.cfg.RetryFor {
 			return nil, 0, ended("propose", doubt, o.err)
 		}
 		r.pause(ctx, changed)

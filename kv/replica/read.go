@@ -128,8 +128,13 @@ func (r *Replica) confirmed(ctx context.Context, term uint64) read {
 		if waiting == 0 {
 			return read{err: errors.New("no majority confirms this leader")}
 		}
-		if <-answers {
-			votes++
+		select {
+		case yes := <-answers:
+			if yes {
+				votes++
+			}
+		case <-ctx.Done():
+			return read{err: errors.New("no majority confirms this leader in time")}
 		}
 	}
 	if r.Leading() != term {

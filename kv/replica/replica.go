@@ -99,9 +99,9 @@ type Replica struct {
 	failure  error         // why, once failed is closed
 }
 
-// Open opens the replica in cfg.Dir, or makes it, and takes part in its group. The machine must be open; it is closed
-// by its owner, after the replica. The transport is closed with the replica, and when Open fails. Open does not wait for
-// a leader.
+// Open opens the replica in cfg.Dir, or makes it, and takes part in its group. The machine must be open; its owner
+// closes it, after the replica. The transport is closed with the replica, and when Open fails. Open does not wait for a
+// leader.
 func Open(cfg Config) (*Replica, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -155,11 +155,11 @@ func (r *Replica) start() (err error) {
 	if err := r.storage.bootstrap(r.raftConfig(), r.network, r.cfg.Bootstrap); err != nil {
 		return err
 	}
-	if r.raft, err = raft.NewRaft(r.raftConfig(), r.entries, r.storage.logs, r.storage.stable, r.storage.snapshots, r.network); err != nil {
+	r.raft, err = raft.NewRaft(r.raftConfig(), r.entries, r.storage.logs, r.storage.stable, r.storage.snapshots, r.network)
+	if err != nil {
 		return err
 	}
 	r.metrics.ready.Store(true)
-
 	r.mux.start()
 	r.tasks.Go(r.batch)
 	r.tasks.Go(r.answerReaders)
@@ -226,7 +226,11 @@ func (r *Replica) fail(err error) {
 		r.log.Error("replica failed", "err", err)
 		r.leading.Store(0)
 		r.leaders.send()
-		go r.mux.cut()
+		r.mux.work.Go(func() {
+			if err := r.mux.cut(); err != nil {
+				r.log.Warn("cut transport", "err", err)
+			}
+		})
 	})
 }
 

@@ -26,6 +26,7 @@ type toy struct {
 	applies int   // calls of Apply
 	broken  error // what Apply answers
 	stalled chan struct{}
+	padding int // bytes that every reply has more
 }
 
 type toyState struct {
@@ -79,7 +80,7 @@ func (m *toy) Apply(index uint64, entry []byte) (replies [][]byte, err error) {
 		n, w := binary.Uvarint(entry)
 		command := string(entry[w : w+int(n)])
 		entry = entry[w+int(n):]
-		replies = append(replies, []byte(m.apply(command)))
+		replies = append(replies, append([]byte(m.apply(command)), make([]byte, m.padding)...))
 	}
 	return replies, nil
 }

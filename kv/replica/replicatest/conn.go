@@ -139,7 +139,8 @@ func (c *conn) Write(p []byte) (int, error) { return c.out.write(p, &c.write) }
 
 // Close lets the other end read what was written.
 func (c *conn) Close() error {
-	c.SetDeadline(time.Time{})
+	c.read.set(time.Time{}, c.in)
+	c.write.set(time.Time{}, c.out)
 	c.network.mu.Lock()
 	defer c.network.mu.Unlock()
 	c.out.end(false)
