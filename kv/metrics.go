@@ -8,83 +8,80 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
-// metrics are the store's figures. They count whether or not anyone collects them.
+// metrics are the store's figures as its callers see it. They count whether or not anyone collects them.
 type metrics struct {
-	registry   prometheus.Registerer
-	collectors []prometheus.Collector
-
-	reads     prometheus.Counter
-	commits   prometheus.Histogram
-	conflicts prometheus.Counter
-	failures  prometheus.Counter
+	registry prometheus.Registerer
+	duration *prometheus.HistogramVec
+	errors   *prometheus.CounterVec
+	reads    map[string][3]prometheus.Observer // by operation and consistency
+	writes   map[string]prometheus.Observer
 }
 
-func newMetrics(r prometheus.Registerer, s *Store) (*metrics, error) {
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		registry: r,
-		reads: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sett_kv_reads_total", Help: "Gets and listings of the store."}),
-		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "sett_kv_commit_duration_seconds", Help: "Time until a transaction was durable.",
-			Buckets:                     prometheus.ExponentialBuckets(0.00025, 4, 8),
-			NativeHistogramBucketFactor: 1.1}),
-		conflicts: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sett_kv_conflicts_total", Help: "Transactions refused because a check failed."}),
-		failures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sett_kv_failures_total", Help: "Transactions refused or failed for any other reason."}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "sett_kv_operation_duration_seconds",
+			Help: "Time of an operation on the store; of a write until it was durable and applied.",
+			// Reads take microseconds, writes a flush of the disk or a round to the others.
+			Buckets:                        prometheus.ExponentialBuckets(0.000004, 4, 11),
+			NativeHistogramBucketFactor:    1.1,
+			NativeHistogramMaxBucketNumber: 160,
+		}, []string{"operation", "consistency"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sett_kv_operation_errors_total", Help: "Operations on the store that failed, by code.",
+		}, []string{"operation", "code"}),
+		reads: map[string][3]prometheus.Observer{}, writes: map[string]prometheus.Observer{},
 	}
-	m.collectors = []prometheus.Collector{m.reads, m.commits, m.conflicts, m.failures,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "sett_kv_index", Help: "Index of the newest change."},
-			func() float64 { return float64(s.horizon.newest()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "sett_kv_size_bytes", Help: "Sorted tables of the store, without its logs."},
-			func() float64 { return s.sizeBytes() }),
+	for _, name := range []string{"get", "get_many", "list", "usage"} {
+		m.reads[name] = [3]prometheus.Observer{
+			op.Session: m.duration.WithLabelValues(name, "session"),
+			op.Local:   m.duration.WithLabelValues(name, "local"),
+			op.Strong:  m.duration.WithLabelValues(name, "strong"),
+		}
+	}
+	for _, name := range []string{"commit", "set_quota"} {
+		m.writes[name] = m.duration.WithLabelValues(name, "")
 	}
 	if r == nil {
 		return m, nil
 	}
-	for i, c := range m.collectors {
-		if err := r.Register(c); err != nil {
-			m.collectors = m.collectors[:i]
-			m.unregister()
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+	if err := r.Register(m.duration); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if err := r.Register(m.errors); err != nil {
+		r.Unregister(m.duration)
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return m, nil
 }
 
 // unregister takes the metrics away again.
 func (m *metrics) unregister() {
-	if m.registry == nil {
-		return
-	}
-	for _, c := range m.collectors {
-		m.registry.Unregister(c)
+	if m.registry != nil {
+		m.registry.Unregister(m.duration)
+		m.registry.Unregister(m.errors)
 	}
 }
 
-func (m *metrics) committed(start time.Time, err error) {
-	switch {
-	case err == nil:
-		m.commits.Observe(time.Since(start).Seconds())
-	case errors.Is(err, op.ErrConflict):
-		m.conflicts.Inc()
-	default:
-		m.failures.Inc()
+// read is deferred: err is what the operation is about to answer.
+func (m *metrics) read(operation string, c op.Consistency, start time.Time, err *error) {
+	if int(c) < 3 {
+		m.observe(m.reads[operation][c], operation, start, *err)
 	}
 }
 
-func (s *Store) sizeBytes() (sum float64) {
-	s.life.RLock()
-	defer s.life.RUnlock()
-	if s.closed {
-		return 0
+// wrote is deferred, as read.
+func (m *metrics) wrote(operation string, start time.Time, err *error) {
+	m.observe(m.writes[operation], operation, start, *err)
+}
+
+func (m *metrics) observe(o prometheus.Observer, operation string, start time.Time, err error) {
+	o.Observe(time.Since(start).Seconds())
+	if err != nil && !errors.Is(err, op.ErrNotFound) {
+		m.errors.WithLabelValues(operation, string(abi.CodeOf(err))).Inc()
 	}
-	for _, l := range s.db.Levels() {
-		sum += float64(l.Size)
-	}
-	return sum
 }

@@ -1,9 +1,11 @@
-// Package kv is the node's store: keys with values and revisions, in namespaces, changed by transactions that
-// happen whole or not at all. Its main type is Store, over Badger in managed mode: the commit timestamp is the
-// index of the change, so that a replicated log can later give it.
+// Package kv is the node's store: keys with values, lives and revisions, in namespaces, changed by transactions that
+// happen whole or not at all, on every node. Its main type is Store, which joins three parts: kv/fsm says what a
+// transaction does, kv/store keeps the state in Badger, kv/replica carries the log of transactions to every node. One
+// node is a group of one on the same code path.
 //
-// When Commit returns without an error, the change is on disk and every later read sees it. A read sees one
-// moment of the store. All methods of Store may be called concurrently.
+// When Commit returns without an error, the change is on the disks of a majority, and every later read sees it that
+// asks for it: see op.Consistency. A read sees one moment of the store. All methods of Store may be called
+// concurrently.
 package kv
 
 import (
@@ -11,160 +13,167 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sett-run/sett/kv/fsm"
 	"github.com/sett-run/sett/kv/op"
-	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/kv/replica"
+	"github.com/sett-run/sett/kv/store"
 )
 
-// Sizes of the engine below. A transaction must fit in 15 % of a memtable (op.MaxTxnBytes and its overhead in
-// 16 MiB does); a larger memtable takes memory, a larger cache answers more reads without the disk.
+// Directories below Config.Dir.
 const (
-	memtableBytes   = 16 << 20
-	memtables       = 3
-	blockCacheBytes = 16 << 20
-	valueLogBytes   = 2 << 20 // never used: see maxEntryBytes
+	stateDir = "state" // kv/store's
+	logDir   = "log"   // kv/replica's
 )
 
-// Limits of the store besides those of package op.
+// A node that is its group alone has this id when it was given none, and these times after which it leads.
 const (
-	MaxListBytes     = 256 << 20 // keys and values one List may answer; it holds them in memory
-	MinFreeBytes     = 64 << 20  // free disk space below which Commit refuses: the engine dies of a full disk
-	maxNamespaceSize = 63        // bytes of a namespace's name
+	soleID      = "sole"
+	soleTimeout = 10 * time.Millisecond
 )
 
-// Config says where a store is. The zero value is not useful: it needs Dir or InMemory.
+// Config says where a store is and who its group are. The zero value is not useful: it needs Dir or InMemory.
 type Config struct {
-	Dir      string                // directory, made with mode 0700 when absent; one process at a time
-	InMemory bool                  // for tests: nothing on disk, gone on Close
-	Log      *slog.Logger          // nil: no log
-	Metrics  prometheus.Registerer // nil: no metrics; what is registered goes again on Close
+	Dir      string // directory, made with mode 0700 when absent; one process at a time
+	InMemory bool   // for tests: nothing on disk, gone on Close
+
+	// Group is the node's part in a group of several: id, transport, members, and the times after which a leader is
+	// replaced. The zero value is a group of this node alone. Machine, Pack, Dir, InMemory, Log and Metrics of it are
+	// set by Open.
+	Group replica.Config
+
+	Log     *slog.Logger          // nil: no log
+	Metrics prometheus.Registerer // nil: no metrics; what is registered goes again on Close
 }
 
 // Store is an open store. Make one with Open.
 type Store struct {
-	db      *badger.DB
-	horizon *horizon
-	metrics *metrics
 	log     *slog.Logger
+	state   *store.Store
+	machine *machine
+	replica *replica.Replica
+	metrics *metrics
 
-	dir       string                           // empty: in memory
-	free      func(dir string) (uint64, error) // free bytes on dir's disk
-	listBytes int                              // MaxListBytes
-	commitAt  func(*badger.Txn, uint64) error  // commits at an index
-
-	life   sync.RWMutex // guards closed; held shared while an operation runs
-	closed bool
-
-	mu     sync.Mutex // serialises commits; guards failed
-	failed error      // why no further commit is possible
+	stop    context.CancelFunc // of what runs in the background
+	running sync.WaitGroup
+	closing sync.Once
+	closed  error
 }
 
-// Open opens the store in cfg.Dir, or makes it. A directory that is in use, cannot be written or comes from a
-// newer Sett is an error that says so.
-func Open(cfg Config) (*Store, error) {
-	if (cfg.Dir == "") == !cfg.InMemory {
-		return nil, errors.New("open store: give either a directory or InMemory")
-	}
-	log := cfg.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	if !cfg.InMemory {
-		if err := prepareDir(cfg.Dir); err != nil {
-			return nil, fmt.Errorf("open store: %w", err)
-		}
-	}
-	return openEngine(cfg, log, engineOptions(cfg, log))
-}
-
-func openEngine(cfg Config, log *slog.Logger, options badger.Options) (*Store, error) {
-	db, err := badger.OpenManaged(options)
+// Open opens the store in cfg.Dir, or makes it, and returns when it knows of everything that its group acknowledged
+// before; ctx bounds the wait. A directory that is in use, cannot be written or comes from a newer Sett is an error
+// that says so; one from an older Sett is migrated.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s, err := open(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, explainOpen(err))
+		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{db: db, log: log, dir: cfg.Dir, free: freeBytes, listBytes: MaxListBytes, commitAt: commitAt}
-	index, err := readLayout(db)
-	if err == nil {
-		s.horizon = newHorizon(index)
-		s.metrics, err = newMetrics(cfg.Metrics, s)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", cfg.Dir, err), db.Close())
+	if err := s.CaughtUp(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.Close())
 	}
 	return s, nil
 }
 
-// Close waits for running operations and closes the store. Later calls of any method answer op.ErrClosed.
-func (s *Store) Close() error {
-	s.life.Lock()
-	defer s.life.Unlock()
-	if s.closed {
-		return coded(abi.Unavailable, "close store", op.ErrClosed)
+// open opens the store without waiting for its group.
+func open(ctx context.Context, cfg Config) (*Store, error) {
+	if (cfg.Dir == "") == !cfg.InMemory {
+		return nil, errors.New("give either a directory or InMemory")
 	}
-	s.closed = true
-	s.metrics.unregister()
-	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("close store: %w", err)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return nil
+	if !cfg.InMemory {
+		if err := migrate(ctx, cfg); err != nil {
+			return nil, err
+		}
+	}
+	return openParts(cfg)
 }
 
-// enter holds the store open for one operation; the caller calls s.life.RUnlock when it answered nil.
-func (s *Store) enter(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
+func openParts(cfg Config) (*Store, error) {
+	states := store.Config{InMemory: cfg.InMemory, Log: cfg.Log, Metrics: cfg.Metrics}
+	if !cfg.InMemory {
+		states.Dir = filepath.Join(cfg.Dir, stateDir)
 	}
-	s.life.RLock()
-	if s.closed {
-		s.life.RUnlock()
-		return op.ErrClosed
-	}
-	return nil
-}
-
-func engineOptions(cfg Config, log *slog.Logger) badger.Options {
-	o := badger.DefaultOptions(cfg.Dir).
-		WithInMemory(cfg.InMemory).
-		WithLogger(engineLog{log}).
-		WithSyncWrites(!cfg.InMemory).
-		WithNumVersionsToKeep(1).
-		WithDetectConflicts(false). // commits are serialised by our mutex
-		WithMetricsEnabled(false).  // they are process-wide; ours are not
-		WithMemTableSize(memtableBytes).
-		WithNumMemtables(memtables).
-		WithBlockCacheSize(blockCacheBytes).
-		WithValueLogFileSize(valueLogBytes).
-		WithNumCompactors(2)
-	if cfg.InMemory {
-		// Compactors tick, which keeps a bubble of virtual time from resting; without them level 0 must not stall.
-		o = o.WithNumCompactors(0).WithNumLevelZeroTablesStall(1 << 30)
-	}
-	return o
-}
-
-// prepareDir makes dir, whole path, and sees that files can be made in it, before the engine's less clear errors.
-func prepareDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make directory: %w", err)
-	}
-	probe, err := os.CreateTemp(dir, ".probe-*")
+	state, err := store.Open(states)
 	if err != nil {
-		return fmt.Errorf("directory %s cannot be written: %w", dir, err)
+		return nil, err
 	}
-	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
-	if parent, openErr := os.Open(filepath.Dir(dir)); openErr == nil {
-		err = errors.Join(err, parent.Sync(), parent.Close()) // dir's own entry survives a power loss
+	s := &Store{log: cfg.Log, state: state, machine: newMachine(state)}
+	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
+		return nil, errors.Join(err, state.Close())
 	}
-	return err
+	if s.replica, err = replica.Open(group(cfg, s.machine)); err != nil {
+		s.metrics.unregister()
+		return nil, errors.Join(err, state.Close())
+	}
+	var background context.Context
+	background, s.stop = context.WithCancel(context.Background())
+	s.running.Go(func() { s.tickNowAndThen(background) })
+	s.running.Go(func() { s.syncNowAndThen(background) })
+	return s, nil
 }
 
-// coded gives an error of package op its code and says what was being done.
-func coded(code abi.Code, what string, err error) error {
-	return abi.WithCode(code, fmt.Errorf("%s: %w", what, err))
+// group is the replica's configuration.
+func group(cfg Config, m *machine) replica.Config {
+	g := cfg.Group
+	if g.ID == "" {
+		g.ID = soleID
+	}
+	if g.Transport == nil && g.Bootstrap == nil {
+		g.Bootstrap = []replica.Server{{ID: g.ID, Address: g.ID, Voter: true}}
+		// Whoever is alone has nobody to wait for: it leads at once after a start.
+		g.HeartbeatTimeout, g.ElectionTimeout, g.LeaseTimeout = soleTimeout, soleTimeout, soleTimeout
+	}
+	g.Machine, g.InMemory, g.Log, g.Metrics = m, cfg.InMemory, cfg.Log, cfg.Metrics
+	g.Pack = func(commands [][]byte) []byte { return fsm.AppendEntry(nil, time.Now(), commands...) }
+	if !cfg.InMemory {
+		g.Dir = filepath.Join(cfg.Dir, logDir)
+	}
+	return g
 }
+
+// CaughtUp returns when this node has everything that its group acknowledged before the call.
+func (s *Store) CaughtUp(ctx context.Context) error {
+	index, err := s.replica.ReadIndex(ctx)
+	if err == nil {
+		err = s.replica.Wait(ctx, index)
+	}
+	if err != nil {
+		return withCode("catch up", err)
+	}
+	return nil
+}
+
+// Replica is this node's part of the group: who leads, who the members are.
+func (s *Store) Replica() *replica.Replica { return s.replica }
+
+// Failed is closed when the store cannot go on: Err says why. It should be closed then.
+func (s *Store) Failed() <-chan struct{} { return s.replica.Failed() }
+
+// Err answers why the store cannot go on, or nil.
+func (s *Store) Err() error { return s.replica.Err() }
+
+// Close waits for running operations and closes the store. Later calls answer op.ErrClosed; a second Close answers
+// what the first did.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.stop()
+		s.machine.close()
+		s.running.Wait()
+		s.closed = errors.Join(s.replica.Close(), s.state.Close())
+		s.metrics.unregister()
+		if s.closed != nil {
+			s.closed = fmt.Errorf("close store: %w", s.closed)
+		}
+	})
+	return s.closed
+}
+
+// errClosed is op.ErrClosed for those who wait.
+var errClosed = fmt.Errorf("wait for a change: %w", op.ErrClosed)

@@ -45,7 +45,7 @@ type Node struct {
 	ready   readiness
 	closers []closer
 	group   sync.WaitGroup // what serves
-	failed  chan error     // a listener's end that Close did not ask for
+	failed  chan error     // the end of a listener or the store that Close did not ask for
 
 	firstToken string
 
@@ -66,7 +66,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{config: config, log: config.Log, started: time.Now(), metrics: prometheus.NewRegistry(), failed: make(chan error, 3)}
+	n := &Node{config: config, log: config.Log, started: time.Now(), metrics: prometheus.NewRegistry(), failed: make(chan error, 4)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	for _, step := range []func(context.Context) error{
 		n.openData, n.openRuntime, n.openRegistry, n.openRouter, n.openAdmin, n.listen, n.serve,
@@ -100,7 +100,7 @@ func (n *Node) Close(ctx context.Context) error {
 	return n.closeErr
 }
 
-// Failed tells when a listener ends without Close: the node no longer serves and should be closed.
+// Failed tells when a listener or the store ends without Close: the node no longer serves and should be closed.
 func (n *Node) Failed() <-chan error { return n.failed }
 
 // HTTPAddr is the data plane's address, with the port that was picked.
@@ -118,7 +118,7 @@ func (n *Node) Name() string { return n.config.Name }
 // ID is the node's stable id: 16 hexadecimal digits.
 func (n *Node) ID() string { return n.dir.ID }
 
-func (n *Node) openData(context.Context) error {
+func (n *Node) openData(ctx context.Context) error {
 	n.metrics.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsAll)),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	dir, err := openDataDir(n.config.Data)
@@ -127,7 +127,7 @@ func (n *Node) openData(context.Context) error {
 	}
 	n.dir = dir
 	n.push("data directory", func(context.Context) error { return dir.close() })
-	n.store, err = kv.Open(kv.Config{Dir: dir.join(storeDir), Log: n.log, Metrics: n.metrics})
+	n.store, err = kv.Open(ctx, kv.Config{Dir: dir.join(storeDir), Log: n.log, Metrics: n.metrics})
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 func (n *Node) openAdmin(ctx context.Context) (err error) {
 	n.admin, err = admin.New(admin.Config{
 		Modules: n.runtime.Modules(), Deployer: n, Registry: n.registry, Changes: n, Invoker: n.router,
-		Bencher: n.runtime, Logs: logReader{n.logs}, Tokens: n.store, Node: n,
+		Bencher: n.runtime, Logs: logReader{n.logs}, Tokens: n.store, KV: n.store, Node: n,
 		Gatherer: n.metrics, Metrics: n.metrics, Log: n.log, Loopback: loopback(n.config.Admin),
 	})
 	if err != nil {
@@ -50,6 +50,7 @@ func (n *Node) FirstToken() string { return n.firstToken }
 func (n *Node) serve(context.Context) error {
 	n.group.Go(n.holdCluster)
 	n.group.Go(n.collectNowAndThen)
+	n.group.Go(n.watchStore)
 	n.push("background work", func(context.Context) error {
 		n.clusterListener.Close()
 		n.group.Wait()
@@ -64,13 +65,22 @@ func (n *Node) serve(context.Context) error {
 	return nil
 }
 
-// report tells a listener's end to whoever watches Failed, unless Close asked for it.
+// report tells the end of a listener, or of the store, to whoever watches Failed, unless Close asked for it.
 func (n *Node) report(plane string, err error) {
 	if err == nil || n.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 		return
 	}
-	n.ready.set(plane + " listener failed")
+	n.ready.set(plane + " failed")
 	n.failed <- fmt.Errorf("serve %s: %w", plane, err)
+}
+
+// watchStore tells when the store cannot go on.
+func (n *Node) watchStore() {
+	select {
+	case <-n.store.Failed():
+		n.report("store", n.store.Err())
+	case <-n.ctx.Done():
+	}
 }
 
 // Ready answers nil when the node serves, else why it does not.

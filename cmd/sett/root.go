@@ -57,7 +57,7 @@ func usage(format string, args ...any) error {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c := &cli{in: os.Stdin, out: stdout, err: stderr}
 	root := c.root()
-	root.SetArgs(args)
+	root.SetArgs(behindDashes(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
@@ -98,11 +98,12 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddGroup(&cobra.Group{ID: groupNode, Title: "A node:"}, &cobra.Group{ID: groupProject, Title: "A project:"},
-		&cobra.Group{ID: groupFunction, Title: "Functions on a node:"})
+		&cobra.Group{ID: groupFunction, Title: "Functions on a node:"}, &cobra.Group{ID: groupState, Title: "State of an app:"})
 	root.AddCommand(grouped(groupNode, c.up(), c.demo(), c.tokens())...)
 	root.AddCommand(grouped(groupProject, c.new(), c.build(), c.deploy())...)
 	root.AddCommand(grouped(groupFunction, c.functions(), c.versions(), c.rollback(), c.alias(), c.remove(), c.invoke(),
 		c.logs(), c.bench())...)
+	root.AddCommand(grouped(groupState, c.kv())...)
 	root.AddCommand(c.version())
 	return root
 }
@@ -112,6 +113,7 @@ const (
 	groupNode     = "node"
 	groupProject  = "project"
 	groupFunction = "function"
+	groupState    = "state"
 )
 
 func grouped(group string, commands ...*cobra.Command) []*cobra.Command {

@@ -10,11 +10,10 @@ type Lister interface {
 	List(ctx context.Context, namespace string, q Query) (Page, error)
 }
 
-// All yields every item of a namespace that starts with prefix, page by page, as they were at one moment. An error
-// ends it.
-func All(ctx context.Context, l Lister, namespace, prefix string) iter.Seq2[Item, error] {
+// All yields every item that q asks for, page by page from its cursor on, as they were at one moment. An error ends it.
+func All(ctx context.Context, l Lister, namespace string, q Query) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		q := Query{Prefix: prefix}
+		q := q // each loop begins anew
 		for {
 			page, err := l.List(ctx, namespace, q)
 			if err != nil {

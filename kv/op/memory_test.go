@@ -28,7 +28,7 @@ func commit(t *testing.T, m *Memory, ops ...Op) Result {
 func keys(t *testing.T, m *Memory) string {
 	t.Helper()
 	var all []string
-	for i, err := range All(t.Context(), m, "app", "") {
+	for i, err := range All(t.Context(), m, "app", Query{}) {
 		if err != nil {
 			t.Fatalf("All = %v", err)
 		}

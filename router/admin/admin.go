@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all are needed.
+// Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all but KV are needed.
 type Config struct {
 	Modules  Modules
 	Deployer Deployer
@@ -29,6 +29,7 @@ type Config struct {
 	Logs     Logs
 	Tokens   TokenStore
 	Node     Node
+	KV       KV // nil: what concerns keys and values answers abi.Unsupported
 
 	Gatherer prometheus.Gatherer   // what /metrics serves
 	Metrics  prometheus.Registerer // where the admin plane's own figures go; nil: nowhere
@@ -44,15 +45,15 @@ type Config struct {
 type Limits struct {
 	Requests  int // requests at once, 256; more lets more callers in and takes more memory; above: 429
 	Uploads   int // uploads at once, 16; each holds a file and a connection; above: 429
-	Followers int // followed logs at once, 64; each holds a connection; above: 429
+	Followers int // followed logs and watches at once, 64; each holds a connection; above: 429
 	Benches   int // benches at once, 1; more disturb one another's figures; above: 429
 
 	ModuleBytes int64         // largest module, 64 MiB; larger ones compile for minutes
 	JSONBytes   int64         // largest JSON body, 1 MiB, and of an invocation, 9 MiB
 	ReadTimeout time.Duration // how long a JSON body may take to arrive, 30 s
-	Stall       time.Duration // longest pause within an upload, or of a reader of logs, 30 s
+	Stall       time.Duration // longest pause within an upload, or of a reader of logs or changes, 30 s
 	UploadTime  time.Duration // how long an upload may take in all, 15 min
-	ReplyTime   time.Duration // how long a response may take to be read, 2 min; a followed log's line: Stall
+	ReplyTime   time.Duration // how long a response may take to be read, 2 min; a line of a followed log or watch: Stall
 }
 
 // Defaults of Limits, as it documents them.
@@ -107,7 +108,7 @@ type Admin struct {
 
 	serving  sync.Mutex // guards server
 	server   *http.Server
-	draining chan struct{} // closed once: log followers end, /readyz says no
+	draining chan struct{} // closed once: followed logs and watches end, /readyz says no
 	drain    func()
 }
 

@@ -28,12 +28,19 @@ func TestClientRoundTrip(t *testing.T) {
 	t.Run("bench", func(t *testing.T) { roundTripBench(t, w, c) })
 	t.Run("logs", func(t *testing.T) { roundTripLogs(t, w, c) })
 	t.Run("tokens", func(t *testing.T) { roundTripTokens(t, c) })
+	t.Run("keys and values", func(t *testing.T) { roundTripKV(t, c) })
 	t.Run("node", func(t *testing.T) { roundTripNode(t, c) })
 	t.Run("remove", func(t *testing.T) { roundTripRemove(t, c) })
 	for _, path := range []string{"/metrics", "/healthz", "/v1/openapi.json"} {
 		if res, text := call(t, server, "GET", path, ""); res.StatusCode != 200 {
 			t.Errorf("GET %s: %d %s", path, res.StatusCode, text)
 		}
+	}
+	if res, _ := call(t, server, "HEAD", "/v1/apps/default/kv/value?key=kept", ""); res.StatusCode != 200 {
+		t.Errorf("HEAD of a value: %d", res.StatusCode)
+	}
+	if res, text := call(t, server, "GET", "/v1/apps/default/kv/quota", ""); res.StatusCode != 200 || text != "{\"keys\":5,\"bytes\":0}\n" {
+		t.Errorf("GET of a quota: %d %s", res.StatusCode, text)
 	}
 	d := server.Config.Handler.(*described)
 	for pattern := range d.next.(*Admin).routes {

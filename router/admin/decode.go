@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -28,19 +29,28 @@ func (a *Admin) readJSON(w http.ResponseWriter, r *http.Request, limitBytes int6
 				fmt.Errorf("content type %.80q: must be application/json", kind))
 		}
 	}
+	text, err := a.readBody(w, r, limitBytes)
+	if err != nil {
+		return err
+	}
+	return decodeJSON(text, out)
+}
+
+// readBody reads a request's body, which must be there within Limits.ReadTimeout.
+func (a *Admin) readBody(w http.ResponseWriter, r *http.Request, limitBytes int64) ([]byte, error) {
 	control := http.NewResponseController(w)
 	if err := control.SetReadDeadline(time.Now().Add(a.limits.ReadTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("limit request's time: %w", err)
+		return nil, fmt.Errorf("limit request's time: %w", err)
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limitBytes))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limitBytes))
 	if err != nil {
-		return bodyError(err)
+		return nil, bodyError(err)
 	}
 	// Without this the deadline would end the request's context while a module compiles.
 	if err := control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("limit request's time: %w", err)
+		return nil, fmt.Errorf("limit request's time: %w", err)
 	}
-	return decodeJSON(text, out)
+	return body, nil
 }
 
 // bodyError codes what went wrong while a body was read.
@@ -54,6 +64,9 @@ func bodyError(err error) error {
 func decodeJSON(text []byte, out any) error {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil
+	}
+	if !utf8.Valid(text) { // encoding/json would put U+FFFD for what is not
+		return abi.WithCode(abi.InvalidInput, errors.New("request body: not UTF-8"))
 	}
 	shape := reflect.TypeOf(out).Elem()
 	s := &strict{d: json.NewDecoder(bytes.NewReader(text))}

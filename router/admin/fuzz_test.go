@@ -35,6 +35,13 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Add([]byte("GET /v1/logs?app=a&since=2026-01-02T15:04:05Z&limit=1 HTTP/1.1\r\nHost: [::1]:8081\r\nOrigin: http://[::1]:8081\r\n\r\n"))
 	f.Add([]byte("GET /v1/node HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sett_x\r\nIf-Match: *\r\n\r\n"))
 	f.Add([]byte("POST /v1/apps/default/functions/f/invoke?qualifier=v1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\n\r\n{\"path\":\"/a?\"}"))
+	for _, query := range []string{"value?key=%00%ff", "keys?prefix=a&limit=7&cursor=x&values=true&consistency=local", "watch?from=1&prefix=a",
+		"value?key=%zz", "value?key=a&key=b", "value?key=a;b", "keys?consistency=eventual"} {
+		f.Add([]byte("GET /v1/apps/default/kv/" + query + " HTTP/1.1\r\nHost: localhost\r\nSett-Revision: 7\r\nIf-None-Match: \"1\"\r\n\r\n"))
+	}
+	f.Add([]byte("PUT /v1/apps/default/kv/value?key=a&ttl=1m HTTP/1.1\r\nHost: localhost\r\nIf-Match: \"1\"\r\nContent-Length: 1\r\n\r\nv"))
+	f.Add([]byte("POST /v1/apps/default/kv/incr?key=a&delta=-5&min=0&max=9&ttl=1s HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: *\r\n\r\n"))
+	f.Add([]byte("POST /v1/apps/default/kv/transactions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 35\r\n\r\n{\"ops\":[{\"op\":\"delete\",\"key\":\"a\"}]}"))
 	f.Add([]byte("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 	f.Add([]byte("CONNECT a:1 HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -43,7 +43,7 @@ func (a *Admin) readLogs(w http.ResponseWriter, r *http.Request, who caller) err
 		return nil
 	}
 	if !a.followers.enter() {
-		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d followed logs at once", a.limits.Followers))
+		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d followed logs and watches at once", a.limits.Followers))
 	}
 	defer a.followers.leave()
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -62,18 +62,8 @@ func writeLines(w http.ResponseWriter, lines []abi.Line) {
 
 // follow writes each line as it comes until the reader leaves or the node drains.
 func (a *Admin) follow(w http.ResponseWriter, r *http.Request, q client.LogQuery) {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	ended := make(chan struct{})
-	defer func() { cancel(); <-ended }()
-	go func() {
-		defer close(ended)
-		select {
-		case <-a.draining:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	ctx, stop := a.untilDrained(r.Context())
+	defer stop()
 	control := http.NewResponseController(w)
 	w.WriteHeader(http.StatusOK)
 	control.Flush()                                              // so that the reader knows it is heard
@@ -85,6 +75,21 @@ func (a *Admin) follow(w http.ResponseWriter, r *http.Request, q client.LogQuery
 			return
 		}
 	}
+}
+
+// untilDrained is a context that ends with ctx, when the node drains, or with stop, which must be called.
+func (a *Admin) untilDrained(ctx context.Context) (drained context.Context, stop func()) {
+	drained, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-a.draining:
+			cancel()
+		case <-drained.Done():
+		}
+	}()
+	return drained, func() { cancel(); <-ended }
 }
 
 func logQuery(v url.Values) (client.LogQuery, error) {

@@ -48,13 +48,12 @@ func codeOf(err error) abi.Code {
 		return coded.Code
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return abi.NoSpace
-	case errors.Is(err, op.ErrConflict):
-		return abi.Conflict
-	case errors.Is(err, op.ErrTooLarge):
-		return abi.TooLarge
-	case errors.Is(err, op.ErrNotFound):
-		return abi.NotFound
-	case errors.Is(err, op.ErrClosed), errors.Is(err, context.Canceled):
+	}
+	if code := storeCode(err); code != "" {
+		return code
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
 		return abi.Unavailable
 	case errors.Is(err, context.DeadlineExceeded):
 		return abi.Timeout
@@ -62,10 +61,35 @@ func codeOf(err error) abi.Code {
 	return abi.Internal
 }
 
+// storeCode answers the code of an error of package op, "" for another.
+func storeCode(err error) abi.Code {
+	switch client.ReasonOf(err) {
+	case client.InvalidOperation, client.NotInteger, client.Compacted:
+		return abi.InvalidInput
+	case client.OverLimit:
+		return abi.TooLarge
+	case client.KeyNotFound:
+		return abi.NotFound
+	case client.CheckFailed, client.OutOfBounds:
+		return abi.Conflict
+	case client.OverQuota:
+		return abi.NoSpace
+	case client.NoLeader, client.OutcomeUnknown:
+		return abi.Unavailable
+	}
+	if errors.Is(err, op.ErrClosed) {
+		return abi.Unavailable
+	}
+	return ""
+}
+
 // problemOf is err as the wire shows it. What is not coded is our bug: an admin sees its words, others do not.
 func problemOf(err error, who caller) client.Problem {
 	code := codeOf(err)
-	p := client.Problem{Status: code.HTTPStatus(), Code: code, Detail: err.Error()}
+	p := client.Problem{Status: code.HTTPStatus(), Code: code, Detail: err.Error(), Reason: client.ReasonOf(err)}
+	if p.Reason == client.Compacted {
+		p.Status = http.StatusGone
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		p.Status, p.Detail = http.StatusRequestTimeout, "the request's body came too slowly"
 	}

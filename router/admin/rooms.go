@@ -68,8 +68,26 @@ type Logs interface {
 
 // TokenStore keeps tokens: kv.Store is one.
 type TokenStore interface {
-	List(ctx context.Context, namespace, prefix string) ([]op.Item, error)
-	Commit(ctx context.Context, t op.Txn) (revision uint64, err error)
+	List(ctx context.Context, namespace string, q op.Query) (op.Page, error)
+	Commit(ctx context.Context, t op.Txn) (op.Result, error)
+}
+
+// KV is the apps' keys and values, an app's name being the namespace: kv.Store is one. Errors wrap those of package op.
+type KV interface {
+	Keys
+	Commit(ctx context.Context, t op.Txn) (op.Result, error)
+	Usage(ctx context.Context, namespace string) (op.Usage, error)
+	SetQuota(ctx context.Context, namespace string, q op.Quota) error
+}
+
+// Keys reads keys and values.
+type Keys interface {
+	Get(ctx context.Context, namespace, key string, r op.Read) (op.Item, error)
+	// GetMany answers the keys in the order asked, as they are at one moment. An absent one has revision 0.
+	GetMany(ctx context.Context, namespace string, keys []string, r op.Read) ([]op.Item, error)
+	List(ctx context.Context, namespace string, q op.Query) (op.Page, error)
+	// Watch yields the changes after a revision and then new ones until ctx ends; after 0 those from now on.
+	Watch(ctx context.Context, namespace, prefix string, after uint64) iter.Seq2[op.Change, error]
 }
 
 // Node says what the node is. Both methods answer at once.

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"path"
 	"runtime/debug"
@@ -34,7 +35,7 @@ type route struct {
 func (a *Admin) table() map[string]route {
 	const app = "/v1/apps/{app}"
 	const function = app + "/functions/{function}"
-	return map[string]route{
+	routes := map[string]route{
 		"HEAD /v1/modules/{digest}": {anyone, a.headModule},
 		"PUT /v1/modules/{digest}":  {anyone, a.putModule},
 
@@ -61,6 +62,8 @@ func (a *Admin) table() map[string]route {
 		"GET /healthz":           {probing, a.healthz},
 		"GET /readyz":            {probing, a.readyz},
 	}
+	maps.Copy(routes, a.keyRoutes())
+	return routes
 }
 
 // ServeHTTP answers one request.

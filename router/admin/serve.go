@@ -43,7 +43,7 @@ func (a *Admin) Serve(l net.Listener) error {
 	return nil
 }
 
-// Drain makes /readyz answer 503 and ends followed logs; other requests go on being served.
+// Drain makes /readyz answer 503 and ends followed logs and watches; other requests go on being served.
 func (a *Admin) Drain() { a.drain() }
 
 // Shutdown drains, stops accepting and waits for requests to end. When ctx ends first, their connections are cut.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
@@ -153,10 +154,13 @@ func TestUploadThatTricklesHasAnEnd(t *testing.T) {
 	}
 }
 
-// TestReaderThatStopsReadingIsLetGo holds for a whole response and for a followed log.
+// TestReaderThatStopsReadingIsLetGo holds for a whole response, a followed log and a watch.
 func TestReaderThatStopsReadingIsLetGo(t *testing.T) {
-	for _, query := range []string{"", "?follow=true"} {
+	for _, path := range []string{"/v1/logs", "/v1/logs?follow=true", "/v1/apps/shop/kv/watch?from=1"} {
 		w := newWorld(t)
+		for range 16 {
+			set(t, &w.keys, "k", strings.Repeat("x", op.MaxValueBytes))
+		}
 		line := abi.Line{Stream: abi.StreamLog, Message: strings.Repeat("x", 16<<10)}
 		for range defaultLogLines {
 			w.lines = append(w.lines, line) // 16 MB, more than sockets hold
@@ -172,7 +176,7 @@ func TestReaderThatStopsReadingIsLetGo(t *testing.T) {
 			defer close(done)
 			a.ServeHTTP(w, r)
 		}))
-		dial(t, server, "GET /v1/logs"+query+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		dial(t, server, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		<-done // never, if nothing lets the reader go
 		server.CloseClientConnections()
 		server.Close()

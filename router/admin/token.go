@@ -50,6 +50,7 @@ type tokens struct {
 	log   *slog.Logger
 	cache atomic.Pointer[tokenCache]
 	mu    sync.Mutex // held while the cache is read anew or the store changed
+	seen  uint64     // of the newest change made here, under mu: what is read is not older
 }
 
 // tokenCache is what the store held at a time.
@@ -94,17 +95,17 @@ func (t *tokens) current(ctx context.Context) (*tokenCache, error) {
 	if c := t.cache.Load(); c != nil && time.Since(c.read) < tokenCacheAge {
 		return c, nil // another request read it meanwhile
 	}
-	return t.read(ctx)
+	return t.read(ctx, op.Session)
 }
 
 // read fills the cache from the store. The caller holds mu.
-func (t *tokens) read(ctx context.Context) (*tokenCache, error) {
+func (t *tokens) read(ctx context.Context, see op.Consistency) (*tokenCache, error) {
 	c := &tokenCache{read: time.Now()}
-	items, err := t.store.List(ctx, op.System, tokenKeyPrefix)
-	if err != nil {
-		return nil, fmt.Errorf("read tokens: %w", err)
-	}
-	for _, item := range items {
+	q := op.Query{Prefix: tokenKeyPrefix, Read: op.Read{Consistency: see, Seen: t.seen}}
+	for item, err := range op.All(ctx, t.store, op.System, q) {
+		if err != nil {
+			return nil, fmt.Errorf("read tokens: %w", err)
+		}
 		e, err := readToken(item)
 		if err != nil { // it lets nobody in, and must not keep the others out
 			t.log.Error("read token", "key", item.Key, "err", err)
@@ -147,7 +148,7 @@ func (t *tokens) create(ctx context.Context, r client.TokenRequest) (client.Toke
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, err := t.read(ctx)
+	c, err := t.read(ctx, op.Session)
 	if err != nil {
 		return client.TokenResponse{}, err
 	}
@@ -155,12 +156,10 @@ func (t *tokens) create(ctx context.Context, r client.TokenRequest) (client.Toke
 		return client.TokenResponse{}, abi.WithCode(abi.Conflict, fmt.Errorf("create token: there are %d, the most allowed; revoke some", MaxTokens))
 	}
 	key := tokenKeyPrefix + record.ID
-	_, err = t.store.Commit(ctx, op.Txn{Namespace: op.System,
-		Checks: []op.Check{{Key: key}}, Ops: []op.Op{{Kind: op.Set, Key: key, Value: value}}})
+	err = t.commit(ctx, op.Check{Key: key}, op.Op{Kind: op.Set, Key: key, Value: value})
 	if err != nil {
 		return client.TokenResponse{}, fmt.Errorf("create token: %w", err)
 	}
-	t.cache.Store(nil)
 	return client.TokenResponse{Token: record.Token, Secret: secret}, nil
 }
 
@@ -180,7 +179,7 @@ func checkTokenRequest(r client.TokenRequest) error {
 func (t *tokens) list(ctx context.Context) ([]client.Token, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, err := t.read(ctx)
+	c, err := t.read(ctx, op.Session)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +195,7 @@ func (t *tokens) list(ctx context.Context) ([]client.Token, error) {
 func (t *tokens) revoke(ctx context.Context, id string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, err := t.read(ctx)
+	c, err := t.read(ctx, op.Strong) // else one made elsewhere may not be found
 	if err != nil {
 		return err
 	}
@@ -205,11 +204,19 @@ func (t *tokens) revoke(ctx context.Context, id string) error {
 		return abi.WithCode(abi.NotFound, fmt.Errorf("token %.80q: no such token", id))
 	}
 	key := tokenKeyPrefix + id
-	_, err = t.store.Commit(ctx, op.Txn{Namespace: op.System,
-		Checks: []op.Check{{Key: key, Revision: c.entries[i].revision}}, Ops: []op.Op{{Kind: op.Delete, Key: key}}})
-	if err != nil {
+	if err := t.commit(ctx, op.Check{Key: key, Revision: c.entries[i].revision}, op.Op{Kind: op.Delete, Key: key}); err != nil {
 		return fmt.Errorf("revoke token: %w", err)
 	}
+	return nil
+}
+
+// commit changes a token, and lets no one go on with what the cache says. The caller holds mu.
+func (t *tokens) commit(ctx context.Context, c op.Check, o op.Op) error {
+	done, err := t.store.Commit(ctx, op.Txn{Namespace: op.System, Checks: []op.Check{c}, Ops: []op.Op{o}})
+	if err != nil {
+		return err
+	}
+	t.seen = done.Revision
 	t.cache.Store(nil)
 	return nil
 }

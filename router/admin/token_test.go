@@ -34,11 +34,14 @@ func TestTokenIsHashedAtRest(t *testing.T) {
 	if made.Last4 != made.Secret[len(made.Secret)-4:] {
 		t.Errorf("last4 = %q of secret %q", made.Last4, made.Secret)
 	}
-	for key, item := range store.items {
+	for item, err := range op.All(context.Background(), store, op.System, op.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		body := strings.TrimPrefix(made.Secret, tokenPrefix)
 		for at := 0; at+8 <= len(body); at++ {
 			if part := body[at : at+8]; strings.Contains(string(item.Value), part) {
-				t.Errorf("record %q holds part of the secret", key)
+				t.Errorf("record %q holds part of the secret", item.Key)
 			}
 		}
 	}
@@ -99,8 +102,7 @@ func TestTokensAreLimitedInNumber(t *testing.T) {
 	store := newMemory()
 	for i := range MaxTokens {
 		id := fmt.Sprintf("%06d", i)
-		store.items[op.System+"\x00t/"+id] = op.Item{Key: "t/" + id, Revision: 1,
-			Value: fmt.Appendf(nil, `{"id":%q,"sha256":%q}`, id, strings.Repeat("0", 64))}
+		store.put(t, "t/"+id, fmt.Sprintf(`{"id":%q,"sha256":%q}`, id, strings.Repeat("0", 64)))
 	}
 	tokens := tokensOn(store)
 	if _, err := tokens.create(context.Background(), client.TokenRequest{Name: "one more"}); abi.CodeOf(err) != abi.Conflict {
@@ -122,7 +124,7 @@ func TestDamagedTokenKeepsNobodyElseOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, value := range map[string]string{"a": "{", "b": `{"id":"b","sha256":""}`, "c": `{"id":"other","sha256":"` + strings.Repeat("0", 64) + `"}`} {
-		store.items[op.System+"\x00t/"+id] = op.Item{Key: "t/" + id, Value: []byte(value), Revision: 1}
+		store.put(t, "t/"+id, value)
 	}
 	fresh := tokensOn(store)
 	if _, err := fresh.check(context.Background(), made.Secret); err != nil {
@@ -196,4 +198,31 @@ func TestTokenCacheUnderRace(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// lagging is a store on a node that is behind: it shows nothing to whoever has seen nothing.
+type lagging struct{ *memory }
+
+func (l lagging) List(ctx context.Context, namespace string, q op.Query) (op.Page, error) {
+	if q.Read.Seen == 0 && q.Read.Consistency != op.Strong {
+		return op.Page{}, nil
+	}
+	return l.memory.List(ctx, namespace, q)
+}
+
+func TestTokenWorksAtOnceOnANodeThatIsBehind(t *testing.T) {
+	tokens := &tokens{store: lagging{newMemory()}, log: slog.New(slog.DiscardHandler)}
+	made, err := tokens.create(context.Background(), client.TokenRequest{Name: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tokens.check(context.Background(), made.Secret); err != nil {
+		t.Errorf("check of a new token: %v", err)
+	}
+	if err := tokens.revoke(context.Background(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tokens.check(context.Background(), made.Secret); abi.CodeOf(err) != abi.Unauthorized {
+		t.Errorf("check of a revoked token: %v, want %s", err, abi.Unauthorized)
+	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
@@ -29,6 +30,7 @@ import (
 // world is a node's rooms in memory: a real registry, and stand-ins for the rest.
 type world struct {
 	store    *memory
+	keys     op.Memory // the apps' keys and values
 	registry *registry.Registry
 	metrics  *prometheus.Registry
 	logged   *logged
@@ -58,7 +60,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) config() Config {
 	return Config{
 		Modules: w, Deployer: w, Registry: w.registry, Changes: w.registry, Invoker: w, Bencher: w, Logs: w, Tokens: w.store,
-		Node: w, Gatherer: w.metrics, Metrics: w.metrics, Loopback: true,
+		Node: w, KV: &w.keys, Gatherer: w.metrics, Metrics: w.metrics, Loopback: true,
 		Log: slog.New(slog.NewTextHandler(w.logged, nil)),
 	}
 }

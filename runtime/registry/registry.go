@@ -29,9 +29,9 @@ const (
 
 // Store is where the records are. Package kv's Store is one. Its errors wrap those of package op.
 type Store interface {
-	Get(ctx context.Context, namespace, key string) (op.Item, error)
-	List(ctx context.Context, namespace, prefix string) ([]op.Item, error)
-	Commit(ctx context.Context, t op.Txn) (revision uint64, err error)
+	Get(ctx context.Context, namespace, key string, r op.Read) (op.Item, error)
+	List(ctx context.Context, namespace string, q op.Query) (op.Page, error)
+	Commit(ctx context.Context, t op.Txn) (op.Result, error)
 }
 
 // Registry is the functions of a store. Changes happen one after another, each in one transaction; when a method
@@ -45,7 +45,7 @@ type Registry struct {
 // Open reads all records. A record that cannot be read is an error: serving without it would free its routes.
 func Open(ctx context.Context, store Store) (*Registry, error) {
 	r := &Registry{store: store}
-	if _, err := r.Refresh(ctx); err != nil {
+	if _, err := r.refresh(ctx, op.Read{}); err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
 	return r, nil
@@ -58,24 +58,24 @@ func (r *Registry) Snapshot() *Snapshot { return r.current.Load() }
 func (r *Registry) Refresh(ctx context.Context) (changed bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.refresh(ctx)
+	return r.refresh(ctx, op.Read{Seen: r.current.Load().generation})
 }
 
-// refresh does what Refresh says, under r.mu.
-func (r *Registry) refresh(ctx context.Context) (changed bool, err error) {
+// refresh does what Refresh says, on what a read may see. The caller holds r.mu.
+func (r *Registry) refresh(ctx context.Context, read op.Read) (changed bool, err error) {
 	for range maxAttempts {
-		before, err := r.generation(ctx)
+		before, err := r.generation(ctx, read)
 		if err != nil {
 			return false, err
 		}
 		if s := r.current.Load(); s != nil && s.generation == before {
 			return false, nil
 		}
-		byID, err := r.read(ctx)
+		byID, moment, err := r.read(ctx, before)
 		if err != nil {
 			return false, err
 		}
-		after, err := r.generation(ctx)
+		after, err := r.generation(ctx, op.Read{Seen: moment})
 		if err != nil {
 			return false, err
 		}
@@ -92,28 +92,34 @@ func (r *Registry) refresh(ctx context.Context) (changed bool, err error) {
 	return false, abi.WithCode(abi.Unavailable, errors.New("read functions: they keep changing; try again"))
 }
 
-func (r *Registry) generation(ctx context.Context) (uint64, error) {
-	item, err := r.store.Get(ctx, op.System, generationKey)
+func (r *Registry) generation(ctx context.Context, read op.Read) (uint64, error) {
+	item, err := r.store.Get(ctx, op.System, generationKey, read)
 	if err != nil && !errors.Is(err, op.ErrNotFound) {
 		return 0, fmt.Errorf("read generation: %w", err)
 	}
 	return item.Revision, nil
 }
 
-func (r *Registry) read(ctx context.Context) (map[id]*Function, error) {
-	items, err := r.store.List(ctx, op.System, functionKey)
-	if err != nil {
-		return nil, fmt.Errorf("list functions: %w", err)
-	}
-	byID := make(map[id]*Function, len(items))
-	for _, item := range items {
-		f, err := decodeFunction(item.Key, item.Value)
+// read answers all functions at one moment, which is not before a generation, and the moment.
+func (r *Registry) read(ctx context.Context, generation uint64) (byID map[id]*Function, moment uint64, err error) {
+	byID = map[id]*Function{}
+	q := op.Query{Prefix: functionKey, Read: op.Read{Seen: generation}}
+	for {
+		page, err := r.store.List(ctx, op.System, q)
 		if err != nil {
-			return nil, fmt.Errorf("read record %s: %w", item.Key, err)
+			return nil, 0, fmt.Errorf("list functions: %w", err)
 		}
-		byID[id{f.App, f.Name}] = f
+		for _, item := range page.Items {
+			f, err := decodeFunction(item.Key, item.Value)
+			if err != nil {
+				return nil, 0, fmt.Errorf("read record %s: %w", item.Key, err)
+			}
+			byID[id{f.App, f.Name}] = f
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			return byID, page.Revision, nil
+		}
 	}
-	return byID, nil
 }
 
 func decodeFunction(key string, value []byte) (*Function, error) {
@@ -148,12 +154,12 @@ func keyOf(k id) string { return functionKey + k.app + "/" + k.name }
 type edit map[id]*Function
 
 // change applies what plan makes of the newest snapshot, in one transaction, and plans again when another node
-// came first. Plan may be called several times.
+// came first. Plan may be called several times. What this node has may be old, and planning on it in vain: hence strong.
 func (r *Registry) change(ctx context.Context, plan func(*Snapshot) (edit, error)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for range maxAttempts {
-		if _, err := r.refresh(ctx); err != nil {
+		if _, err := r.refresh(ctx, op.Read{Consistency: op.Strong}); err != nil {
 			return err
 		}
 		s := r.current.Load()
@@ -196,9 +202,11 @@ func (r *Registry) commit(ctx context.Context, s *Snapshot, e edit) error {
 	if err := next.checkTies(s); err != nil {
 		return err
 	}
-	if next.generation, err = r.store.Commit(ctx, t); err != nil {
+	done, err := r.store.Commit(ctx, t)
+	if err != nil {
 		return fmt.Errorf("write functions: %w", err)
 	}
+	next.generation = done.Revision
 	r.current.Store(next)
 	return nil
 }

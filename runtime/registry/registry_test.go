@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,62 +13,21 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// memory is a Store for tests. Fault, when set, is asked before each commit, outside the lock.
+// memory is a Store for tests. Fault, when set, is asked before each commit.
 type memory struct {
-	mu       sync.Mutex // guards what follows
-	items    map[string]op.Item
-	revision uint64
-	lists    int
-	fault    func() error
+	op.Memory
+	fault func() error
 }
 
-func newMemory() *memory { return &memory{items: map[string]op.Item{}} }
+func newMemory() *memory { return &memory{} }
 
-func (m *memory) Get(_ context.Context, ns, key string) (op.Item, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	item, ok := m.items[ns+"\x00"+key]
-	if !ok {
-		return op.Item{}, fmt.Errorf("get %s: %w", key, op.ErrNotFound)
-	}
-	return item, nil
-}
-
-func (m *memory) List(_ context.Context, ns, prefix string) (items []op.Item, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.lists++
-	for _, k := range slices.Sorted(maps.Keys(m.items)) {
-		if strings.HasPrefix(k, ns+"\x00"+prefix) {
-			items = append(items, m.items[k])
-		}
-	}
-	return items, nil
-}
-
-func (m *memory) Commit(_ context.Context, t op.Txn) (uint64, error) {
+func (m *memory) Commit(ctx context.Context, t op.Txn) (op.Result, error) {
 	if m.fault != nil {
 		if err := m.fault(); err != nil {
-			return 0, err
+			return op.Result{}, err
 		}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, c := range t.Checks {
-		if m.items[t.Namespace+"\x00"+c.Key].Revision != c.Revision {
-			return 0, fmt.Errorf("commit: %w", op.ErrConflict)
-		}
-	}
-	m.revision++
-	for _, o := range t.Ops {
-		if len(o.Value) > op.MaxValueBytes {
-			return 0, fmt.Errorf("commit %s: %w", o.Key, op.ErrTooLarge)
-		}
-		if delete(m.items, t.Namespace+"\x00"+o.Key); o.Kind == op.Set {
-			m.items[t.Namespace+"\x00"+o.Key] = op.Item{Key: o.Key, Value: slices.Clone(o.Value), Revision: m.revision}
-		}
-	}
-	return m.revision, nil
+	return m.Memory.Commit(ctx, t)
 }
 
 var background = context.Background()
@@ -374,7 +331,9 @@ func TestOpenRefusesBadRecords(t *testing.T) {
 		"bad pattern": {"f/default/a", record("x"), "position 2: missing path"},
 	} {
 		m := newMemory()
-		m.items[op.System+"\x00"+c.key] = op.Item{Key: c.key, Value: []byte(c.value), Revision: 1}
+		if _, err := m.Commit(background, op.Txn{Namespace: op.System, Ops: []op.Op{{Kind: op.Set, Key: c.key, Value: []byte(c.value)}}}); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := Open(background, m); err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "open registry: ") {
 			t.Errorf("%s: Open = %v, want %q", name, err, c.want)
 		}

@@ -22,6 +22,7 @@ type Error struct {
 	Message    string
 	Status     int    // HTTP status; 0 when no response came
 	Invocation string // the invocation that failed, when there was one: its log says why
+	Reason     Reason // what exactly went wrong in the store; errors.Is finds the error of kv/op that says the same
 
 	err error // carries the code, and below it the cause when there is one
 }
@@ -43,6 +44,7 @@ type Problem struct {
 	Code       abi.Code `json:"code"`
 	Detail     string   `json:"detail"`
 	Invocation string   `json:"invocation,omitempty"`
+	Reason     Reason   `json:"reason,omitempty"`
 }
 
 // readError makes an Error of a response that is not 2xx. Whatever answers in the node's place (a proxy, another
@@ -52,9 +54,7 @@ func readError(res *http.Response) error {
 	var p Problem
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if kind == "application/problem+json" && json.Unmarshal(text, &p) == nil && p.Code != "" && p.Detail != "" {
-		e := newError(p.Code, res.StatusCode, errors.New(p.Detail))
-		e.Invocation = p.Invocation
-		return e
+		return p.asError(res.StatusCode)
 	}
 	message := "answered " + res.Status
 	if strings.HasPrefix(kind, "text/plain") {
@@ -77,6 +77,8 @@ func codeOfStatus(status int) abi.Code {
 		return abi.Forbidden
 	case http.StatusNotFound:
 		return abi.NotFound
+	case http.StatusGone:
+		return abi.InvalidInput
 	case http.StatusMethodNotAllowed:
 		return abi.MethodNotAllowed
 	case http.StatusConflict, http.StatusPreconditionFailed:

@@ -1,0 +1,150 @@
+package kv
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/sett-run/sett/kv/fsm"
+	"github.com/sett-run/sett/kv/replica"
+	"github.com/sett-run/sett/kv/store"
+)
+
+// machine is what the group keeps equal on every node: the state machine, over the state on disk.
+type machine struct {
+	*store.Store
+
+	mu      sync.Mutex    // guards what follows
+	changed chan struct{} // closed at the next change; nil: nobody waits
+	closed  bool
+}
+
+var _ replica.Machine = (*machine)(nil)
+
+func newMachine(s *store.Store) *machine { return &machine{Store: s} }
+
+// Apply does what an entry of the log says.
+func (m *machine) Apply(index uint64, entry []byte) (replies [][]byte, err error) {
+	view, err := m.View()
+	if err != nil {
+		return nil, err
+	}
+	applied, err := fsm.Apply(view, index, entry)
+	view.Close()
+	if err != nil {
+		return nil, fmt.Errorf("apply entry %d: %w", index, err)
+	}
+	if err := m.Store.Apply(index, applied.Writes); err != nil {
+		return nil, fmt.Errorf("apply entry %d: %w", index, err)
+	}
+	replies = make([][]byte, len(applied.Outcomes))
+	for i, o := range applied.Outcomes {
+		replies[i] = o.Append(nil)
+	}
+	m.notify()
+	return replies, nil
+}
+
+// Snapshot answers the newest state.
+func (m *machine) Snapshot() (replica.Snapshot, error) {
+	view, err := m.View()
+	if err != nil {
+		return nil, err
+	}
+	return snapshot{view, m.Store}, nil
+}
+
+// Restore replaces the state by a snapshot's.
+func (m *machine) Restore(r io.Reader) error {
+	if err := m.Store.Restore(r); err != nil {
+		return err
+	}
+	m.notify()
+	return nil
+}
+
+// snapshot is the state at one index.
+type snapshot struct {
+	view  *store.View
+	store *store.Store
+}
+
+func (s snapshot) Index() uint64 { return s.view.Index() }
+
+// WriteTo writes the state as Restore reads it.
+func (s snapshot) WriteTo(w io.Writer) (int64, error) {
+	counted := &counter{to: w}
+	err := s.store.WriteSnapshot(counted, s.view)
+	return counted.n, err
+}
+
+func (s snapshot) Close() error {
+	s.view.Close()
+	return nil
+}
+
+// counter counts what it passes on.
+type counter struct {
+	to io.Writer
+	n  int64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.to.Write(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// next is closed when the state changes from now on, or the store closes.
+func (m *machine) next() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.changed == nil {
+		m.changed = make(chan struct{})
+		if m.closed {
+			close(m.changed)
+		}
+	}
+	return m.changed
+}
+
+func (m *machine) notify() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.changed != nil && !m.closed {
+		close(m.changed)
+		m.changed = nil
+	}
+}
+
+// close wakes those who wait.
+func (m *machine) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed && m.changed != nil {
+		close(m.changed)
+	}
+	m.closed = true
+}
+
+// waitAfter returns when the state is not that of index any more, or ctx ends.
+func (m *machine) waitAfter(ctx context.Context, index uint64) error {
+	for {
+		next := m.next()
+		m.mu.Lock()
+		closed := m.closed
+		m.mu.Unlock()
+		if closed {
+			return errClosed
+		}
+		if m.Applied() != index {
+			return nil
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
