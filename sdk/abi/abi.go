@@ -36,6 +36,10 @@ const (
 	ImportLogWrite   = "log_write"         // func(level, ptr, len i32): one log record, JSON
 	ImportRandom     = "random_drawn"      // func(ptr, count i32): the 64-bit numbers drawn in sett_random, in order
 	ImportRunMarker  = "run"               // func(): no effect; its import marks a command that calls sett.Main
+	ImportKVGet      = "kv_get"            // func(ptr, len, to, room, timeout i32) i32: reads keys
+	ImportKVList     = "kv_list"           // func(ptr, len, to, room, timeout i32) i32: reads a page of keys
+	ImportKVCommit   = "kv_commit"         // func(ptr, len, to, room, timeout i32) i32: a transaction
+	ImportAnswerRead = "answer_read"       // func(ptr, len i32) i32: copies what the last call had no room for
 )
 
 // Trigger says what caused an invocation. The value is also the Sett-Trigger header and SETT_TRIGGER variable.

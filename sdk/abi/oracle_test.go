@@ -22,8 +22,10 @@ var (
 		"string": descriptorpb.FieldDescriptorProto_TYPE_BYTES, // no UTF-8 check: our decoder has none either
 		"bytes":  descriptorpb.FieldDescriptorProto_TYPE_BYTES,
 		"uint32": descriptorpb.FieldDescriptorProto_TYPE_UINT32,
+		"uint64": descriptorpb.FieldDescriptorProto_TYPE_UINT64,
 		"int64":  descriptorpb.FieldDescriptorProto_TYPE_INT64,
-		"Field":  descriptorpb.FieldDescriptorProto_TYPE_MESSAGE,
+		"sint64": descriptorpb.FieldDescriptorProto_TYPE_SINT64,
+		"bool":   descriptorpb.FieldDescriptorProto_TYPE_BOOL,
 	}
 )
 
@@ -34,14 +36,19 @@ func schema(t testing.TB) protoreflect.FileDescriptor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := schemaBlock.FindSubmatch(page)
-	if block == nil {
-		t.Fatal("docs/ABI.md has no proto block")
+	var text strings.Builder
+	for _, block := range schemaBlock.FindAllSubmatch(page, -1) {
+		text.Write(block[1])
+	}
+	messages := schemaMessage.FindAllStringSubmatch(text.String(), -1)
+	known := make(map[string]bool)
+	for _, m := range messages {
+		known[m[1]] = true
 	}
 	file := &descriptorpb.FileDescriptorProto{
 		Name: proto.String("abi.proto"), Package: proto.String("sett.abi"), Syntax: proto.String("proto3"),
 	}
-	for _, m := range schemaMessage.FindAllStringSubmatch(string(block[1]), -1) {
+	for _, m := range messages {
 		message := &descriptorpb.DescriptorProto{Name: proto.String(m[1])}
 		for _, f := range schemaField.FindAllStringSubmatch(m[2], -1) {
 			number, _ := strconv.Atoi(f[4])
@@ -50,14 +57,16 @@ func schema(t testing.TB) protoreflect.FileDescriptor {
 				label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED
 			}
 			kind, ok := schemaTypes[f[2]]
-			if !ok {
+			if known[f[2]] {
+				kind = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
+			} else if !ok {
 				t.Fatalf("field %s has unknown type %s", f[3], f[2])
 			}
 			field := &descriptorpb.FieldDescriptorProto{
 				Name: proto.String(f[3]), Number: proto.Int32(int32(number)), Type: &kind, Label: &label,
 			}
-			if f[2] == "Field" {
-				field.TypeName = proto.String(".sett.abi.Field")
+			if known[f[2]] {
+				field.TypeName = proto.String(".sett.abi." + f[2])
 			}
 			message.Field = append(message.Field, field)
 		}
@@ -164,6 +173,16 @@ func TestSchemaNamesEveryField(t *testing.T) {
 		"Description": "abi=1 sdk=2 handles=3 patterns=4",
 		"Event": "invocation=1 trigger=2 handler=3 method=4 path=5 query=6 params=7 headers=8 host=9 pattern=10 " +
 			"deadline_unix_ms=11 scheme=12 proto=13 remote=14 body=15 attempt=16 version=17 app=18 function=19",
+		"KvGet":      "keys=1 consistency=2",
+		"KvItems":    "items=1",
+		"KvItem":     "key=1 value=2 revision=3 expires_unix_ms=4 size=5",
+		"KvQuery":    "prefix=1 cursor=2 limit=3 keys_only=4 consistency=5",
+		"KvPage":     "items=1 cursor=2 revision=3",
+		"KvTxn":      "checks=1 ops=2",
+		"KvCheck":    "kind=1 key=2 revision=3 value=4",
+		"KvOp":       "kind=1 key=2 value=3 ttl_ms=4 delta=5 min=6 max=7 bounded=8 previous=9",
+		"KvResult":   "revision=1 ops=2",
+		"KvOpResult": "found=1 integer=2 previous=3",
 	} {
 		var got []string
 		fields := newOracle(t, file, name).Descriptor().Fields()

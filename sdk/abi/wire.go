@@ -3,6 +3,7 @@ package abi
 import (
 	"errors"
 	"strconv"
+	"time"
 )
 
 // Limits of a message on the wire. A decoder refuses what is over one with code TooLarge; an encoder does not
@@ -235,4 +236,81 @@ func room[T any](list []T, n int) []T {
 		return make([]T, 0, n)
 	}
 	return list[:0]
+}
+
+// eachField visits the fields of a message in their order, until visit answers an error.
+func eachField(data []byte, visit func(t token) error) error {
+	for i := 0; i < len(data); {
+		t, ok := nextToken(data, i)
+		if !ok {
+			return malformed()
+		}
+		if err := visit(t); err != nil {
+			return err
+		}
+		i = t.next
+	}
+	return nil
+}
+
+// is answers what tells one field from another: number and wire type.
+func (t token) is() int { return t.field<<3 | t.wire }
+
+func varint(field int) int  { return field<<3 | wireVarint }
+func lengthy(field int) int { return field<<3 | wireBytes }
+
+// appendMessage writes m as an element of a list of messages: what write appends, and value behind it, which is not
+// copied twice.
+func appendMessage[T any](b []byte, field int, m *T, write func([]byte, *T) []byte, last int, value []byte) []byte {
+	b = appendUvarint(b, uint64(field)<<3|wireBytes)
+	from := len(b)
+	b = write(append(b, 0), m) // most lengths take this one byte
+	head := len(b) - from - 1
+	n := uint64(head + sizeString(len(value)))
+	if size := sizeUvarint(n); size > 1 {
+		b = append(b, make([]byte, size-1)...)
+		copy(b[from+size:], b[from+1:from+1+head])
+	}
+	appendUvarint(b[:from], n)
+	return appendBytes(b, last, value)
+}
+
+func appendFlag(b []byte, field int, on bool) []byte {
+	if !on {
+		return b
+	}
+	return appendInt(b, field, 1)
+}
+
+func zigzag(v int64) uint64   { return uint64(v)<<1 ^ uint64(v>>63) }
+func unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
+
+// small is a number that names one of a few things: one too large stays one that names nothing.
+func small(v uint64) uint8 { return uint8(min(uint32(v), 255)) }
+
+// maxMilliseconds is the longest time.Duration.
+const maxMilliseconds = int64(1<<63-1) / int64(time.Millisecond)
+
+// milliseconds rounds d away from zero, so that what is not zero stays so.
+func milliseconds(d time.Duration) int64 {
+	n := int64(d / time.Millisecond)
+	switch rest := d % time.Millisecond; {
+	case rest > 0:
+		n++
+	case rest < 0:
+		n--
+	}
+	return n
+}
+
+func duration(milliseconds int64) time.Duration {
+	return time.Duration(max(-maxMilliseconds, min(milliseconds, maxMilliseconds))) * time.Millisecond
+}
+
+// moment is the time some milliseconds after 1970 began; 0 is no time.
+func moment(unixMilli int64) time.Time {
+	if unixMilli == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(unixMilli).UTC()
 }
