@@ -28,6 +28,8 @@ func TestGuestsImportAndExport(t *testing.T) {
 		{"light", "c-shared", core, abi.ExportInitialize, 2_800_000},
 		{"handle", "c-shared", core, abi.ExportInitialize, 4_000_000},
 		{"slog", "c-shared", append([]string{abi.ImportLogWrite}, core...), abi.ExportInitialize, 4_200_000},
+		{"kv", "c-shared", append([]string{abi.ImportKVGet, abi.ImportKVList, abi.ImportKVCommit, abi.ImportAnswerRead}, core...),
+			abi.ExportInitialize, 3_000_000},
 		{"nethttp", "c-shared", core, abi.ExportInitialize, 8_500_000},
 		{"command", "c-shared", append([]string{abi.ImportRunMarker}, core...), abi.ExportInitialize, 3_400_000},
 		{"command", "exe", append([]string{abi.ImportRunMarker}, core...), abi.ExportStart, 3_400_000},

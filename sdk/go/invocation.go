@@ -60,7 +60,20 @@ func (c *invocation) Deadline() (time.Time, bool) { return c.info.Deadline, !c.i
 
 func (c *invocation) Done() <-chan struct{} { return c.start().Done() }
 
-func (c *invocation) Err() error { return c.start().Err() }
+// Err says why Done is closed, or would be: it makes no timer.
+func (c *invocation) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.timer != nil:
+		return c.timer.Err()
+	case c.ended:
+		return context.Canceled
+	case !c.info.Deadline.IsZero() && !time.Now().Before(c.info.Deadline):
+		return context.DeadlineExceeded
+	}
+	return nil
+}
 
 // Value answers the context package's own keys too, so that contexts below this one need no goroutine to watch it.
 func (c *invocation) Value(key any) any {

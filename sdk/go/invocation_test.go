@@ -60,10 +60,16 @@ func TestContextEndsWithItsHandler(t *testing.T) {
 	for name, look := range map[string]bool{"seen before": true, "seen after": false} {
 		t.Run(name, func(t *testing.T) {
 			c := newInvocation(&abi.Event{})
-			if look && c.Err() != nil {
+			if look {
+				c.Done()
+			}
+			if c.Err() != nil {
 				t.Fatalf("Err while the handler runs = %v", c.Err())
 			}
 			c.end()
+			if !errors.Is(c.Err(), context.Canceled) {
+				t.Errorf("Err before Done = %v, want %v", c.Err(), context.Canceled)
+			}
 			<-c.Done()
 			if !errors.Is(c.Err(), context.Canceled) {
 				t.Errorf("Err after the handler = %v, want %v", c.Err(), context.Canceled)

@@ -12,6 +12,9 @@
 // Events and replies travel as the messages of docs/ABI.md and replies are checked as a node checks them. Unlike
 // on a node, all tests share one memory, and a panic ends the test instead of answering 502. Invocations run one
 // at a time, as they do in one instance.
+//
+// Each test and subtest has a store of its own, empty at first, which package kv uses during the test's invocations
+// and with Context.
 package settest
 
 import (
@@ -85,7 +88,7 @@ func Do(t testing.TB, r Request) *Response {
 	if err != nil {
 		t.Fatalf("settest: %v", err)
 	}
-	response, err := run(e)
+	response, err := run(t, e)
 	if err != nil {
 		t.Fatalf("settest: %s %s: %v", e.Method, r.Target, err)
 	}
@@ -102,7 +105,7 @@ func Invoke(t testing.TB, name string, in, out any) error {
 	}
 	e, _ := event(Request{Method: "POST", Body: string(body)})
 	e.Trigger, e.Handler = abi.TriggerInvoke, name
-	r, err := run(e)
+	r, err := run(t, e)
 	switch {
 	case err != nil:
 		return err
@@ -162,10 +165,11 @@ var (
 )
 
 // run carries one event over the border and back.
-func run(e *abi.Event) (*Response, error) {
+func run(t testing.TB, e *abi.Event) (*Response, error) {
 	one.Lock()
 	defer one.Unlock()
 	warm.Do(host.Guest.WarmUp)
+	defer host.Lend(store(t))()
 	response := &Response{}
 	defer host.Capture(func(level int, record []byte) { response.Logs = append(response.Logs, line(level, record)) })()
 	data, err := host.Guest.Handle(abi.AppendEvent(nil, e))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sett-run/sett/sdk/abi"
 	sett "github.com/sett-run/sett/sdk/go"
+	"github.com/sett-run/sett/sdk/go/kv"
 	"github.com/sett-run/sett/sdk/go/settest"
 )
 
@@ -24,12 +25,38 @@ func init() {
 	sett.HTTP("/bad/{what}", func(w sett.ResponseWriter, r *sett.Request) {
 		w.Header().Set("X", "a\nb")
 	})
+	sett.HTTP("/count", func(w sett.ResponseWriter, r *sett.Request) {
+		n, err := kv.Incr(r.Context(), "n", 1)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprint(w, n)
+	})
 	sett.Handle("double", func(_ context.Context, n int) (int, error) {
 		if n < 0 {
 			return 0, errors.New("negative")
 		}
 		return 2 * n, nil
 	})
+}
+
+// TestStore: a test's invocations share a store, and no other test sees it.
+func TestStore(t *testing.T) {
+	count := func(t *testing.T, want string) {
+		t.Helper()
+		if r := settest.Get(t, "/count"); string(r.Body) != want {
+			t.Errorf("count = %q, want %s", r.Body, want)
+		}
+	}
+	if err := kv.Set(settest.Context(t), "n", []byte("41")); err != nil {
+		t.Fatal(err)
+	}
+	count(t, "42")
+	t.Run("another", func(t *testing.T) { count(t, "1") })
+	count(t, "43")
+	if v, err := kv.Get(settest.Context(t), "n"); err != nil || string(v) != "43" {
+		t.Errorf("n = %q, %v, want 43", v, err)
+	}
 }
 
 func TestDo(t *testing.T) {
@@ -68,7 +95,7 @@ func TestInvoke(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
-	want := abi.Description{ABI: abi.Version, SDK: "go/" + sett.Version, Handles: []string{"double"}, Patterns: []string{"/echo/{id}", "/bad/{what}"}}
+	want := abi.Description{ABI: abi.Version, SDK: "go/" + sett.Version, Handles: []string{"double"}, Patterns: []string{"/count", "/echo/{id}", "/bad/{what}"}}
 	if got := settest.Describe(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("Describe = %+v, want %+v", got, want)
 	}

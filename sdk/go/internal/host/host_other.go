@@ -15,7 +15,7 @@ var Guest struct {
 }
 
 var (
-	mu   sync.Mutex                     // guards sink
+	mu   sync.Mutex                     // guards sink and store
 	sink func(level int, record []byte) // nil: standard error
 )
 
