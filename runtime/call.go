@@ -43,12 +43,16 @@ func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation s
 	c.process.Waiter = &c.meter
 	c.host.MaxReplyBytes = r.config.MaxReplyBytes + 2*MaxHeaderBytes // header and framing
 	c.host.Log = c.output.record
+	c.host.App, c.host.Store, c.host.MaxStoreCalls, c.host.Waiter = v.App, r.config.Store, r.config.MaxStoreCalls, &c.meter
 	return c
 }
 
 // finish hands over what was written last and gives everything back.
 func (c *call) finish() {
 	c.output.flush()
+	if err := c.host.StoreFault; err != nil {
+		c.r.config.Log.Error("ask store", "app", c.version.App, "function", c.version.Function, "err", err)
+	}
 	c.mu.Lock()
 	cancel := c.cancel
 	c.mu.Unlock()
@@ -81,7 +85,8 @@ func (c *call) Err() error {
 	return context.DeadlineExceeded
 }
 
-// Value answers the state of host calls, and else what the invoker's context does.
+// Value answers the state of host calls, and else what the invoker's context does. Once there is a timer it also
+// answers the context package's own keys, so that contexts below this one need no goroutine to watch it.
 func (c *call) Value(key any) any {
 	switch key.(type) {
 	case wasip1.Key:
@@ -91,7 +96,13 @@ func (c *call) Value(key any) any {
 	case meterKey:
 		return c
 	}
-	return c.parent.Value(key)
+	c.mu.Lock()
+	above := c.timed
+	c.mu.Unlock()
+	if above == nil {
+		above = c.parent
+	}
+	return above.Value(key)
 }
 
 // line is what all lines of an invocation have in common.

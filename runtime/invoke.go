@@ -90,6 +90,7 @@ func (i *instance) command(c *call, e *abi.Event, reply *abi.Reply) *failure {
 	if f := i.prepare(c); f != nil {
 		return f
 	}
+	c.host.Phase = host.Commanding
 	if f := i.call(c, i.entry, abi.ExportStart, nil); f != nil {
 		return f
 	}

@@ -37,6 +37,7 @@ type meter struct {
 	lanes   chan struct{} // one value for each long invocation that runs
 	resumed time.Time     // when the guest began to run, or last came back from waiting
 	yielded time.Time
+	waits   time.Time // when it last began to wait
 	turn    time.Time // when it got its lane
 	inLane  bool
 }
@@ -107,10 +108,20 @@ func (m *meter) leaveLane() {
 }
 
 // Waiting says that the guest's host call is about to wait: others may have its lane.
-func (m *meter) Waiting() { m.leaveLane() }
+func (m *meter) Waiting() {
+	m.leaveLane()
+	m.waits = time.Now()
+}
 
-// Waited says that it has waited. What comes counts as a new run.
-func (m *meter) Waited() { m.resumed = time.Now() }
+// Waited says that it has waited. What comes after a wait as long as a long run counts as a new run; after a shorter
+// one the run goes on, without the time waited: a guest that asks for a trifle now and then is still a long one.
+func (m *meter) Waited() {
+	now := time.Now()
+	waited := now.Sub(m.waits)
+	if m.resumed = m.resumed.Add(waited); waited >= longAfter {
+		m.resumed = now
+	}
+}
 
 // instantiateMeter makes the host module that rewritten modules import.
 func instantiateMeter(ctx context.Context, engine wazero.Runtime) error {

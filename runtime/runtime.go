@@ -38,6 +38,7 @@ const (
 	DefaultCodeBytes   = 1 << 30   // compiled code kept in memory
 	DefaultCodeModules = 4096      // modules kept compiled in memory
 	DefaultImageBytes  = 1 << 30   // images kept in memory
+	DefaultStoreCalls  = 10_000    // store calls of one invocation
 
 	MaxHeaderBytes = 64 << 10 // a reply's header: names and values together
 	MaxLineBytes   = 16 << 10 // a line of a guest's output; longer ones are split
@@ -56,10 +57,12 @@ type Config struct {
 	Metrics prometheus.Registerer // default: none
 	Sink    Sink                  // default: discards
 	Name    string                // of the software, for guests that ask: "sett/0.1.0"; default "sett"
+	Store   host.Store            // functions' state, a namespace for each app; default: they have none
 
 	MaxModuleBytes int64 // default DefaultModuleBytes; higher makes one upload cost more memory to compile
 	MaxReplyBytes  int   // default DefaultReplyBytes; higher lets one invocation hold more memory outside its limit
 	MaxLogBytes    int   // default DefaultLogBytes; higher lets one invocation push out more of others' lines
+	MaxStoreCalls  int   // default DefaultStoreCalls; higher lets one invocation keep the store busier
 
 	Compiles    int   // compiled at once; default half the processors. Each can take hundreds of megabytes
 	CodeBytes   int64 // default DefaultCodeBytes; lower makes rarely used functions start cold more often
@@ -85,6 +88,7 @@ func (c *Config) complete() error {
 	setDefault(&c.MaxModuleBytes, DefaultModuleBytes)
 	setDefault(&c.MaxReplyBytes, DefaultReplyBytes)
 	setDefault(&c.MaxLogBytes, DefaultLogBytes)
+	setDefault(&c.MaxStoreCalls, DefaultStoreCalls)
 	setDefault(&c.Compiles, max(1, goruntime.GOMAXPROCS(0)/2))
 	setDefault(&c.CodeBytes, DefaultCodeBytes)
 	setDefault(&c.CodeModules, DefaultCodeModules)

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"context"
+
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero/api"
 )
@@ -9,7 +11,7 @@ import (
 func descriptionWrite() Function {
 	return Function{
 		Name: abi.ImportDescribe, Params: []api.ValueType{i32, i32},
-		run: func(c *Call, mem api.Memory, stack []uint64) {
+		run: func(_ context.Context, c *Call, mem api.Memory, stack []uint64) {
 			if c.Phase != Describing {
 				panic(&Trap{"description_write: nobody asks for a description"})
 			}

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"context"
+
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero/api"
 )
@@ -10,7 +12,7 @@ import (
 func eventRead() Function {
 	return Function{
 		Name: abi.ImportEventRead, Params: []api.ValueType{i32, i32}, Results: []api.ValueType{i32},
-		run: func(c *Call, mem api.Memory, stack []uint64) {
+		run: func(_ context.Context, c *Call, mem api.Memory, stack []uint64) {
 			if c.Phase != Handling {
 				stack[0] = 0
 				return

@@ -9,6 +9,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -33,20 +34,31 @@ const (
 	Describing
 	Drawing // random numbers, to tell where their generator is
 	Handling
+	Commanding // _start runs as a command: there is an outside world, and neither event nor reply
 )
 
 // Call is what one invocation may ask of the platform, and what it answered. It must not be shared by two
-// running guests.
+// running guests. Phase, MaxReplyBytes and Log are always given.
 type Call struct {
 	Phase         Phase
 	Event         []byte                           // encoded; its owner may change it when the guest has ended
 	MaxReplyBytes int                              // the longest encoded reply
 	Log           func(level int32, record []byte) // takes one record; must copy what it keeps
 
+	App           string // whose keys the guest reads and writes
+	Store         Store  // where they are, as this invocation sees it; nil: nowhere
+	MaxStoreCalls int
+	Waiter        wasip1.Waiter // told when the store is waited for
+
 	Reply       []byte // what the guest wrote last, a copy
 	Replied     bool
 	Description *abi.Description
 	Drawn       []uint64 // random numbers the guest drew last, in order
+	StoreFault  error    // what the store answered last that is no error of package op
+
+	answer     []byte // of the last call that answers, where the guest had no room for it
+	seen       uint64 // the highest revision the guest was told
+	storeCalls int
 }
 
 // Function is one call the host offers.
@@ -54,7 +66,7 @@ type Function struct {
 	Name    string
 	Params  []api.ValueType
 	Results []api.ValueType
-	run     func(c *Call, mem api.Memory, stack []uint64)
+	run     func(ctx context.Context, c *Call, mem api.Memory, stack []uint64)
 }
 
 const i32 = api.ValueTypeI32
@@ -68,6 +80,10 @@ func Functions() []Function {
 		logWrite(),
 		randomDrawn(),
 		run(),
+		kvGet(),
+		kvList(),
+		kvCommit(),
+		answerRead(),
 	}
 }
 
@@ -77,7 +93,7 @@ func Instantiate(ctx context.Context, r wazero.Runtime) error {
 	for _, f := range Functions() {
 		run := f.run
 		adapt := api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
-			run(ctx.Value(Key{}).(*Call), mod.Memory(), stack)
+			run(ctx, ctx.Value(Key{}).(*Call), mod.Memory(), stack)
 		})
 		b.NewFunctionBuilder().WithGoModuleFunction(adapt, f.Params, f.Results).Export(f.Name)
 	}

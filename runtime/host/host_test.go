@@ -14,7 +14,7 @@ import (
 )
 
 // guest makes a module with a page of memory that exports every function of the host.
-func guest(t *testing.T) api.Module {
+func guest(t testing.TB) api.Module {
 	t.Helper()
 	ctx := context.Background()
 	r := wazero.NewRuntime(ctx)

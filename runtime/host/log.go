@@ -1,6 +1,8 @@
 package host
 
 import (
+	"context"
+
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero/api"
 )
@@ -12,7 +14,7 @@ const MaxRecordBytes = 64 << 10
 func logWrite() Function {
 	return Function{
 		Name: abi.ImportLogWrite, Params: []api.ValueType{i32, i32, i32},
-		run: func(c *Call, mem api.Memory, stack []uint64) {
+		run: func(_ context.Context, c *Call, mem api.Memory, stack []uint64) {
 			b := view(mem, abi.ImportLogWrite, stack[1], stack[2])
 			c.Log(api.DecodeI32(stack[0]), b[:min(len(b), MaxRecordBytes)])
 		},

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"encoding/binary"
 	"strconv"
 
@@ -20,7 +21,7 @@ const (
 func randomDrawn() Function {
 	return Function{
 		Name: abi.ImportRandom, Params: []api.ValueType{i32, i32},
-		run: func(c *Call, mem api.Memory, stack []uint64) {
+		run: func(_ context.Context, c *Call, mem api.Memory, stack []uint64) {
 			n := uint64(api.DecodeU32(stack[1]))
 			if c.Phase != Drawing || n < MinDrawn || n > MaxDrawn {
 				panic(&Trap{"random_drawn: " + strconv.FormatUint(n, 10) + " numbers that nobody asked for"})

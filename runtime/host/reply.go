@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"context"
 	"strconv"
 
 	"github.com/sett-run/sett/sdk/abi"
@@ -12,7 +13,7 @@ import (
 func replyWrite() Function {
 	return Function{
 		Name: abi.ImportReplyWrite, Params: []api.ValueType{i32, i32},
-		run: func(c *Call, mem api.Memory, stack []uint64) {
+		run: func(_ context.Context, c *Call, mem api.Memory, stack []uint64) {
 			if c.Phase != Handling {
 				panic(&Trap{"reply_write: no event is being handled"})
 			}
