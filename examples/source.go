@@ -10,5 +10,6 @@ import (
 //go:embed */*.go */README.md */sett.yaml */build.sh */*.c */*.rs */*.ts */package.json
 var source embed.FS
 
-// Sources answers the examples, a folder each: hello, users, greet, nethttp, wagi, c, rust and assemblyscript.
+// Sources answers the examples, a folder each: hello, users, greet, nethttp, counter, session,
+// todo, wagi, c, rust and assemblyscript.
 func Sources() fs.FS { return source }

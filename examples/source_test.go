@@ -1,10 +1,13 @@
 package examples
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,8 +16,8 @@ import (
 
 // TestExamplesAreProjects reads each folder as "sett deploy" does, from the embedded sources.
 func TestExamplesAreProjects(t *testing.T) {
-	folders := map[string]string{"assemblyscript": "reverse.ts", "c": "wordcount.c", "greet": "main.go", "hello": "main.go", "nethttp": "main.go",
-		"rust": "rot13.rs", "users": "main.go", "wagi": "main.go"}
+	folders := map[string]string{"assemblyscript": "reverse.ts", "c": "wordcount.c", "counter": "main.go", "greet": "main.go", "hello": "main.go", "nethttp": "main.go",
+		"rust": "rot13.rs", "session": "main.go", "todo": "main.go", "users": "main.go", "wagi": "main.go"}
 	entries, err := fs.ReadDir(Sources(), ".")
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +45,30 @@ func TestExamplesAreProjects(t *testing.T) {
 			if f.Module != "main" && !strings.HasPrefix(source, f.Module+".") {
 				t.Errorf("%s: function %s is module %s, and the source is %s", folder, f.Name, f.Module, source)
 			}
+		}
+	}
+}
+
+// TestDocumentedCodeRuns: the Go code of docs/KV.md is that of an example, which its test and a script run.
+func TestDocumentedCodeRuns(t *testing.T) {
+	text, err := os.ReadFile("../docs/KV.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs, err := fs.Glob(Sources(), "*/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) == 0 {
+		t.Error("docs/KV.md has no Go code")
+	}
+	for _, block := range blocks {
+		if !slices.ContainsFunc(programs, func(name string) bool {
+			program, err := fs.ReadFile(Sources(), name)
+			return err == nil && bytes.Contains(program, block[1])
+		}) {
+			t.Errorf("no example has this code of docs/KV.md:\n%s", block[1])
 		}
 	}
 }
