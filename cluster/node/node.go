@@ -142,7 +142,8 @@ func (n *Node) openData(ctx context.Context) error {
 
 func (n *Node) openRuntime(ctx context.Context) (err error) {
 	n.runtime, err = runtime.New(ctx, runtime.Config{
-		Dir: n.dir.join(runtimeDir), Log: n.log, Metrics: n.metrics, Sink: n.logs, Name: "sett/" + n.config.Version,
+		Dir: n.dir.join(runtimeDir), Log: n.log, Metrics: n.metrics, Sink: n.logs,
+		Store: n.store, Name: "sett/" + n.config.Version,
 	})
 	if err != nil {
 		return err
