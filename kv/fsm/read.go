@@ -28,13 +28,16 @@ func Get(v View, namespace, key string, now time.Time) (op.Item, error) {
 
 // GetMany answers keys in the order asked for; one that is absent has revision 0.
 func GetMany(v View, namespace string, keys []string, now time.Time) ([]op.Item, error) {
-	items := make([]op.Item, len(keys))
+	items, size := make([]op.Item, len(keys)), 0
 	for i, key := range keys {
 		s, err := get(v, namespace, key, now)
 		if err != nil {
 			return nil, err
 		}
 		items[i] = s.item(key)
+		if size += len(items[i].Value); size > op.MaxPageBytes {
+			return nil, op.ErrGets
+		}
 	}
 	return items, nil
 }

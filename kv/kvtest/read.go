@@ -23,6 +23,14 @@ func testGetMany(t *testing.T, s Store) {
 	if items, err := s.GetMany(t.Context(), "app", nil, strong); err != nil || len(items) != 0 {
 		t.Errorf("GetMany of nothing = %v, %v", items, err)
 	}
+	commit(t, s, "app", set("large", strings.Repeat("x", op.MaxValueBytes)))
+	large := []string{"large", "large", "large", "large"}
+	if items, err := s.GetMany(t.Context(), "app", large, strong); err != nil || len(items) != len(large) {
+		t.Errorf("GetMany of %d bytes = %d items, %v", op.MaxPageBytes, len(items), err)
+	}
+	if _, err := s.GetMany(t.Context(), "app", append(large, "a"), strong); !errors.Is(err, op.ErrTooLarge) {
+		t.Errorf("GetMany of more than %d bytes = %v, want ErrTooLarge", op.MaxPageBytes, err)
+	}
 }
 
 // testConsistency reads what was just written, as a session and strongly.

@@ -1,6 +1,9 @@
 package op
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Errors of what was asked for. They are matched with errors.Is; the error that carries one names the key and the
 // limit.
@@ -9,6 +12,9 @@ var (
 	ErrTooLarge   = errors.New("over a limit of the store")
 	ErrNotInteger = errors.New("value is not a decimal integer of 64 bits") // of Incr
 )
+
+// ErrGets is an ErrTooLarge: keys that are read at once hold more than MaxPageBytes.
+var ErrGets = fmt.Errorf("the keys hold more than %d bytes together, read fewer at once: %w", MaxPageBytes, ErrTooLarge)
 
 // Errors of what is there.
 var (

@@ -78,10 +78,13 @@ func (m *Memory) GetMany(ctx context.Context, namespace string, keys []string, r
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.space(namespace)
-	items := make([]Item, len(keys))
+	items, size := make([]Item, len(keys)), 0
 	for i, k := range keys {
 		items[i] = s.items[k].clone()
 		items[i].Key = k
+		if size += len(items[i].Value); size > MaxPageBytes {
+			return nil, fmt.Errorf("get: %w", ErrGets)
+		}
 	}
 	return items, nil
 }

@@ -19,7 +19,7 @@ const (
 
 	MaxGets       = 128     // keys read at once
 	MaxPageKeys   = 1000    // keys in a page; also what Query.Limit 0 means
-	MaxPageBytes  = 4 << 20 // keys and values in a page; a page holds at least one key
+	MaxPageBytes  = 4 << 20 // keys and values in a page, which holds at least one key, and values read at once
 	MaxDeleteKeys = 1000    // keys one DeletePrefix removes, its result says how many; and all of a transaction together
 
 	MinTTL = time.Millisecond // shorter lives are refused, 0 meaning none

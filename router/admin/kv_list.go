@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 
@@ -66,11 +65,8 @@ func (a *Admin) getValues(w http.ResponseWriter, r *http.Request, _ caller) erro
 	if err != nil {
 		return err
 	}
-	out, seen, size := client.KVGetResponse{Items: make([]client.KVItem, 0, len(items))}, read.Seen, 0
+	out, seen := client.KVGetResponse{Items: make([]client.KVItem, 0, len(items))}, read.Seen
 	for _, i := range items {
-		if size += len(i.Value); size > op.MaxPageBytes {
-			return fmt.Errorf("the values have more than %d bytes together, ask for fewer keys: %w", op.MaxPageBytes, op.ErrTooLarge)
-		}
 		shown := client.KVItemOf(op.Listed{Item: i, Size: len(i.Value)})
 		if i.Revision != 0 {
 			shown = shown.WithValue(i.Value)
