@@ -38,11 +38,14 @@ const phaseBits = 3
 // yields. Fewer makes lone clients pay for yields, more makes the first few go without.
 const company = 2
 
-// Read lets other connections go first before it reads a request, when there are others: by then the request is
+// Read does what is left to do of the last request, and lets other connections go first before it reads a request, when there are others: by then the request is
 // there, and the kernel is asked for it once. Without, nearly every request costs a read that finds nothing, and a
 // sleep: a tenth of all that answering a small one does.
 func (c *conn) Read(p []byte) (int, error) {
 	if phase(c.state.Load()&(1<<phaseBits-1)) == phaseIdle {
+		if c.router.config.Idle != nil {
+			c.router.config.Idle()
+		}
 		c.yield()
 	}
 	return c.Conn.Read(p)

@@ -40,6 +40,9 @@ type Config struct {
 	Log     *slog.Logger          // nil: nothing is logged
 	Metrics prometheus.Registerer // nil: metrics are not registered
 	Sink    Sink                  // takes why a function's reply was refused; nil: nobody does
+	// Idle is called by a connection's goroutine when its reply is out, before it waits for the next request: a moment
+	// in which work that nobody waits for costs no goroutine. It takes microseconds. Nil: there is none.
+	Idle func()
 
 	// FuelHeader has every reply of a function tell in Sett-Fuel how many instructions its invocation took. It is
 	// off by default, since it tells strangers what a function does with their input.

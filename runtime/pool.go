@@ -165,7 +165,7 @@ func (p *pool) make(v *registry.Version, s *resident) (*instance, error) {
 	}
 }
 
-// give takes an instance back after its reply is made. It is reset by another goroutine, or closed.
+// give takes an instance back after its reply is made. It is reset later, or closed.
 func (p *pool) give(v *registry.Version, i *instance) {
 	p.mu.Lock()
 	p.taken--
@@ -178,7 +178,7 @@ func (p *pool) give(v *registry.Version, i *instance) {
 		i.drop()
 		return
 	}
-	p.r.pools.wake(p)
+	p.r.pools.soil(p)
 }
 
 // clean resets i, and drops it when that fails.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sett-run/sett/runtime/registry"
@@ -21,7 +22,12 @@ const (
 	provisionedLead = 1000 * time.Hour // by so much later does a provisioned version count as used when one must go
 	imageGrace      = time.Hour        // the image of a deployment that failed, or is under way, stays on disk
 
-	maxWoken = 1024 // pools that wait to be cleaned; whoever takes a dirty instance of another cleans it
+	maxDirty = 1024 // instances that wait to be cleaned in order; whoever takes one of the others cleans it
+
+	// cleanAfter is how long an instance waits for somebody who has a moment to clean it; then a goroutine is woken
+	// for it, which costs several times what the reset of a small instance does. Longer has more requests wait for the
+	// reset of the one before, shorter wakes more goroutines.
+	cleanAfter = time.Millisecond
 )
 
 // take answers a pristine instance of v and the pool to give it back to; cold says whether the caller waited for
@@ -35,20 +41,26 @@ func (s *pools) take(ctx context.Context, v *registry.Version) (p *pool, i *inst
 	}
 }
 
-// pools holds every version's pool, and the goroutines that clean, shrink and fill them.
+// pools holds every version's pool, and what cleans, shrinks and fills them.
 type pools struct {
 	r     *Runtime
-	woken chan *pool
+	dirty chan *pool  // a pool for each instance that is to be cleaned
+	timer *time.Timer // cleans what waits
+	armed atomic.Bool // the timer runs
 
 	mu  sync.RWMutex // guards what follows
 	all map[poolKey]*pool
 }
 
-func newPools(r *Runtime, cleaners int) *pools {
-	s := &pools{r: r, woken: make(chan *pool, maxWoken), all: make(map[poolKey]*pool)}
-	for range cleaners {
-		r.background(s.cleanAll)
-	}
+func newPools(r *Runtime) *pools {
+	s := &pools{r: r, dirty: make(chan *pool, maxDirty), all: make(map[poolKey]*pool)}
+	s.timer = time.AfterFunc(cleanAfter, func() {
+		s.armed.Store(false)
+		r.background(func() {
+			for s.cleanOne() {
+			}
+		})
+	})
 	r.background(s.sweepAll)
 	return s
 }
@@ -82,25 +94,32 @@ func (s *pools) list() []*pool {
 	return all
 }
 
-// wake has p's dirty instances cleaned.
-func (s *pools) wake(p *pool) {
+// soil says that an instance of p is to be cleaned: by Runtime.Clean, by the timer, by whoever takes it, or by the
+// next sweep.
+func (s *pools) soil(p *pool) {
 	select {
-	case s.woken <- p:
-	default: // many wait: who takes the instance cleans it, or the next sweep
+	case s.dirty <- p:
+	default:
+	}
+	if s.armed.CompareAndSwap(false, true) {
+		s.timer.Reset(cleanAfter)
 	}
 }
 
-func (s *pools) cleanAll() {
-	for {
-		select {
-		case p := <-s.woken:
-			for p.cleanOne() {
-			}
-		case <-s.r.life.Done():
-			return
-		}
+// cleanOne cleans an instance that waits for it, and answers whether there was one.
+func (s *pools) cleanOne() bool {
+	select {
+	case p := <-s.dirty:
+		p.cleanOne()
+		return true
+	default:
+		return false
 	}
 }
+
+// Clean resets one instance that has answered, if there is any: who has a moment between two requests calls it, so
+// that no request waits for the reset and no goroutine is woken for it.
+func (r *Runtime) Clean() { r.pools.cleanOne() }
 
 func (s *pools) sweepAll() {
 	tick := time.NewTicker(sweepEvery)
@@ -191,6 +210,7 @@ func (s *pools) relieve(p *pool) bool {
 // close refuses to give out instances, stops the goroutines and evicts everything; what is taken goes when it is
 // given back.
 func (s *pools) close() {
+	s.timer.Stop()
 	s.r.stop()
 	for _, p := range s.list() {
 		p.evict()

@@ -190,7 +190,7 @@ func New(ctx context.Context, c Config) (*Runtime, error) {
 		r.end()
 		return nil, errors.Join(fmt.Errorf("open runtime: %w", err), r.engine.Close(ctx), cache.Close(ctx), r.slots.Close())
 	}
-	r.pools = newPools(r, goruntime.GOMAXPROCS(0))
+	r.pools = newPools(r)
 	return r, nil
 }
 

@@ -162,7 +162,7 @@ func (n *Node) openRegistry(ctx context.Context) (err error) {
 
 func (n *Node) openRouter(context.Context) (err error) {
 	if n.router, err = router.New(router.Config{Invoker: n.runtime, Log: n.log, Metrics: n.metrics, Sink: n.logs,
-		FuelHeader: n.config.FuelHeader}); err != nil {
+		Idle: n.runtime.Clean, FuelHeader: n.config.FuelHeader}); err != nil {
 		return err
 	}
 	return n.swap()
