@@ -70,96 +70,110 @@ func AppendEvent(dst []byte, e *Event) []byte {
 // DecodeEvent reads the wire form of an event into e, whose former content is lost; the capacity of its lists
 // is used again. The Body is part of data; the strings are copies. After an error e's content is unspecified.
 func DecodeEvent(data []byte, e *Event) error {
-	o, err := scan(data, eventBody)
-	if err != nil {
-		return err
+	text, body := "", []byte(nil)
+	headers, params := e.Headers[:0], e.Params[:0]
+	if len(data) <= smallEventBytes {
+		text = string(data)
+	} else {
+		o, err := scan(data, eventBody)
+		if err != nil {
+			return err
+		}
+		if o.count[eventHeaders] > MaxHeaders {
+			return overLimit(MaxHeaders, "headers")
+		}
+		if o.count[eventParams] > MaxParams {
+			return overLimit(MaxParams, "path parameters")
+		}
+		text, body = o.text, o.body
+		headers, params = room(headers, o.count[eventHeaders]), room(params, o.count[eventParams])
 	}
-	if o.count[eventHeaders] > MaxHeaders {
+	*e = Event{Params: params, Headers: headers, Body: body}
+	var at [maxField]span
+	for i := 0; i < len(text); {
+		field, next := short(text, i)
+		from := i + 2
+		if field <= 0 || field >= maxField {
+			t, ok := nextToken(text, i)
+			if !ok {
+				return malformed()
+			}
+			if i = t.next; t.wire != wireBytes || t.field >= maxField {
+				e.setNumber(t)
+				continue
+			}
+			field, from, next = t.field, t.from, t.next
+		}
+		switch i = next; field {
+		case eventHeaders:
+			f, ok := decodeField(text[from:next])
+			if !ok {
+				return malformed()
+			}
+			if e.Headers == nil {
+				e.Headers = make([]Field, 0, usualHeaders)
+			}
+			e.Headers = append(e.Headers, f)
+		case eventParams:
+			f, ok := decodeField(text[from:next])
+			if !ok {
+				return malformed()
+			}
+			if e.Params == nil {
+				e.Params = make([]Field, 0, usualParams)
+			}
+			e.Params = append(e.Params, f)
+		default:
+			at[field] = span{from, next}
+		}
+	}
+	if len(e.Headers) > MaxHeaders {
 		return overLimit(MaxHeaders, "headers")
 	}
-	if o.count[eventParams] > MaxParams {
+	if len(e.Params) > MaxParams {
 		return overLimit(MaxParams, "path parameters")
 	}
-	*e = Event{
-		Params:  room(e.Params, o.count[eventParams]),
-		Headers: room(e.Headers, o.count[eventHeaders]),
-		Body:    o.body,
+	if b := at[eventBody]; b.next > 0 { // text is all of data: there is none in it otherwise
+		e.Body = data[b.from:b.next:b.next]
 	}
-	for i := 0; i < len(o.text); {
-		t, ok := nextToken(o.text, i)
-		if !ok || !e.set(t, o.text) {
-			return malformed()
-		}
-		i = t.next
-	}
+	e.setTexts(text, &at)
 	return nil
 }
 
-// set stores one field read from text; an unknown one is skipped.
-func (e *Event) set(t token, text string) bool {
-	switch t.wire {
-	case wireVarint:
-		switch t.field {
-		case eventDeadline:
-			e.DeadlineUnixMS = int64(t.value)
-		case eventAttempt:
-			e.Attempt = int(uint32(t.value))
-		case eventVersion:
-			e.Version = int(uint32(t.value))
-		}
-		return true
-	case wireBytes:
-	default:
-		return true
+// span is where a field's bytes are; zero, which is nowhere, reads as the empty text.
+type span struct{ from, next int }
+
+func (s span) of(text string) string { return text[s.from:s.next] }
+
+// smallEventBytes is up to which size an event is decoded in one pass, its body copied with the rest. A guest reads
+// most events so, in half the instructions. More copies larger bodies for nothing.
+const smallEventBytes = 4 << 10
+
+// How many headers and path parameters there is room for when the first is read into an event that had no lists.
+const (
+	usualHeaders = 16
+	usualParams  = 4
+)
+
+// setNumber stores a field that is a number; an unknown one is skipped.
+func (e *Event) setNumber(t token) {
+	switch t.is() {
+	case varint(eventDeadline):
+		e.DeadlineUnixMS = int64(t.value)
+	case varint(eventAttempt):
+		e.Attempt = int(uint32(t.value))
+	case varint(eventVersion):
+		e.Version = int(uint32(t.value))
 	}
-	value := text[t.from:t.next]
-	switch t.field {
-	case eventParams:
-		f, ok := decodeField(value)
-		e.Params = append(e.Params, f)
-		return ok
-	case eventHeaders:
-		f, ok := decodeField(value)
-		e.Headers = append(e.Headers, f)
-		return ok
-	}
-	if s := e.text(t.field); s != nil {
-		*s = value
-	}
-	return true
 }
 
-// text answers where the string field with this number lives, nil for none.
-func (e *Event) text(field int) *string {
-	switch field {
-	case eventInvocation:
-		return &e.Invocation
-	case eventTrigger:
-		return &e.Trigger
-	case eventHandler:
-		return &e.Handler
-	case eventMethod:
-		return &e.Method
-	case eventPath:
-		return &e.Path
-	case eventQuery:
-		return &e.Query
-	case eventHost:
-		return &e.Host
-	case eventPattern:
-		return &e.Pattern
-	case eventScheme:
-		return &e.Scheme
-	case eventProto:
-		return &e.Proto
-	case eventRemote:
-		return &e.Remote
-	case eventApp:
-		return &e.App
-	case eventFunction:
-		return &e.Function
-	}
-	return nil
+// setTexts stores the fields that are text.
+func (e *Event) setTexts(text string, at *[maxField]span) {
+	e.Invocation, e.Trigger, e.Handler = at[eventInvocation].of(text), at[eventTrigger].of(text), at[eventHandler].of(text)
+	e.App, e.Function, e.Pattern = at[eventApp].of(text), at[eventFunction].of(text), at[eventPattern].of(text)
+	e.Method, e.Scheme, e.Proto = at[eventMethod].of(text), at[eventScheme].of(text), at[eventProto].of(text)
+	e.Host, e.Path, e.Query = at[eventHost].of(text), at[eventPath].of(text), at[eventQuery].of(text)
+	e.Remote = at[eventRemote].of(text)
 }
 
 // AppendReply appends the wire form of r to dst and answers the longer slice. It allocates at most once, and

@@ -145,14 +145,14 @@ func (o oracle) description() Description {
 // isGroup says whether the protobuf library's only reason to accept what we refuse is a group.
 func isGroup(data []byte) bool {
 	for i := 0; i < len(data); {
-		tag, next := uvarint(data, i)
+		tag, next := uvarint(string(data), i)
 		if next < 0 {
 			return false
 		}
 		if wire := tag & 7; wire == 3 || wire == 4 {
 			return true
 		}
-		t, ok := nextToken(data, i)
+		t, ok := nextToken(string(data), i)
 		if !ok {
 			return false
 		}

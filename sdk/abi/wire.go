@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"time"
+	"unsafe"
 )
 
 // Limits of a message on the wire. A decoder refuses what is over one with code TooLarge; an encoder does not
@@ -114,7 +115,7 @@ func boundFields(fields []Field) int {
 }
 
 // uvarint reads a number at s[i:] and answers where it ends, or -1.
-func uvarint[T string | []byte](s T, i int) (v uint64, next int) {
+func uvarint(s string, i int) (v uint64, next int) {
 	for shift := uint(0); shift < 64; shift += 7 {
 		if i >= len(s) {
 			return 0, -1
@@ -142,8 +143,17 @@ type token struct {
 	next  int // where the token after it starts
 }
 
+// short reads a field at s[i:] that is bytes, of s[i+2:next], and whose tag and length take a byte each, as almost all
+// do. Next is 0 where it is another. It is inlined, which makes guests read an event in a tenth of the instructions.
+func short(s string, i int) (field, next int) {
+	if len(s)-i < 2 || s[i]&0x87 != wireBytes || s[i+1] >= 0x80 || len(s)-i-2 < int(s[i+1]) {
+		return 0, 0
+	}
+	return int(s[i] >> 3), i + 2 + int(s[i+1])
+}
+
 // nextToken reads the field at s[i:]; ok is false when there is none.
-func nextToken[T string | []byte](s T, i int) (t token, ok bool) {
+func nextToken(s string, i int) (t token, ok bool) {
 	tag, i := uvarint(s, i)
 	if i < 0 || tag>>3 == 0 || tag>>3 > 1<<29-1 {
 		return t, false
@@ -172,6 +182,15 @@ func nextToken[T string | []byte](s T, i int) (t token, ok bool) {
 // decodeField reads a Field from its own bytes.
 func decodeField(s string) (f Field, ok bool) {
 	for i := 0; i < len(s); {
+		if field, next := short(s, i); field == fieldName {
+			f.Name = s[i+2 : next]
+			i = next
+			continue
+		} else if field == fieldValue {
+			f.Value = s[i+2 : next]
+			i = next
+			continue
+		}
 		t, ok := nextToken(s, i)
 		if !ok {
 			return f, false
@@ -203,9 +222,15 @@ func scan(data []byte, body int) (o outline, err error) {
 	if len(data) > MaxMessageBytes {
 		return o, overLimit(MaxMessageBytes, "bytes")
 	}
-	cut, end := len(data), len(data)
-	for i := 0; i < len(data); {
-		t, ok := nextToken(data, i)
+	s := unsafe.String(unsafe.SliceData(data), len(data)) // to be read here
+	cut, end := len(s), len(s)
+	for i := 0; i < len(s); {
+		if field, next := short(s, i); field > 0 && field < maxField && field != body {
+			o.count[field]++
+			i = next
+			continue
+		}
+		t, ok := nextToken(s, i)
 		if !ok {
 			return o, malformed()
 		}
@@ -240,8 +265,9 @@ func room[T any](list []T, n int) []T {
 
 // eachField visits the fields of a message in their order, until visit answers an error.
 func eachField(data []byte, visit func(t token) error) error {
-	for i := 0; i < len(data); {
-		t, ok := nextToken(data, i)
+	s := unsafe.String(unsafe.SliceData(data), len(data)) // to be read here
+	for i := 0; i < len(s); {
+		t, ok := nextToken(s, i)
 		if !ok {
 			return malformed()
 		}
