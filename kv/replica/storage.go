@@ -37,7 +37,8 @@ func openStorage(cfg Config, applied uint64, fail func(error)) (*storage, error)
 	if err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
-	w, err := wal.Open(dir, wal.WithSegmentSize(cfg.limits.segmentBytes), wal.WithLogger(raftLog(cfg.Log)))
+	w, err := wal.Open(dir, wal.WithSegmentSize(cfg.limits.segmentBytes), wal.WithLogger(raftLog(cfg.Log)),
+		wal.WithMetaStore(&segments{limit: cfg.limits.segmentBytes}))
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
