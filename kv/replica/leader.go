@@ -67,13 +67,13 @@ func (r *Replica) followLeaders() {
 // own, an entry without a command. Every later index of this term is one that machines are told of, so that Wait
 // needs no other sign.
 func (r *Replica) establish() {
-	term := r.raft.CurrentTerm()
-	if last, applied := r.raft.LastIndex(), r.machine.Applied(); last < applied {
-		r.fail(fmt.Errorf("lead: %w: the log ends with %d, the state stands at %d", ErrBehind, last, applied))
-		return
-	}
+	term, applied := r.raft.CurrentTerm(), r.machine.Applied()
 	if err := r.raft.Apply(nil, 0).Error(); err != nil {
 		r.log.Info("lead", "term", term, "err", err)
+		return
+	}
+	if err := r.storage.holds(applied, term); err != nil {
+		r.fail(fmt.Errorf("lead: %w", err))
 		return
 	}
 	if r.Err() == nil {

@@ -37,7 +37,8 @@ func openStorage(cfg Config, applied uint64, fail func(error)) (*storage, error)
 	if err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
-	w, err := wal.Open(dir, wal.WithSegmentSize(cfg.limits.segmentBytes), wal.WithLogger(raftLog(cfg.Log)))
+	w, err := wal.Open(dir, wal.WithSegmentSize(cfg.limits.segmentBytes), wal.WithLogger(raftLog(cfg.Log)),
+		wal.WithMetaStore(&segments{limit: cfg.limits.segmentBytes}))
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
@@ -86,6 +87,24 @@ func (s *storage) fit(applied uint64) error {
 		}
 	}
 	return nil
+}
+
+// holds sees that the log of a new leader has, or has had, the entry that its machine stands at. When the disk has
+// lost that, the leader gives its index to an entry of its own term, which the machine would never see.
+func (s *storage) holds(applied, term uint64) error {
+	var l raft.Log
+	err := s.logs.GetLog(applied, &l)
+	if errors.Is(err, raft.ErrLogNotFound) {
+		first, err := s.logs.FirstIndex()
+		if err == nil && applied >= first {
+			err = fmt.Errorf("%w: the state stands at %d, which the log does not reach", ErrBehind, applied)
+		}
+		return err
+	}
+	if err == nil && l.Term >= term {
+		err = fmt.Errorf("%w: the state stands at %d, which the log has lost", ErrBehind, applied)
+	}
+	return err
 }
 
 // bootstrap writes the group's first configuration when there is nothing yet.
