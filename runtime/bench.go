@@ -78,7 +78,7 @@ func (r *Runtime) benchReset(ctx context.Context, v *registry.Version, e *abi.Ev
 		return 0, err
 	}
 	defer func() { p.give(v, i) }()
-	c := r.newCall(ctx, v, e.Invocation, time.Now().Add(timeout(v)))
+	c := r.newCall(ctx, v, e.Invocation, time.Now())
 	defer c.finish()
 	var result abi.Result
 	if f := i.answer(c, e, &result); f != nil {

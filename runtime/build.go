@@ -91,8 +91,12 @@ type builder struct {
 }
 
 func (b *builder) build(ctx context.Context) (*image, error) {
-	c := b.r.newCall(ctx, b.version, "", time.Now().Add(max(tryTimeout, timeout(b.version))))
+	start := time.Now()
+	c := b.r.newCall(ctx, b.version, "", start)
 	defer c.finish()
+	if least := start.Add(tryTimeout); c.deadline.Before(least) {
+		c.deadline = least
+	}
 	random := buildRandom(b.version)
 	c.process.Random = random
 	c.process.Env = settingsEnv(b.version, func(string) bool { return false })

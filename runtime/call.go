@@ -24,25 +24,39 @@ type call struct {
 	process wasip1.Process
 	host    host.Call
 
+	// Memory that the next call uses again.
+	event  abi.Event
+	encode []byte // the event as the guest reads it
+	args   [1]string
+	record func(level int32, record []byte) // output.record
+
 	mu     sync.Mutex         // guards what follows
 	timed  context.Context    // made when somebody waits
 	cancel context.CancelFunc // of timed
 }
 
-// newCall prepares a call of v that may take until deadline. Finish it.
-func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation string, deadline time.Time) *call {
-	c := &call{r: r, version: v, parent: ctx, deadline: deadline}
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+// newCall prepares a call of v that starts at start and may take as long as its settings say. Finish it, and use it no
+// more then.
+func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation string, start time.Time) *call {
+	c, _ := r.calls.Get().(*call)
+	if c == nil {
+		c = new(call)
+		c.record = c.output.record
+	}
+	c.r, c.version, c.parent, c.deadline = r, v, ctx, start.Add(timeout(v))
+	c.output, c.process, c.host = output{}, wasip1.Process{}, host.Call{}
+	if d, ok := ctx.Deadline(); ok && d.Before(c.deadline) {
 		c.deadline = d
 	}
 	c.output.open(r.config.Sink, line(v, invocation), r.config.MaxLogBytes)
-	c.process.Args = []string{v.Function}
+	c.args[0] = v.Function
+	c.process.Args = c.args[:]
 	c.process.Stdout = &c.output.stdout
 	c.process.Stderr = &c.output.stderr
-	c.process.Started = time.Now()
+	c.process.Started = start
 	c.process.Waiter = &c.meter
 	c.host.MaxReplyBytes = r.config.MaxReplyBytes + 2*MaxHeaderBytes // header and framing
-	c.host.Log = c.output.record
+	c.host.Log = c.record
 	c.host.App, c.host.Store, c.host.MaxStoreCalls, c.host.Waiter = v.App, r.config.Store, r.config.MaxStoreCalls, &c.meter
 	return c
 }
@@ -57,9 +71,19 @@ func (c *call) finish() {
 	cancel := c.cancel
 	c.mu.Unlock()
 	if cancel != nil {
-		cancel()
+		cancel() // somebody waited for it, and may still look at it
+		return
 	}
+	c.event, c.parent, c.host = abi.Event{}, nil, host.Call{}
+	if cap(c.encode) > maxKeptBytes {
+		c.encode = nil
+	}
+	c.r.calls.Put(c)
 }
+
+// maxKeptBytes is the largest memory for an event that the next call uses again. More keeps more, fewer allocate it
+// anew.
+const maxKeptBytes = 64 << 10
 
 // Deadline answers when the call ends.
 func (c *call) Deadline() (time.Time, bool) { return c.deadline, true }

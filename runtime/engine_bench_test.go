@@ -80,7 +80,7 @@ func benchAnswers(b *testing.B, r *Runtime, v *registry.Version, e *abi.Event, r
 	var pages int
 	for b.Loop() {
 		start := time.Now()
-		c := r.newCall(ctx, v, e.Invocation, start.Add(timeout(v)))
+		c := r.newCall(ctx, v, e.Invocation, start)
 		var result abi.Result
 		f := i.answer(c, e, &result)
 		c.finish()
@@ -165,7 +165,7 @@ func benchStock(b *testing.B, module []byte, v *registry.Version, e *abi.Event) 
 	r := &Runtime{config: Config{Sink: discard{}, MaxReplyBytes: DefaultReplyBytes, MaxLogBytes: DefaultLogBytes}}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	for b.Loop() {
-		c := r.newCall(ctx, v, e.Invocation, time.Now().Add(timeout(v)))
+		c := r.newCall(ctx, v, e.Invocation, time.Now())
 		m, err := engine.InstantiateModule(c, code, config)
 		if err != nil {
 			b.Fatal(err)

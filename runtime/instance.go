@@ -120,7 +120,7 @@ func (i *instance) begin(c *call) bool {
 	if i.slot != nil && !i.slot.Begin() {
 		return false
 	}
-	fuel := c.meter.start(time.Now(), i.r.lanes)
+	fuel := c.meter.start(c.process.Started, i.r.lanes)
 	if i.fuel != nil {
 		i.fuel.Set(uint64(fuel))
 	}

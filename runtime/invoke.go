@@ -31,8 +31,11 @@ func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event)
 		return result, r.unloaded(ctx, v, e, err)
 	}
 	defer p.give(v, i)
-	ready := time.Now()
-	c := r.newCall(ctx, v, e.Invocation, ready.Add(timeout(v)))
+	ready := start
+	if cold {
+		ready = time.Now()
+	}
+	c := r.newCall(ctx, v, e.Invocation, ready)
 	defer c.finish()
 	f := i.answer(c, e, result)
 	if f != nil {
@@ -46,8 +49,8 @@ func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event)
 
 // answer runs the guest for e, and fills result's reply with a valid one or answers why there is none.
 func (i *instance) answer(c *call, e *abi.Event, result *abi.Result) *failure {
-	event := *e
-	event.DeadlineUnixMS = c.deadline.UnixMilli()
+	c.event = *e
+	c.event.DeadlineUnixMS = c.deadline.UnixMilli()
 	c.process.Monotonic = i.image.monotonic
 	run := i.handle
 	if i.code.Kind == registry.KindCommand {
@@ -56,7 +59,7 @@ func (i *instance) answer(c *call, e *abi.Event, result *abi.Result) *failure {
 	if !i.begin(c) {
 		return &failure{outcomeUnloaded, errMemoryGone.Error(), errUnavailable}
 	}
-	f := run(c, &event, &result.Reply)
+	f := run(c, &c.event, &result.Reply)
 	result.MemoryBytes = int64(i.memory.Size())
 	result.Fuel = i.end(c)
 	i.r.metrics.fuel.Add(float64(result.Fuel))
@@ -110,7 +113,8 @@ func (i *instance) handle(c *call, e *abi.Event, reply *abi.Reply) *failure {
 	if f := i.prepare(c); f != nil {
 		return f
 	}
-	c.host.Event = abi.AppendEvent(nil, e)
+	c.encode = abi.AppendEvent(c.encode[:0], e)
+	c.host.Event = c.encode
 	c.host.Phase = host.Handling
 	stack := []uint64{uint64(len(c.host.Event))}
 	if f := i.call(c, i.entry, abi.ExportHandle, stack); f != nil {

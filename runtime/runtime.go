@@ -130,6 +130,7 @@ type Runtime struct {
 	metrics *metrics
 	start   wazero.ModuleConfig // of every instance
 	used    usage
+	calls   sync.Pool                       // of *call
 	onReset atomic.Pointer[func(*instance)] // nil but in tests: called after each reset, before the instance is used again
 
 	life context.Context // of what runs in the background
