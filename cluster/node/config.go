@@ -24,6 +24,7 @@ type Config struct {
 	HTTP    string // data plane's address, DefaultHTTP when empty; port 0 picks a free one
 	Admin   string // admin plane's address, DefaultAdmin when empty; beyond loopback it needs a token
 	Cluster string // address kept for other nodes, DefaultCluster when empty
+	Redis   string // the Redis protocol's address; off when empty; beyond loopback it needs a token
 	Name    string // the node's name, a DNS label; the host's name when empty
 	Region  string // where it stands; free text of a DNS label's form, or empty
 	Version string // the binary's version, told by the admin plane
@@ -57,7 +58,7 @@ func (c Config) Validate() error {
 	if c.Data == "" {
 		errs = append(errs, errors.New("data: no directory given"))
 	}
-	for _, a := range []struct{ name, value string }{{"http", c.HTTP}, {"admin", c.Admin}, {"cluster", c.Cluster}} {
+	for _, a := range []struct{ name, value string }{{"http", c.HTTP}, {"admin", c.Admin}, {"cluster", c.Cluster}, {"redis", c.Redis}} {
 		if _, _, err := net.SplitHostPort(a.value); a.value != "" && err != nil {
 			errs = append(errs, fmt.Errorf("%s: address %q: want HOST:PORT like 127.0.0.1:8080", a.name, a.value))
 		}

@@ -28,6 +28,7 @@ var owners = map[string]string{
 	"github.com/valyala/fasthttp":                             "router",
 	"github.com/dgraph-io/badger":                             "kv",
 	"github.com/hashicorp/raft":                               "kv",
+	"github.com/tidwall/redcon":                               "kv",
 	"github.com/hashicorp/memberlist":                         "cluster",
 	"github.com/spf13/cobra":                                  "cmd",
 	"github.com/aws/aws-lambda-go":                            "router",

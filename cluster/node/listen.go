@@ -25,16 +25,20 @@ func (r *readiness) Ready() error {
 	return nil
 }
 
-// listen opens the cluster's, the admin plane's and, last, the data plane's address.
+// listen opens the cluster's, the Redis protocol's, the admin plane's and, last, the data plane's address.
 func (n *Node) listen(ctx context.Context) (err error) {
 	for _, l := range []struct {
 		flag, addr string
 		listener   *net.Listener
 	}{
 		{"cluster", n.config.Cluster, &n.clusterListener},
+		{"redis", n.config.Redis, &n.redisListener},
 		{"admin", n.config.Admin, &n.adminListener},
 		{"http", n.config.HTTP, &n.httpListener},
 	} {
+		if l.addr == "" {
+			continue
+		}
 		var config net.ListenConfig
 		*l.listener, err = config.Listen(ctx, "tcp", l.addr)
 		if errors.Is(err, syscall.EADDRINUSE) {

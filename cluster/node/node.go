@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/sett-run/sett/kv"
+	"github.com/sett-run/sett/kv/redis"
 	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/router/admin"
 	"github.com/sett-run/sett/runtime"
@@ -37,8 +38,10 @@ type Node struct {
 	registry *registry.Registry
 	router   *router.Router
 	admin    *admin.Admin
+	redis    *redis.Server // nil: off
 
 	httpListener, adminListener, clusterListener net.Listener
+	redisListener                                net.Listener // nil: off
 
 	ctx     context.Context // ends when Close begins; background work stops with it
 	stop    context.CancelFunc
@@ -66,10 +69,10 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{config: config, log: config.Log, started: time.Now(), metrics: prometheus.NewRegistry(), failed: make(chan error, 4)}
+	n := &Node{config: config, log: config.Log, started: time.Now(), metrics: prometheus.NewRegistry(), failed: make(chan error, 5)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	for _, step := range []func(context.Context) error{
-		n.openData, n.openRuntime, n.openRegistry, n.openRouter, n.openAdmin, n.listen, n.serve,
+		n.openData, n.openRuntime, n.openRegistry, n.openRouter, n.openAdmin, n.openRedis, n.listen, n.serve,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Close(context.Background()))
@@ -111,6 +114,14 @@ func (n *Node) AdminAddr() string { return n.adminListener.Addr().String() }
 
 // ClusterAddr is the address kept for other nodes.
 func (n *Node) ClusterAddr() string { return n.clusterListener.Addr().String() }
+
+// RedisAddr is the Redis protocol's address, empty when it is off.
+func (n *Node) RedisAddr() string {
+	if n.redisListener == nil {
+		return ""
+	}
+	return n.redisListener.Addr().String()
+}
 
 // Name is the node's name; ID is what it remains under across restarts.
 func (n *Node) Name() string { return n.config.Name }

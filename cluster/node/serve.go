@@ -8,8 +8,10 @@ import (
 	"net"
 	"time"
 
+	"github.com/sett-run/sett/kv/redis"
 	"github.com/sett-run/sett/router/admin"
 	"github.com/sett-run/sett/runtime/logs"
+	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -34,10 +36,32 @@ func (n *Node) openAdmin(ctx context.Context) (err error) {
 		}
 		n.firstToken = created.Secret
 	}
-	if len(tokens) == 0 && n.firstToken == "" && !loopback(n.config.Admin) {
-		return fmt.Errorf("listen on %s (--admin): reachable from other machines, and there is no token yet: add --print-token, "+
-			"or keep the admin plane on loopback", n.config.Admin)
+	if len(tokens) > 0 || n.firstToken != "" {
+		return nil
 	}
+	for _, l := range []struct{ flag, addr string }{{"admin", n.config.Admin}, {"redis", n.config.Redis}} {
+		if l.addr != "" && !loopback(l.addr) {
+			return fmt.Errorf("listen on %s (--%s): reachable from other machines, and there is no token yet: add --print-token, "+
+				"or keep it on loopback", l.addr, l.flag)
+		}
+	}
+	return nil
+}
+
+// openRedis makes the server of the Redis protocol. On loopback it asks for no token, as the admin plane does.
+func (n *Node) openRedis(context.Context) (err error) {
+	if n.config.Redis == "" {
+		return nil
+	}
+	c := redis.Config{Store: n.store, Authorize: n.admin.Authorize, Version: n.config.Version, Log: n.log, Metrics: n.metrics}
+	if loopback(n.config.Redis) {
+		c.Anonymous = registry.DefaultApp
+		c.Authorize = func(_ context.Context, app, _ string) error { return registry.CheckName("app", app) }
+	}
+	if n.redis, err = redis.New(c); err != nil {
+		return err
+	}
+	n.push("redis listener", n.redis.Shutdown)
 	return nil
 }
 
@@ -56,6 +80,10 @@ func (n *Node) serve(context.Context) error {
 		n.group.Wait()
 		return nil
 	})
+	if n.redis != nil {
+		n.group.Go(func() { n.report("redis", n.redis.Serve(n.redisListener)) })
+		n.push("redis", n.redis.Shutdown)
+	}
 	n.group.Go(func() { n.report("admin", n.admin.Serve(n.adminListener)) })
 	n.push("admin plane", n.admin.Shutdown)
 	n.group.Go(func() { n.report("http", n.router.Serve(n.httpListener)) })
@@ -90,7 +118,7 @@ func (n *Node) Ready() error { return n.ready.Ready() }
 func (n *Node) Info() client.Node {
 	return client.Node{
 		Name: n.Name(), Region: n.config.Region, Version: n.config.Version,
-		HTTP: n.HTTPAddr(), Admin: n.AdminAddr(), Cluster: n.ClusterAddr(),
+		HTTP: n.HTTPAddr(), Admin: n.AdminAddr(), Cluster: n.ClusterAddr(), Redis: n.RedisAddr(),
 		Started: n.started, UptimeSeconds: int64(time.Since(n.started).Seconds()),
 	}
 }

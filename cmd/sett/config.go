@@ -26,6 +26,7 @@ type upConfig struct {
 	HTTP       string `env:"HTTP"`
 	Admin      string `env:"ADMIN"`
 	Cluster    string `env:"CLUSTER"`
+	Redis      string `env:"REDIS"`
 	Name       string `env:"NAME"`
 	Region     string `env:"REGION"`
 	PrintToken bool
@@ -46,6 +47,7 @@ func (c *upConfig) options() []option {
 		{"http", "data plane's address (SETT_HTTP, default " + node.DefaultHTTP + ")", &c.HTTP},
 		{"admin", "admin plane's address; beyond loopback it asks for a token (SETT_ADMIN, default " + node.DefaultAdmin + ")", &c.Admin},
 		{"cluster", "address for other nodes (SETT_CLUSTER, default " + node.DefaultCluster + ")", &c.Cluster},
+		{"redis", "address that speaks the Redis protocol; beyond loopback it asks for a token (SETT_REDIS, default off)", &c.Redis},
 		{"name", "the node's name (SETT_NAME, default the host's)", &c.Name},
 		{"region", "where the node stands (SETT_REGION)", &c.Region},
 	}

@@ -26,7 +26,7 @@ func (c *cli) up() *cobra.Command {
 		Use:   "up",
 		Short: "Run a node",
 		Long: "Run a node until SIGINT or SIGTERM, which let requests in flight end; a second one ends at once.\n" +
-			"When it serves it prints one line: sett: ready node=NAME http=ADDR admin=ADDR cluster=ADDR",
+			"When it serves it prints one line: sett: ready node=NAME http=ADDR admin=ADDR cluster=ADDR,\nand redis=ADDR behind that when --redis is given.",
 		Args: arguments(0, 0, "[flags]"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.runNode(cmd.Context(), config); err != nil {
@@ -41,11 +41,11 @@ func (c *cli) up() *cobra.Command {
 	cmd.Flags().BoolVar(&config.PrintToken, "print-token", false, "make the first admin token and show it on stderr, once")
 	cmd.Flags().BoolVar(&config.FuelHeader, "fuel-header", false, "tell clients in Sett-Fuel how many instructions each reply took")
 	cmd.Flags().StringVar(&config.File, "config", "", "YAML file with these flags as keys (SETT_CONFIG)")
-	for _, name := range []string{"redis", "join", "advertise", "s3"} {
+	for _, name := range []string{"join", "advertise", "s3"} {
 		cmd.Flags().String(name, "", "not offered yet")
 		cmd.Flags().Lookup(name).Hidden = true
 	}
-	cmd.PreRunE = refuseHidden("redis", "join", "advertise", "s3")
+	cmd.PreRunE = refuseHidden("join", "advertise", "s3")
 	return cmd
 }
 
@@ -69,7 +69,7 @@ func (c *cli) runNode(ctx context.Context, config upConfig) error {
 	logger := newLogger(c.err)
 	limitMemory(logger)
 	n, err := node.Start(ctx, node.Config{
-		Data: config.Data, HTTP: config.HTTP, Admin: config.Admin, Cluster: config.Cluster, Name: config.Name,
+		Data: config.Data, HTTP: config.HTTP, Admin: config.Admin, Cluster: config.Cluster, Redis: config.Redis, Name: config.Name,
 		Region: config.Region, Version: buildVersion(), FirstToken: config.PrintToken, FuelHeader: config.FuelHeader, Log: logger,
 	})
 	if err != nil {
@@ -78,8 +78,11 @@ func (c *cli) runNode(ctx context.Context, config upConfig) error {
 	if config.PrintToken {
 		c.printToken(n)
 	}
-	_, err = fmt.Fprintf(c.out, "sett: ready node=%s http=%s admin=%s cluster=%s\n", n.Name(), n.HTTPAddr(), n.AdminAddr(), n.ClusterAddr())
-	if err != nil {
+	ready := fmt.Sprintf("sett: ready node=%s http=%s admin=%s cluster=%s", n.Name(), n.HTTPAddr(), n.AdminAddr(), n.ClusterAddr())
+	if n.RedisAddr() != "" {
+		ready += " redis=" + n.RedisAddr()
+	}
+	if _, err = fmt.Fprintln(c.out, ready); err != nil {
 		return closeNode(n, fmt.Errorf("print ready line: %w", err))
 	}
 	select {

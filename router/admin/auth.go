@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,6 +26,16 @@ func (c caller) may(app string) error {
 		return abi.WithCode(abi.Forbidden, errors.New("this needs an admin's token"))
 	}
 	return abi.WithCode(abi.Forbidden, fmt.Errorf("the token is limited to app %s and does not reach app %.80s", c.app, app))
+}
+
+// Authorize says whether a token reaches an app, for those who ask over other protocols. Errors are coded
+// abi.Unauthorized for an unknown token and abi.Forbidden for another app's.
+func (a *Admin) Authorize(ctx context.Context, app, token string) error {
+	t, err := a.tokens.check(ctx, token)
+	if err != nil {
+		return err
+	}
+	return caller{admin: t.App == "", app: t.App, token: t.ID}.may(app)
 }
 
 // identify says who asks. A token that is sent counts, on loopback too: with it a person sees what its holder may.

@@ -14,6 +14,7 @@ type Node struct {
 	HTTP          string    `json:"http"`    // data plane's address, host:port; empty when off
 	Admin         string    `json:"admin"`   // admin plane's address, host:port
 	Cluster       string    `json:"cluster"` // cluster's address, host:port; empty when off
+	Redis         string    `json:"redis"`   // the Redis protocol's address, host:port; empty when off
 	Started       time.Time `json:"started"`
 	UptimeSeconds int64     `json:"uptime_seconds"`
 }
