@@ -45,6 +45,7 @@ func demoFunctions() []demoFunction {
 	return []demoFunction{
 		{"hello", "the smallest function"},
 		{"users", "a JSON API"},
+		{"counter", "state in the replicated store"},
 		{"wagi", "a plain Go program: stdin, stdout"},
 	}
 }
@@ -60,6 +61,8 @@ func demoRequests() []demoRequest {
 		{"GET", "/users/2", ""},
 		{"POST", "/users", `{"name":"Grace"}`},
 		{"GET", "/users/99", ""},
+		{"POST", "/counter/visits", ""},
+		{"POST", "/counter/visits", ""},
 		{"POST", "/wagi?shout=1", "read from standard input"},
 		{"GET", "/nobody/home", ""},
 	}
@@ -152,7 +155,7 @@ func (d *demo) deploy(ctx context.Context) error {
 	}
 	d.say("\nFunctions: Go source to .wasm, uploaded, compiled, live (Go's first build for WASI takes longest)\n\n")
 	for _, f := range demoFunctions() {
-		d.say("  %-6s %-34s ", f.name, f.what)
+		d.say("  %-7s %-34s ", f.name, f.what)
 		m := module{f.name, "./" + f.name, filepath.Join(d.dir, f.name+".wasm")}
 		begin := time.Now()
 		if err := buildGo(ctx, d.dir, m); err != nil {
@@ -213,8 +216,11 @@ func (d *demo) requests(ctx context.Context) error {
 func (d *demo) request(ctx context.Context, r demoRequest) error {
 	url := "http://" + d.node.HTTPAddr() + r.path
 	data := ""
-	if r.body != "" {
+	switch {
+	case r.body != "":
 		data = " -d '" + r.body + "'"
+	case r.method == http.MethodPost:
+		data = " -X POST"
 	}
 	d.say("\n  $ curl%s '%s'\n", data, url)
 	req, err := http.NewRequestWithContext(ctx, r.method, url, strings.NewReader(r.body))
@@ -250,7 +256,7 @@ func (d *demo) request(ctx context.Context, r demoRequest) error {
 // latency measures every function cold and warm.
 func (d *demo) latency(ctx context.Context) error {
 	d.say("\nHow fast: inside the node, without the network\n\n")
-	paths := map[string]string{"hello": "/hello/Ada", "users": "/users/2", "wagi": "/wagi"}
+	paths := map[string]string{"hello": "/hello/Ada", "users": "/users/2", "counter": "/counter/visits", "wagi": "/wagi"}
 	var done []client.BenchResponse
 	for _, f := range demoFunctions() {
 		b, err := d.client.Bench(ctx, d.app, f.name, client.BenchRequest{Cold: 10, Warm: 100,

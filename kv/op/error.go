@@ -1,9 +1,6 @@
 package op
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // Errors of what was asked for. They are matched with errors.Is; the error that carries one names the key and the
 // limit.
@@ -14,7 +11,17 @@ var (
 )
 
 // ErrGets is an ErrTooLarge: keys that are read at once hold more than MaxPageBytes.
-var ErrGets = fmt.Errorf("the keys hold more than %d bytes together, read fewer at once: %w", MaxPageBytes, ErrTooLarge)
+var ErrGets error = getsError{}
+
+// getsError does without package fmt, which every guest would link for it.
+type getsError struct{}
+
+func (getsError) Error() string {
+	return "the keys hold more than 4 MiB together, read fewer at once: " + ErrTooLarge.Error()
+}
+
+// Unwrap answers ErrTooLarge.
+func (getsError) Unwrap() error { return ErrTooLarge }
 
 // Errors of what is there.
 var (

@@ -139,6 +139,6 @@ func (r *Replica) raftConfig() *raft.Config {
 	c.SnapshotThreshold = 1 << 62 // compactLog decides
 	c.NoSnapshotRestoreOnStart = true
 	c.NoLegacyTelemetry = true
-	c.Logger = raftLog(r.log)
+	c.Logger = raftLog(r.untilClosed())
 	return c
 }

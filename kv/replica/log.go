@@ -17,6 +17,26 @@ func raftLog(log *slog.Logger) hclog.Logger {
 	return l
 }
 
+// untilClosed is the replica's log until Close begins: what is cut off by that is nobody's concern.
+func (r *Replica) untilClosed() *slog.Logger {
+	return slog.New(untilClosed{r.log.Handler(), r.draining})
+}
+
+type untilClosed struct {
+	slog.Handler
+	closing <-chan struct{}
+}
+
+// Enabled answers false once the replica closes.
+func (h untilClosed) Enabled(ctx context.Context, level slog.Level) bool {
+	select {
+	case <-h.closing:
+		return false
+	default:
+		return h.Handler.Enabled(ctx, level)
+	}
+}
+
 type sinkOf struct{ log *slog.Logger }
 
 // Accept takes one line.

@@ -142,7 +142,7 @@ func (r *Replica) start() (err error) {
 	opened = append(opened, r.storage.close)
 	r.entries = &entries{replica: r, machine: r.machine, applied: r.machine.Applied()}
 	r.storage.snapshots.entries = r.entries
-	r.mux = newMux(r.cfg.Transport, r.log, r.serveCall)
+	r.mux = newMux(r.cfg.Transport, r.untilClosed(), r.serveCall)
 	r.calls = newCaller(func(ctx context.Context, address string) (net.Conn, error) {
 		return r.mux.dial(ctx, address, streamCalls)
 	})
