@@ -30,11 +30,13 @@ func named(request byte, ops ...op.Op) Command {
 
 func tick(limit int) Command { return Command{Kind: Tick, Limit: limit} }
 
-func failures(outcomes []Outcome) (all []Failure) {
+// failures answers the numbers of outcomes' failures, as "[0 5]".
+func failures(outcomes []Outcome) string {
+	var all []int
 	for _, o := range outcomes {
-		all = append(all, o.Failure)
+		all = append(all, int(o.Failure))
 	}
-	return all
+	return fmt.Sprint(all)
 }
 
 func TestRevisions(t *testing.T) {
@@ -66,7 +68,7 @@ func TestCommandsSeeThoseBefore(t *testing.T) {
 		txn(op.Op{Kind: op.DeletePrefix, Key: "a"}),
 		txn(op.Op{Kind: op.DeletePrefix, Key: "a"}, set("x", "")),
 	)
-	if want := "[0 0 0 5 0 0 0]"; fmt.Sprint(failures(got)) != want {
+	if want := "[0 0 0 5 0 0 0]"; failures(got) != want {
 		t.Errorf("failures %v, want %s", failures(got), want)
 	}
 	for i, want := range map[int]int64{0: 1, 1: 2, 2: 2, 5: 1, 6: 0} {
@@ -129,7 +131,7 @@ func TestQuotaIsApplied(t *testing.T) {
 	got := m.entry(t, start, txn(set("a", "1"), set("b", "1"), set("c", "1")),
 		Command{Kind: SetQuota, Namespace: "app", Quota: quota}, // less than there is
 		txn(set("d", "")), txn(set("a", "2")), txn(del("a"), del("b")), txn(set("d", "12345678")), txn(set("d", "1234567")))
-	if want := "[0 0 6 0 0 6 0]"; fmt.Sprint(failures(got)) != want {
+	if want := "[0 0 6 0 0 6 0]"; failures(got) != want {
 		t.Errorf("failures %v, want %s", failures(got), want)
 	}
 	want := op.Usage{Keys: 2, Bytes: 10, Quota: quota}
@@ -251,7 +253,7 @@ func TestExpiry(t *testing.T) {
 		if got := m.content(t, "app", now); got != want {
 			t.Errorf("at %v: %q, want %q", now.Sub(start), got, want)
 		}
-		if due, err := Due(m, now); err != nil || due != (now == end) {
+		if due, err := Due(m, now); err != nil || due != now.Equal(end) {
 			t.Errorf("Due at %v = %v, %v", now.Sub(start), due, err)
 		}
 	}
@@ -292,7 +294,7 @@ func TestDeletedInOneCommandIsReadInTheNext(t *testing.T) {
 		txn(op.Op{Kind: op.DeletePrefix, Key: "b"}), txn(set("b", "new"), fail), // b stays deleted
 		txn(op.Op{Kind: op.Append, Key: "b", Value: []byte("young"), Previous: true}),
 		tick(1), txn(set("c", "new"), fail), txn(op.Op{Kind: op.Touch, Key: "c"}))
-	if want := "[5 0 0 5 0 0 5 0]"; fmt.Sprint(failures(got)) != want {
+	if want := "[5 0 0 5 0 0 5 0]"; failures(got) != want {
 		t.Errorf("failures %v, want %s", failures(got), want)
 	}
 	if a, b := string(got[1].Ops[0].Previous), got[4].Ops[0].Previous; a != "old" || b != nil {

@@ -162,9 +162,9 @@ func (b *batch) flush() {
 		for _, c := range s.dirty {
 			b.flushCell(c)
 		}
-		switch {
-		case s.usage == s.stored:
-		case s.usage == op.Usage{}:
+		switch s.usage {
+		case s.stored:
+		case op.Usage{}:
 			b.write(Write{Key: usageKey(s.name), Delete: true})
 		default:
 			b.write(Write{Key: usageKey(s.name), Value: appendUsage(nil, s.usage)})

@@ -179,7 +179,7 @@ func TestStoreErrors(t *testing.T) {
 		{"quota", abi.ImportKVCommit, txn(op.Op{Kind: op.Set, Key: "b"}, op.Op{Kind: op.Set, Key: "c"}), op.ErrQuota, "3 keys"},
 	} {
 		n, _, kept := a.ask(tt.call, tt.request, 1024, 0)
-		if n >= 0 || abi.KVError(-n) != tt.want || !strings.Contains(string(kept), tt.say) {
+		if n >= 0 || !errors.Is(abi.KVError(-n), tt.want) || !strings.Contains(string(kept), tt.say) {
 			t.Errorf("%s: %d %q, want %v and %q", tt.name, n, kept, tt.want, tt.say)
 		}
 	}
@@ -254,17 +254,17 @@ func TestStoreLimits(t *testing.T) {
 		t.Errorf("get of 4 MiB = %d %.80q", n, kept)
 	}
 	n, _, kept := a.ask(abi.ImportKVGet, abi.AppendKVGet(nil, append(keys, "e"), 0), 0, 0)
-	if n >= 0 || abi.KVError(-n) != op.ErrTooLarge || !strings.Contains(string(kept), "at most 4194304 are read at once") {
+	if n >= 0 || !errors.Is(abi.KVError(-n), op.ErrTooLarge) || !strings.Contains(string(kept), "at most 4194304 are read at once") {
 		t.Errorf("get of 5 MiB = %d %.80q", n, kept)
 	}
 	a.call.MaxStoreCalls = 3
 	a.get("a")
 	n, _, kept = a.ask(abi.ImportKVGet, abi.AppendKVGet(nil, keys[:1], 0), 0, 0)
-	if n >= 0 || abi.KVError(-n) != abi.ErrStoreCalls || !strings.Contains(string(kept), "3") {
+	if n >= 0 || !errors.Is(abi.KVError(-n), abi.ErrStoreCalls) || !strings.Contains(string(kept), "3") {
 		t.Errorf("the fourth call = %d %q, want %v", n, kept, abi.ErrStoreCalls)
 	}
 	none := newAsker(t, nil)
-	if n, _, kept := none.ask(abi.ImportKVCommit, nil, 0, 0); abi.KVError(-n) != abi.ErrNoStore || string(kept) != abi.ErrNoStore.Error() {
+	if n, _, kept := none.ask(abi.ImportKVCommit, nil, 0, 0); !errors.Is(abi.KVError(-n), abi.ErrNoStore) || string(kept) != abi.ErrNoStore.Error() {
 		t.Errorf("commit without a store = %d %q", n, kept)
 	}
 }
@@ -273,12 +273,12 @@ func TestStoreFaultIsForTheNode(t *testing.T) {
 	disk := errors.New("read /secret/path: input/output error")
 	a := newAsker(t, &fake{err: disk})
 	n, _, kept := a.ask(abi.ImportKVGet, abi.AppendKVGet(nil, []string{"a"}, 0), 512, 0)
-	if abi.KVError(-n) != abi.ErrStoreFailed || strings.Contains(string(kept), "secret") || !errors.Is(a.call.StoreFault, disk) {
+	if !errors.Is(abi.KVError(-n), abi.ErrStoreFailed) || strings.Contains(string(kept), "secret") || !errors.Is(a.call.StoreFault, disk) {
 		t.Errorf("get = %d %q, StoreFault %v", n, kept, a.call.StoreFault)
 	}
 	coded := abi.WithCode(abi.InvalidInput, fmt.Errorf("list: %w", op.ErrCompacted))
 	a = newAsker(t, &fake{err: coded})
-	if n, _, _ := a.ask(abi.ImportKVGet, abi.AppendKVGet(nil, []string{"a"}, 0), 512, 0); abi.KVError(-n) != op.ErrCompacted {
+	if n, _, _ := a.ask(abi.ImportKVGet, abi.AppendKVGet(nil, []string{"a"}, 0), 512, 0); !errors.Is(abi.KVError(-n), op.ErrCompacted) {
 		t.Errorf("an error with a code is told as %v, want %v", abi.KVError(-n), op.ErrCompacted)
 	}
 }
