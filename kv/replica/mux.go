@@ -23,6 +23,7 @@ const (
 	dialTimeout      = 2 * time.Second // of a stream to another node
 	raftTimeout      = 5 * time.Second // of one raft message, and of each 256 KiB of a snapshot
 	maxRaftPool      = 3               // streams to one node that raft keeps
+	maxRaftInFlight  = 1               // messages with entries to one node: see network
 	acceptPause      = 50 * time.Millisecond
 	raftAcceptBuffer = 16
 )
@@ -51,10 +52,12 @@ func newMux(t Transport, log *slog.Logger, serve func(context.Context, net.Conn)
 	return m
 }
 
-// network is raft's transport on the mux.
+// network is raft's transport on the mux. It has no pipelines: when a follower refuses a message while another one
+// is on its way, raft v1.7.3 waits for good in a full pipeline, so that this leader sends it no entry any more, only
+// heartbeats, and Shutdown does not return (hashicorp/raft issue 612).
 func (m *mux) network(resolve func(id string) (string, error)) *raft.NetworkTransport {
 	c := &raft.NetworkTransportConfig{
-		Stream: raftLayer{m}, MaxPool: maxRaftPool, Timeout: raftTimeout, Logger: raftLog(m.log),
+		Stream: raftLayer{m}, MaxPool: maxRaftPool, MaxRPCsInFlight: maxRaftInFlight, Timeout: raftTimeout, Logger: raftLog(m.log),
 	}
 	if resolve != nil {
 		c.ServerAddressProvider = resolver(resolve)

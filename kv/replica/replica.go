@@ -193,8 +193,9 @@ func (r *Replica) Close() error {
 		r.end()
 		r.leaders.send()
 		r.tasks.Wait()
-		err := r.raft.Shutdown().Error()
-		err = errors.Join(err, r.mux.close(r.network))
+		stopped := r.raft.Shutdown()
+		err := r.mux.cut() // it would wait for answers of those who are not there
+		err = errors.Join(err, stopped.Error(), r.mux.close(r.network))
 		r.calls.close()
 		r.metrics.unregister()
 		err = errors.Join(err, r.storage.close())
