@@ -12,7 +12,8 @@ import (
 
 // Commit applies t whole when all its checks hold, once, and answers what it did. It is durable on a majority when
 // Commit returns. A failed check answers op.ErrConflict and changes nothing; so do op.ErrRange, op.ErrNotInteger and
-// op.ErrQuota. op.ErrTooLarge and op.ErrInvalid name what and which limit; abi.NoSpace says that the disk is full.
+// op.ErrQuota. op.ErrTooLarge and op.ErrInvalid name what and which limit; abi.NoSpace says that the leader's disk is
+// full.
 // op.ErrUnknown says that ctx ended, or the group was lost, while it was under way: it may have happened, or happen
 // yet, once.
 func (s *Store) Commit(ctx context.Context, t op.Txn) (result op.Result, err error) {
@@ -40,9 +41,6 @@ const maxCrowded = 8
 // propose has the group do a command.
 func (s *Store) propose(ctx context.Context, c fsm.Command) (result op.Result, err error) {
 	if err := ctx.Err(); err != nil {
-		return op.Result{}, err
-	}
-	if err := s.state.CheckSpace(); err != nil { // on this node; the leader looks at its own disk
 		return op.Result{}, err
 	}
 	for range maxCrowded {

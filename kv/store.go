@@ -43,12 +43,14 @@ type Config struct {
 	InMemory bool   // for tests: nothing on disk, gone on Close
 
 	// Group is the node's part in a group of several: id, transport, members, and the times after which a leader is
-	// replaced. The zero value is a group of this node alone. Machine, Pack, Dir, InMemory, Log and Metrics of it are
-	// set by Open.
+	// replaced. The zero value is a group of this node alone. Machine, Pack, Admit, Dir, InMemory, Log and Metrics of it
+	// are set by Open.
 	Group replica.Config
 
 	Log     *slog.Logger          // nil: no log
 	Metrics prometheus.Registerer // nil: no metrics; what is registered goes again on Close
+
+	free func(dir string) (uint64, error) // of tests: what is free on the disk
 }
 
 // Store is an open store. Make one with Open.
@@ -96,7 +98,7 @@ func open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func openParts(cfg Config) (*Store, error) {
-	states := store.Config{InMemory: cfg.InMemory, Log: cfg.Log, Metrics: cfg.Metrics}
+	states := store.Config{InMemory: cfg.InMemory, Log: cfg.Log, Metrics: cfg.Metrics, Free: cfg.free}
 	if !cfg.InMemory {
 		states.Dir = filepath.Join(cfg.Dir, stateDir)
 	}
@@ -130,6 +132,7 @@ func group(cfg Config, m *machine) replica.Config {
 		// Whoever is alone has nobody to wait for: it leads at once after a start.
 		g.HeartbeatTimeout, g.ElectionTimeout, g.LeaseTimeout = soleTimeout, soleTimeout, soleTimeout
 	}
+	g.Admit = m.CheckSpace
 	g.Machine, g.InMemory, g.Log, g.Metrics = m, cfg.InMemory, cfg.Log, cfg.Metrics
 	g.Pack = func(commands [][]byte) []byte { return fsm.AppendEntry(nil, time.Now(), commands...) }
 	if !cfg.InMemory {

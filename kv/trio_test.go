@@ -28,6 +28,7 @@ type trio struct {
 	book *addresses           // of TCP
 	ids  []string
 
+	adjust  func(*Config) // nil: configurations as they are
 	latency time.Duration // of the network with faults, when it has none
 
 	stores map[string]*atomic.Pointer[Store] // nil in it: the node is down
@@ -101,6 +102,9 @@ func (g *trio) config(id string, members []replica.Server) Config {
 	c := Config{InMemory: g.dir == "", Log: testLog(g.t), Group: replica.Config{ID: id, Bootstrap: members}}
 	if g.dir != "" {
 		c.Dir = filepath.Join(g.dir, id)
+	}
+	if g.adjust != nil {
+		g.adjust(&c)
 	}
 	return c
 }

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 const (
@@ -69,6 +72,9 @@ func (p reply) result(address string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: by %s: %s", errRefused, address, p.answer)
 	case statusSpent:
 		return nil, fmt.Errorf("%w: by %s: %s", errSpent, address, p.answer)
+	case statusDenied:
+		code, text, _ := strings.Cut(string(p.answer), "\x00")
+		return nil, denied{abi.WithCode(abi.Code(code), fmt.Errorf("by %s: %s", address, text))}
 	default:
 		return nil, fmt.Errorf("asked %s: %s", address, p.answer)
 	}
@@ -271,7 +277,9 @@ func (r *Replica) answer(ctx context.Context, q request) reply {
 	p := reply{number: q.number, status: statusDone, answer: answer}
 	if err != nil {
 		p.status, p.answer = statusUnknown, []byte(err.Error())
-		switch {
+		switch no := (denied{}); {
+		case errors.As(err, &no):
+			p.status, p.answer = statusDenied, []byte(string(abi.CodeOf(no))+"\x00"+no.Error())
 		case errors.Is(err, errRefused):
 			p.status = statusRefused
 		case errors.Is(err, errSpent):

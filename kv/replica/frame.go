@@ -38,6 +38,7 @@ const (
 	statusRefused = 1 // nothing happened, and nothing will; the answer says why
 	statusUnknown = 2 // it may happen; the answer says why
 	statusSpent   = 3 // it happened, and its reply cannot be sent; the answer says why
+	statusDenied  = 4 // nothing happened, and the caller is to know why: the answer is a code, a zero byte and a text
 )
 
 type request struct {

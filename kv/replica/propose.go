@@ -18,6 +18,11 @@ var (
 	errSpent   = errors.New("it took effect, its reply cannot be sent on") // nor at the next try
 )
 
+// denied is the error with which Config.Admit refused a command. The command did not happen.
+type denied struct{ error }
+
+func (d denied) Unwrap() error { return d.error }
+
 // proposal is a command on its way into an entry.
 type proposal struct {
 	command []byte
@@ -39,7 +44,8 @@ type outcome struct {
 //
 // Errors have code Unavailable: op.ErrUnavailable when the command was certainly not accepted before ctx ended;
 // op.ErrUnknown when it may take effect yet, after ctx ended or Config.RetryFor since the first attempt that may;
-// op.ErrClosed after Close or a failure. A command over MaxCommandBytes is refused with code TooLarge.
+// op.ErrClosed after Close or a failure. A command over MaxCommandBytes is refused with code TooLarge. What the leader's
+// Config.Admit refuses has the code of its error.
 func (r *Replica) Propose(ctx context.Context, command []byte) (reply []byte, index uint64, err error) {
 	r.metrics.proposals.Inc()
 	if len(command) > MaxCommandBytes {
@@ -55,6 +61,12 @@ func (r *Replica) Propose(ctx context.Context, command []byte) (reply []byte, in
 		o := r.attempt(ctx, command)
 		if o.err == nil {
 			return o.reply, o.index, nil
+		}
+		if no := (denied{}); errors.As(o.err, &no) {
+			if !doubt.IsZero() {
+				return nil, 0, ended("propose", doubt, no)
+			}
+			return nil, 0, fmt.Errorf("propose: %w", no)
 		}
 		if !errors.Is(o.err, errRefused) && doubt.IsZero() {
 			doubt = time.Now()
@@ -96,6 +108,11 @@ func (r *Replica) attempt(ctx context.Context, command []byte) outcome {
 
 // propose gives the command to the batcher.
 func (r *Replica) propose(ctx context.Context, command []byte) outcome {
+	if r.cfg.Admit != nil {
+		if err := r.cfg.Admit(); err != nil {
+			return outcome{err: denied{err}}
+		}
+	}
 	p := &proposal{command: command, outcome: make(chan outcome, 1)}
 	select {
 	case r.queue <- p:

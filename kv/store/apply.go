@@ -16,6 +16,10 @@ import (
 // delete must fit in it. Higher refuses earlier, lower dies sooner.
 const MinFreeBytes = 256 << 20
 
+// ReserveBytes is how much more must be free before anything is proposed: what was proposed earlier, and is not applied
+// yet, must not come to a disk that has less than MinFreeBytes. Entries on their way take as much as a rule.
+const ReserveBytes = 128 << 20
+
 // Apply makes writes the change of index, after which views see them all. The index is above Applied, by any
 // number; without writes it only moves it. It is not durable: see Sync. Applying an index again after a stop gives
 // the same state, so long as the writes are the same.
@@ -44,7 +48,7 @@ func (s *Store) Apply(index uint64, writes []fsm.Write) error {
 		return fmt.Errorf("apply index %d: %w", index, err)
 	}
 	if len(writes) > 0 {
-		if err := s.CheckSpace(); err != nil {
+		if err := s.checkSpace(MinFreeBytes); err != nil {
 			return fmt.Errorf("apply index %d: %w", index, err)
 		}
 		if err := s.commit(e.db, applied, index, writes); err != nil {
@@ -161,9 +165,11 @@ func (b *batch) stage(f func() error) error {
 	return f()
 }
 
-// CheckSpace answers abi.NoSpace when Apply would: whoever proposes entries asks before, since an entry that is
-// in the log must be applied.
-func (s *Store) CheckSpace() error {
+// CheckSpace answers abi.NoSpace when less than MinFreeBytes and ReserveBytes are free: whoever proposes entries asks
+// before, since an entry that is in the log must be applied.
+func (s *Store) CheckSpace() error { return s.checkSpace(MinFreeBytes + ReserveBytes) }
+
+func (s *Store) checkSpace(least uint64) error {
 	if s.dir == nil {
 		return nil
 	}
@@ -171,9 +177,9 @@ func (s *Store) CheckSpace() error {
 	if err != nil {
 		return fmt.Errorf("read free disk space: %w", err)
 	}
-	if free < MinFreeBytes {
+	if free < least {
 		return abi.WithCode(abi.NoSpace, fmt.Errorf("%d MiB free on the disk of %s, at least %d MiB are needed",
-			free>>20, s.dir.path, MinFreeBytes>>20))
+			free>>20, s.dir.path, least>>20))
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func (s *Store) load(db *badger.DB, ls layers) error {
 	b.SetMaxPendingTxns(1) // each holds what it writes in memory
 	for unchecked := restoreCheckBytes; ; {
 		if unchecked >= restoreCheckBytes {
-			if err := s.CheckSpace(); err != nil {
+			if err := s.checkSpace(MinFreeBytes); err != nil {
 				return err
 			}
 			unchecked = 0

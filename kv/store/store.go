@@ -32,6 +32,9 @@ type Config struct {
 	InMemory bool                  // for tests: nothing on disk, gone on Close; every index counts as durable
 	Log      *slog.Logger          // nil: no log
 	Metrics  prometheus.Registerer // nil: no metrics; what is registered goes again on Close
+
+	// Free answers how many bytes are free on a directory's disk. Nil: what the system says.
+	Free func(dir string) (uint64, error)
 }
 
 // Store is an open store. Make one with Open.
@@ -79,11 +82,14 @@ func openWith(cfg Config, tune func(badger.Options) badger.Options) (*Store, err
 	s := &Store{
 		log:      log,
 		options:  func(dir string) badger.Options { return tune(engineOptions(dir, log)) },
-		free:     freeBytes,
+		free:     cfg.Free,
 		commitAt: func(txn *badger.Txn, index uint64) error { return txn.CommitAt(index, nil) },
 		syncFile: syncFile,
 		syncing:  make(chan struct{}, 1),
 		closing:  make(chan struct{}),
+	}
+	if s.free == nil {
+		s.free = freeBytes
 	}
 	if err := s.open(cfg); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)

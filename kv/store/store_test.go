@@ -345,8 +345,15 @@ func TestDiskAlmostFull(t *testing.T) {
 	if err := s.Apply(2, nil); err != nil {
 		t.Errorf("Apply without writes = %v", err)
 	}
-	s.free = func(string) (uint64, error) { return MinFreeBytes, nil }
-	apply(t, s, put("k", "w"))
+	s.free = func(string) (uint64, error) { return MinFreeBytes + ReserveBytes - 1, nil }
+	apply(t, s, put("k", "w")) // it was proposed when there was more
+	if err := s.CheckSpace(); abi.CodeOf(err) != abi.NoSpace {
+		t.Errorf("CheckSpace below the reserve = %v, want %s", err, abi.NoSpace)
+	}
+	s.free = func(string) (uint64, error) { return MinFreeBytes + ReserveBytes, nil }
+	if err := s.CheckSpace(); err != nil {
+		t.Errorf("CheckSpace above the reserve = %v", err)
+	}
 	model{"k": "w"}.check(t, view(t, s))
 }
 
