@@ -17,7 +17,10 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// sink keeps lines for a test to read.
+// sinkLines is how many lines a sink keeps at least: long runs are looked at for the memory they take.
+const sinkLines = 10_000
+
+// sink keeps the last lines for a test to read.
 type sink struct {
 	mu    sync.Mutex
 	lines []abi.Line
@@ -26,6 +29,9 @@ type sink struct {
 func (s *sink) Write(l abi.Line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.lines) >= 2*sinkLines {
+		s.lines = append([]abi.Line(nil), s.lines[sinkLines:]...)
+	}
 	s.lines = append(s.lines, l)
 }
 
