@@ -14,6 +14,7 @@ import (
 // machine is what the group keeps equal on every node: the state machine, over the state on disk.
 type machine struct {
 	*store.Store
+	level uint8 // feature level of this build
 
 	mu      sync.Mutex    // guards what follows
 	changed chan struct{} // closed at the next change; nil: nobody waits
@@ -22,7 +23,7 @@ type machine struct {
 
 var _ replica.Machine = (*machine)(nil)
 
-func newMachine(s *store.Store) *machine { return &machine{Store: s} }
+func newMachine(s *store.Store, level uint8) *machine { return &machine{Store: s, level: level} }
 
 // Apply does what an entry of the log says.
 func (m *machine) Apply(index uint64, entry []byte) (replies [][]byte, err error) {
@@ -30,7 +31,7 @@ func (m *machine) Apply(index uint64, entry []byte) (replies [][]byte, err error
 	if err != nil {
 		return nil, err
 	}
-	applied, err := fsm.Apply(view, index, entry)
+	applied, err := fsm.ApplyAs(view, index, entry, m.level)
 	view.Close()
 	if err != nil {
 		return nil, fmt.Errorf("apply entry %d: %w", index, err)

@@ -9,6 +9,7 @@
 package kv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,9 @@ type Config struct {
 	Log     *slog.Logger          // nil: no log
 	Metrics prometheus.Registerer // nil: no metrics; what is registered goes again on Close
 
-	free func(dir string) (uint64, error) // of tests: what is free on the disk
+	// Of tests: what is free on the disk, and the feature level of a build; 0: this one's.
+	free  func(dir string) (uint64, error)
+	level uint8
 }
 
 // Store is an open store. Make one with Open.
@@ -106,7 +109,7 @@ func openParts(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{log: cfg.Log, state: state, machine: newMachine(state)}
+	s := &Store{log: cfg.Log, state: state, machine: newMachine(state, cmp.Or(cfg.level, fsm.Level))}
 	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, errors.Join(err, state.Close())
 	}

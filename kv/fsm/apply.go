@@ -35,11 +35,11 @@ type Applied struct {
 // An error means that the state cannot be read or goes on in a newer Sett: the node stops. Nothing an entry holds
 // brings it about but a RaiseLevel.
 func Apply(v View, index uint64, entry []byte) (Applied, error) {
-	return apply(v, index, entry, Level)
+	return ApplyAs(v, index, entry, Level)
 }
 
-// apply is Apply of a build that knows a feature level.
-func apply(v View, index uint64, entry []byte, known uint8) (Applied, error) {
+// ApplyAs is Apply of a build that knows a feature level, for tests of groups of several.
+func ApplyAs(v View, index uint64, entry []byte, known uint8) (Applied, error) {
 	p, err := readProgress(v)
 	switch {
 	case err != nil:

@@ -351,8 +351,8 @@ func TestFeatureLevels(t *testing.T) {
 	plain := txn(set("k", "old")).Append(nil)
 
 	entry := AppendEntry(nil, start, encoded, plain, encoded, lower)
-	a, err := apply(old, 1, entry, 1)
-	b, errYoung := apply(young, 1, entry, 2)
+	a, err := ApplyAs(old, 1, entry, 1)
+	b, errYoung := ApplyAs(young, 1, entry, 2)
 	if err != nil || errYoung != nil || !sameWrites(a.Writes, b.Writes) || fmt.Sprint(a.Outcomes) != fmt.Sprint(b.Outcomes) {
 		t.Fatalf("below the level, nodes of two versions differ:\n%+v, %v\n%+v, %v", a, err, b, errYoung)
 	}
@@ -363,10 +363,10 @@ func TestFeatureLevels(t *testing.T) {
 	young.write(b.Writes)
 
 	entry = AppendEntry(nil, start, encoded, raise, encoded, lower, encoded)
-	if _, err := apply(old, 2, entry, 1); !errors.Is(err, ErrTooNew) {
+	if _, err := ApplyAs(old, 2, entry, 1); !errors.Is(err, ErrTooNew) {
 		t.Errorf("a level that is not known = %v, want %v", err, ErrTooNew)
 	}
-	b, err = apply(young, 2, entry, 2)
+	b, err = ApplyAs(young, 2, entry, 2)
 	if want := "[7 0 0 0 0]"; err != nil || fmt.Sprint(failures(b.Outcomes)) != want {
 		t.Errorf("failures %v, %v, want %s", failures(b.Outcomes), err, want)
 	}
@@ -374,7 +374,7 @@ func TestFeatureLevels(t *testing.T) {
 	if p, err := ReadProgress(young); err != nil || p.Level != 2 {
 		t.Errorf("ReadProgress = %+v, %v, want level 2: it never falls", p, err)
 	}
-	if _, err := apply(young, 3, AppendEntry(nil, start), 1); !errors.Is(err, ErrTooNew) {
+	if _, err := ApplyAs(young, 3, AppendEntry(nil, start), 1); !errors.Is(err, ErrTooNew) {
 		t.Errorf("a state of a level that is not known = %v, want %v", err, ErrTooNew)
 	}
 }
