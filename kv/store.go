@@ -32,11 +32,8 @@ const (
 	logDir   = "log"   // kv/replica's
 )
 
-// A node that is its group alone has this id when it was given none, and these times after which it leads.
-const (
-	soleID      = "sole"
-	soleTimeout = 10 * time.Millisecond
-)
+// soleID is that of a node that is its group alone and was given none.
+const soleID = "sole"
 
 // Config says where a store is and who its group are. The zero value is not useful: it needs Dir or InMemory.
 type Config struct {
@@ -132,8 +129,6 @@ func group(cfg Config, m *machine) replica.Config {
 	}
 	if g.Transport == nil && g.Bootstrap == nil {
 		g.Bootstrap = []replica.Server{{ID: g.ID, Address: g.ID, Voter: true}}
-		// Whoever is alone has nobody to wait for: it leads at once after a start.
-		g.HeartbeatTimeout, g.ElectionTimeout, g.LeaseTimeout = soleTimeout, soleTimeout, soleTimeout
 	}
 	g.Admit = m.CheckSpace
 	g.Machine, g.InMemory, g.Log, g.Metrics = m, cfg.InMemory, cfg.Log, cfg.Metrics
