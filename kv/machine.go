@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/sett-run/sett/kv/fsm"
 	"github.com/sett-run/sett/kv/replica"
@@ -16,12 +18,20 @@ type machine struct {
 	*store.Store
 	level uint8 // feature level of this build
 
+	clock atomic.Pointer[clock] // of some entry, as a rule the newest
+
 	mu      sync.Mutex    // guards what follows
 	changed chan struct{} // closed at the next change; nil: nobody waits
 	closed  bool
 }
 
 var _ replica.Machine = (*machine)(nil)
+
+// clock is the leader time of an entry.
+type clock struct {
+	index uint64
+	time  time.Time
+}
 
 func newMachine(s *store.Store, level uint8) *machine { return &machine{Store: s, level: level} }
 
@@ -39,12 +49,26 @@ func (m *machine) Apply(index uint64, entry []byte) (replies [][]byte, err error
 	if err := m.Store.Apply(index, applied.Writes); err != nil {
 		return nil, fmt.Errorf("apply entry %d: %w", index, err)
 	}
+	m.clock.Store(&clock{index, applied.Time})
 	replies = make([][]byte, len(applied.Outcomes))
 	for i, o := range applied.Outcomes {
 		replies[i] = o.Append(nil)
 	}
 	m.notify()
 	return replies, nil
+}
+
+// leaderTime answers that of the newest entry in view.
+func (m *machine) leaderTime(view *store.View) (time.Time, error) {
+	if c := m.clock.Load(); c != nil && c.index == view.Index() {
+		return c.time, nil
+	}
+	p, err := fsm.ReadProgress(view)
+	if err != nil {
+		return time.Time{}, err
+	}
+	m.clock.Store(&clock{view.Index(), p.Time})
+	return p.Time, nil
 }
 
 // Snapshot answers the newest state.

@@ -135,14 +135,14 @@ func (s *Store) moment(ctx context.Context, r op.Read) (moment, error) {
 	if err != nil {
 		return moment{}, err
 	}
-	progress, err := fsm.ReadProgress(view)
+	led, err := s.machine.leaderTime(view)
 	if err != nil {
 		view.Close()
 		return moment{}, err
 	}
 	now := time.Now()
-	if progress.Time.After(now) {
-		now = progress.Time
+	if led.After(now) {
+		now = led
 	}
 	return moment{view, now}, nil
 }

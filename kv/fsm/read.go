@@ -55,7 +55,6 @@ func get(v View, namespace, key string, now time.Time) (state, error) {
 	if !s.live(now.UnixNano()) {
 		return state{}, nil
 	}
-	s.value = bytes.Clone(s.value)
 	return s, nil
 }
 

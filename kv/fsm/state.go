@@ -10,7 +10,7 @@ import "time"
 
 // View is the state before an entry. Keys are ordered by their bytes.
 type View interface {
-	// Get answers a key's value, which the caller does not change and which is valid as long as the view.
+	// Get answers a key's value, which the caller owns.
 	Get(key []byte) (value []byte, found bool, err error)
 	// Scan visits the keys that start with prefix and are not below from, ascending, until visit answers false.
 	// What visit is given is valid until it returns.

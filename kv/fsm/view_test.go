@@ -31,7 +31,7 @@ func (m *memory) clone() *memory {
 
 func (m *memory) Get(key []byte) ([]byte, bool, error) {
 	v, found := m.data[string(key)]
-	return v, found, m.fail
+	return bytes.Clone(v), found, m.fail
 }
 
 func (m *memory) Scan(prefix, from []byte, visit func(k, v []byte) bool) error {

@@ -26,7 +26,8 @@ type horizon struct {
 	applied uint64
 	durable uint64
 	floor   uint64         // nothing below it can be read
-	open    map[uint64]int // views open at an index
+	current int            // views open at applied
+	open    map[uint64]int // views open at an older index
 	samples []sample       // what was newest when, oldest first
 	retired bool
 	drained chan struct{} // closed when it is retired and no view is open
@@ -73,17 +74,23 @@ func (h *horizon) begin(index uint64) error {
 	if h.retired {
 		return errRetired
 	}
-	h.open[index]++
+	if index == h.applied {
+		h.current++
+	} else {
+		h.open[index]++
+	}
 	return nil
 }
 
 func (h *horizon) end(index uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.open[index]--; h.open[index] == 0 {
+	if index == h.applied {
+		h.current--
+	} else if h.open[index]--; h.open[index] == 0 {
 		delete(h.open, index)
 	}
-	if h.retired && len(h.open) == 0 {
+	if h.retired && h.unread() {
 		close(h.drained)
 	}
 }
@@ -93,15 +100,21 @@ func (h *horizon) retire() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.retired = true
-	if len(h.open) == 0 {
+	if h.unread() {
 		close(h.drained)
 	}
 }
+
+// unread says that no view is open.
+func (h *horizon) unread() bool { return h.current == 0 && len(h.open) == 0 }
 
 // advance makes index the newest.
 func (h *horizon) advance(index uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.current > 0 {
+		h.open[h.applied], h.current = h.current, 0
+	}
 	h.applied = index
 }
 

@@ -44,8 +44,9 @@ func (s *Store) view(begin func(*horizon) (uint64, error)) (*View, error) {
 			e.horizon.end(index)
 			return nil, closedError("open view")
 		}
-		defer e.gate.leave()
-		return &View{engine: e, txn: e.db.NewTransactionAt(index, false), index: index}, nil
+		v := &View{engine: e, txn: e.db.NewTransactionAt(index, false), index: index}
+		e.gate.leave()
+		return v, nil
 	}
 }
 
