@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -8,7 +9,7 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// codes are those of package op's errors.
+// codes are those of package op's errors, and of contexts that ended before anything was begun.
 func codes() []struct {
 	err  error
 	code abi.Code
@@ -21,6 +22,7 @@ func codes() []struct {
 		{op.ErrTooLarge, abi.TooLarge}, {op.ErrInvalid, abi.InvalidInput}, {op.ErrNotInteger, abi.InvalidInput},
 		{op.ErrQuota, abi.NoSpace}, {op.ErrCompacted, abi.InvalidInput}, {op.ErrClosed, abi.Unavailable},
 		{op.ErrUnavailable, abi.Unavailable}, {op.ErrUnknown, abi.Unavailable},
+		{context.DeadlineExceeded, abi.Timeout}, {context.Canceled, abi.Unavailable},
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sett-run/sett/kv/op"
 )
@@ -330,4 +331,62 @@ func entriesAbove(raw []byte, durable uint64) (offsets []int) {
 		offset += size + int(numbers[0]+numbers[1]) + 4
 	}
 	return offsets
+}
+
+// TestSmallDisk fills a real disk, of about 1 GB, that SETT_TEST_SMALL_DISK names the directory of: by a load alone,
+// and by somebody else at the same time. What was acknowledged is there when there is room again.
+//
+//	mount -t tmpfs -o size=1000m tmpfs /mnt && SETT_TEST_SMALL_DISK=/mnt go test ./kv -run SmallDisk -v
+func TestSmallDisk(t *testing.T) {
+	root := os.Getenv("SETT_TEST_SMALL_DISK")
+	if root == "" {
+		t.Skip("SETT_TEST_SMALL_DISK names no directory on a small disk")
+	}
+	dir, ballast := filepath.Join(root, "store"), filepath.Join(root, "ballast")
+	var all acknowledged
+	for i, rival := range []bool{true, true, true, false} {
+		if rival {
+			go func() {
+				time.Sleep(time.Duration(i+1) * 300 * time.Millisecond)
+				fillDisk(t, ballast)
+			}()
+		}
+		p := spawn(t, planLoad, dir, "")
+		end := ""
+		for p.out.Scan() {
+			var client, n int
+			end = p.out.Text()
+			if _, err := fmt.Sscanf(end, "done %d %d", &client, &n); err == nil {
+				all[client] = n
+			}
+		}
+		p.ended()
+		t.Logf("acknowledged %v, then %s", all, end)
+		if !strings.Contains(end, "MiB are needed") {
+			t.Error("want a word about the disk")
+		}
+		for rival && !exists(ballast) {
+			time.Sleep(time.Millisecond)
+		}
+		os.Remove(ballast)
+		all.checkAll(t, dir)
+	}
+	os.RemoveAll(dir)
+}
+
+// fillDisk leaves no room, and then a file named name.
+func fillDisk(t *testing.T, name string) {
+	f, err := os.Create(name + ".new")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	zeros := make([]byte, 1<<20)
+	for err == nil {
+		_, err = f.Write(zeros)
+	}
+	f.Close()
+	if err := os.Rename(f.Name(), name); err != nil {
+		t.Error(err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/kv/replica"
 )
 
 // A store of format 1 is a Badger database alone, right in the store's directory, of which these are keys:
@@ -31,10 +32,10 @@ const (
 	oldMark     = "MANIFEST" // a file that such a directory has, and one of the present format has not
 )
 
-// What migration puts beside the directory.
+// What migration puts beside the directory. The names are such that nobody else has them.
 const (
-	newSuffix = ".new" // the store being made
-	oldSuffix = ".old" // the store of format 1, until the new one has its place
+	newSuffix = ".migration-new" // the store being made
+	oldSuffix = ".migration-old" // the store of format 1, until the new one has its place
 )
 
 // migrate makes a store of format 1 in cfg.Dir one of the present format, and does nothing to any other. It reads the
@@ -73,7 +74,8 @@ func copyOld(ctx context.Context, dir string, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	cfg.Metrics = nil // the store that takes its place has them
+	cfg.Metrics = nil                            // the store that takes its place has them
+	cfg.Group = replica.Config{ID: cfg.Group.ID} // a group of one, which others can join
 	s, err := openParts(cfg)
 	if err != nil {
 		return err

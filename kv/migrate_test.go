@@ -11,6 +11,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/kv/replica"
 )
 
 // writeOld makes a store of format 1: plain values, one with a position, and one with a tail.
@@ -138,5 +139,45 @@ func TestMigrateRefuses(t *testing.T) {
 	}
 	if !exists(filepath.Join(dir, oldMark)) {
 		t.Error("it is gone")
+	}
+}
+
+// TestMigrateLeavesOthers has what a person may keep beside a store: none of it is ours to remove.
+func TestMigrateLeavesOthers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	for _, beside := range []string{".old", ".new", ".bak"} {
+		if err := os.Mkdir(dir+beside, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeOld(t, dir)
+	for range 2 {
+		if err := openTest(t, Config{Dir: dir}).Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, beside := range []string{".old", ".new", ".bak"} {
+		if !exists(dir + beside) {
+			t.Errorf("%s is gone", beside)
+		}
+	}
+}
+
+// TestMigrateMember migrates the store of a node that is to have others: it is a group of one that they can join.
+func TestMigrateMember(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	want := writeOld(t, dir)
+	transport, err := replica.ListenTCP(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openTest(t, Config{Dir: dir, Group: replica.Config{ID: "a", Transport: transport,
+		Bootstrap: []replica.Server{{ID: "a", Address: "a", Voter: true}, {ID: "b", Address: "b", Voter: true}}}})
+	item, err := s.Get(t.Context(), "shop", "large", strong)
+	if err != nil || !bytes.Equal(item.Value, want["shop large"]) {
+		t.Errorf("get = %d bytes, %v", len(item.Value), err)
+	}
+	if members := s.Replica().Servers(); len(members) != 1 || members[0].ID != "a" {
+		t.Errorf("the group is %v, want a alone", members)
 	}
 }

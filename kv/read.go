@@ -149,6 +149,9 @@ func (s *Store) moment(ctx context.Context, r op.Read) (moment, error) {
 
 // momentOf opens the state that a cursor goes on at, on whichever node it was made. The caller closes it.
 func (s *Store) momentOf(ctx context.Context, c cursor) (moment, error) {
+	if err := ctx.Err(); err != nil {
+		return moment{}, err
+	}
 	if err := s.replica.Wait(ctx, c.index); err != nil {
 		return moment{}, err
 	}

@@ -2,9 +2,6 @@ package kv
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -88,102 +85,4 @@ func TestFullDiskOfLeader(t *testing.T) {
 	d.free.Store(1 << 40)
 	g.commit("c", set("k", "w"))
 	g.mustBeEqual()
-}
-
-// TestSmallDisk fills a real disk, of about 1.2 GB, that SETT_TEST_SMALL_DISK names the directory of: by writes alone
-// at first, and then by somebody else while clients write. What was acknowledged is there afterwards.
-//
-//	mount -t tmpfs -o size=1200m tmpfs /mnt && SETT_TEST_SMALL_DISK=/mnt go test ./kv -run SmallDisk -v
-func TestSmallDisk(t *testing.T) {
-	root := os.Getenv("SETT_TEST_SMALL_DISK")
-	if root == "" {
-		t.Skip("SETT_TEST_SMALL_DISK names no directory on a small disk")
-	}
-	dir, ballast := filepath.Join(root, "store"), filepath.Join(root, "ballast")
-	t.Cleanup(func() { os.RemoveAll(dir); os.Remove(ballast) })
-	s := openTest(t, Config{Dir: dir})
-	var counts [16]int64
-	full := make(chan struct{})
-	close(full)
-	if err := fillBy(t, s, &counts, full); abi.CodeOf(err) != abi.NoSpace || s.Err() != nil {
-		t.Fatalf("on a full disk: %v, the store says %v", err, s.Err())
-	}
-	t.Log("refused after", counts)
-	checkCounts(t, s, &counts)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	clear(counts[:])
-	s = openTest(t, Config{Dir: dir})
-	full = make(chan struct{})
-	go func() {
-		defer close(full)
-		for s.state.Applied() < 50 {
-			time.Sleep(time.Millisecond)
-		}
-		zeros := make([]byte, 1<<20)
-		f, _ := os.Create(ballast)
-		for err := error(nil); err == nil; {
-			_, err = f.Write(zeros)
-		}
-		f.Close()
-	}()
-	t.Log("somebody else fills the disk:", fillBy(t, s, &counts, full), counts, s.Err())
-	<-full
-	t.Log("close", s.Close())
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
-	s = openTest(t, Config{Dir: dir})
-	checkCounts(t, s, &counts)
-	if _, err := s.Commit(t.Context(), op.Txn{Namespace: "app", Ops: []op.Op{set("k", "v")}}); err != nil {
-		t.Errorf("commit when there is room again: %v", err)
-	}
-}
-
-// fillBy has clients count and write until each has failed, and those that were refused have been so after full.
-func fillBy(t *testing.T, s *Store, counts *[16]int64, full <-chan struct{}) error {
-	stopped := make(chan error, len(counts))
-	for i := range counts {
-		go func() {
-			value := make([]byte, 256<<10)
-			for {
-				_, err := s.Commit(t.Context(), op.Txn{Namespace: "app", Ops: []op.Op{
-					{Kind: op.Incr, Key: fmt.Sprint("n", i), Delta: 1},
-					{Kind: op.Set, Key: fmt.Sprint("k", i, "-", counts[i]%8), Value: value}}})
-				if err == nil {
-					counts[i]++
-					continue
-				}
-				select {
-				case <-full:
-				default:
-					if abi.CodeOf(err) == abi.NoSpace {
-						continue
-					}
-				}
-				stopped <- err
-				return
-			}
-		}()
-	}
-	first := <-stopped
-	for range len(counts) - 1 {
-		<-stopped
-	}
-	return first
-}
-
-// checkCounts sees that what was acknowledged is there, and nothing but what may have been on its way.
-func checkCounts(t *testing.T, s *Store, counts *[16]int64) {
-	t.Helper()
-	for i, want := range counts {
-		item, err := s.Get(t.Context(), "app", fmt.Sprint("n", i), strong)
-		if got, _ := strconv.ParseInt(string(item.Value), 10, 64); err != nil || got != want && got != want+1 {
-			t.Errorf("n%d = %d, %v, want %d", i, got, err, want)
-		}
-	}
 }

@@ -69,7 +69,7 @@ type Store struct {
 
 // Open opens the store in cfg.Dir, or makes it, and returns when it knows of everything that its group acknowledged
 // before; ctx bounds the wait. A directory that is in use, cannot be written or comes from a newer Sett is an error
-// that says so; one from an older Sett is migrated.
+// that says so; one from an older Sett is migrated. The transport is closed with the store, and when Open fails.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s, err := open(ctx, cfg)
 	if err != nil {
@@ -82,7 +82,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 // open opens the store without waiting for its group.
-func open(ctx context.Context, cfg Config) (*Store, error) {
+func open(ctx context.Context, cfg Config) (s *Store, err error) {
+	defer func() {
+		if err != nil && cfg.Group.Transport != nil {
+			cfg.Group.Transport.Close()
+		}
+	}()
 	if (cfg.Dir == "") == !cfg.InMemory {
 		return nil, errors.New("give either a directory or InMemory")
 	}

@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sett-run/sett/kv/kvtest"
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/kv/replica/replicatest"
 )
 
 func openTest(t testing.TB, cfg Config) *Store {
@@ -54,12 +56,41 @@ func TestReopen(t *testing.T) {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	t.Run("in memory", func(t *testing.T) {
 		kvtest.Run(t, func(t *testing.T) kvtest.Store { return openTest(t, Config{InMemory: true}) })
+	})
+	t.Run("follower of three", func(t *testing.T) {
+		kvtest.Run(t, func(t *testing.T) kvtest.Store {
+			g := newTrio(t, "")
+			g.net = replicatest.New()
+			g.adjust = func(c *Config) { // there are many elections, and reads that wait for a follower
+				c.Group.HeartbeatTimeout, c.Group.CommitTimeout = 100*time.Millisecond, time.Millisecond
+			}
+			g.startAll()
+			return follower{g.at(g.follower())}
+		})
 	})
 	t.Run("on disk", func(t *testing.T) {
 		kvtest.Run(t, func(t *testing.T) kvtest.Store { return openTest(t, Config{Dir: t.TempDir()}) })
 	})
+}
+
+// follower is a store that takes a while to learn of what was written through it. The suite does not know that.
+type follower struct{ *Store }
+
+func (f follower) Usage(ctx context.Context, namespace string) (op.Usage, error) {
+	if err := f.CaughtUp(ctx); err != nil {
+		return op.Usage{}, err
+	}
+	return f.Store.Usage(ctx, namespace)
+}
+
+func (f follower) Watch(ctx context.Context, namespace, prefix string, after uint64) iter.Seq2[op.Change, error] {
+	if err := f.CaughtUp(ctx); err != nil && ctx.Err() == nil {
+		return func(yield func(op.Change, error) bool) { yield(op.Change{}, err) }
+	}
+	return f.Store.Watch(ctx, namespace, prefix, after)
 }
 
 func discardLog() *slog.Logger { return slog.New(slog.DiscardHandler) }

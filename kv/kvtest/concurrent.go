@@ -53,14 +53,15 @@ func testSnapshots(t *testing.T, s Store) {
 		}
 		return txn
 	}
-	if _, err := s.Commit(t.Context(), write(0)); err != nil {
+	began, err := s.Commit(t.Context(), write(0))
+	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			last := uint64(0)
+			last := began.Revision
 			for running := true; running; {
 				select {
 				case <-done:

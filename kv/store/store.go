@@ -136,6 +136,9 @@ func (s *Store) Durable() uint64 { return s.engine.Load().horizon.watermark() }
 
 // Close waits for running calls, makes all that is applied durable and closes the store. Later calls of any method
 // that can fail answer op.ErrClosed, those of open views too.
+//
+// Below MinFreeBytes of free disk it answers abi.NoSpace and leaves the engine as the end of the process would: what
+// that writes as it closes would be a fault. Only another process can open the directory then.
 func (s *Store) Close() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -147,6 +150,10 @@ func (s *Store) Close() error {
 	close(s.closing)
 	s.retired.Wait()
 	e := s.engine.Load()
+	if err := s.checkSpace(MinFreeBytes); err != nil {
+		e.gate.close()
+		return errors.Join(fmt.Errorf("close store: %w", err), s.dir.close())
+	}
 	applied := e.horizon.newest() // nothing grows any more
 	if err := e.close(); err != nil {
 		return errors.Join(fmt.Errorf("close store: %w", err), s.dir.close())

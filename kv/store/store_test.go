@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -485,4 +486,47 @@ func FuzzParseRecord(f *testing.F) {
 			t.Fatalf("parseRecord(%q) = %+v", b, r)
 		}
 	})
+}
+
+// TestCloseOnFullDisk leaves the engine as a kill does: it would write to files that the disk has no room for, which
+// ends the process.
+func TestCloseOnFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	var full atomic.Bool
+	free := func(string) (uint64, error) {
+		if full.Load() {
+			return MinFreeBytes - 1, nil
+		}
+		return 1 << 40, nil
+	}
+	s, err := Open(Config{Dir: dir, Free: free})
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, s, put("k", "v"))
+	d := syncNow(t, s)
+	apply(t, s, put("k", "w"))
+	full.Store(true)
+	e := s.engine.Load()
+	if err := s.Close(); abi.CodeOf(err) != abi.NoSpace || !strings.Contains(err.Error(), "255 MiB free") {
+		t.Errorf("Close on a full disk = %v, want %s", err, abi.NoSpace)
+	}
+	if e.db.IsClosed() {
+		t.Error("the engine was closed")
+	}
+	if err := s.Apply(9, nil); !errors.Is(err, op.ErrClosed) {
+		t.Errorf("Apply after Close = %v, want %v", err, op.ErrClosed)
+	}
+	if _, err := s.View(); !errors.Is(err, op.ErrClosed) {
+		t.Errorf("View after Close = %v, want %v", err, op.ErrClosed)
+	}
+	if err := e.db.Close(); err != nil { // in the place of the process's end
+		t.Fatal(err)
+	}
+	full.Store(false)
+	s = open(t, Config{Dir: dir, Free: free})
+	if s.Applied() != d {
+		t.Errorf("Applied = %d, want the watermark %d", s.Applied(), d)
+	}
+	model{"k": "v"}.check(t, view(t, s))
 }
