@@ -120,7 +120,6 @@ func (r *Router) sweepInterval() time.Duration {
 
 // sweep keeps the clock and ends connections that are over their limits, until Shutdown is over.
 func (r *Router) sweep() {
-	defer r.sweeping.Done()
 	tick := time.NewTicker(r.sweepInterval())
 	defer tick.Stop()
 	for {

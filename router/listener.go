@@ -74,16 +74,13 @@ func (r *Router) Serve(ln net.Listener) error {
 	draining := r.draining.Load()
 	if !draining {
 		r.listeners = append(r.listeners, l)
+		r.sweepOnce.Do(func() { r.sweeping.Go(r.sweep) }) // counted before a Shutdown can wait for it
 	}
 	r.mu.Unlock()
 	if draining {
 		_ = l.Close() // the caller learns why from our error
 		return abi.WithCode(abi.Unavailable, fmt.Errorf("serve: %w", errClosed))
 	}
-	r.sweepOnce.Do(func() {
-		r.sweeping.Add(1)
-		go r.sweep()
-	})
 	if err := r.server.Serve(l); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}

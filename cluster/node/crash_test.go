@@ -32,6 +32,7 @@ func deployForever(dir string) {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
+	fmt.Println(0) // it serves
 	next := 1
 	if f := n.registry.Snapshot().Function("default", "counter"); f != nil {
 		next = f.Latest + 1
@@ -55,8 +56,9 @@ func TestKilledWhileDeploying(t *testing.T) {
 		kills = 3
 	}
 	last := 0
-	for range kills {
-		acknowledged := killWhileDeploying(t, dir)
+	for i := range kills {
+		// The first dies after a deployment, so that there is one; the others also while they start.
+		acknowledged := killWhileDeploying(t, dir, []int{1, -1, 0}[min(i, 1+i%2)])
 		last = max(last, acknowledged)
 		n := start(t, dir)
 		f := n.registry.Snapshot().Function("default", "counter")
@@ -91,8 +93,9 @@ func TestKilledWhileDeploying(t *testing.T) {
 	}
 }
 
-// killWhileDeploying answers the last version that was acknowledged, 0 for none.
-func killWhileDeploying(t *testing.T, dir string) int {
+// killWhileDeploying kills a node some time after it has told of version from; 0 is that it serves, -1 that it was
+// started. It answers the last version that was acknowledged, 0 for none.
+func killWhileDeploying(t *testing.T, dir string, from int) int {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), crashEnv+"="+dir)
@@ -104,11 +107,17 @@ func killWhileDeploying(t *testing.T, dir string) int {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(time.Duration(50+rand.IntN(400))*time.Millisecond, func() { cmd.Process.Kill() })
-	defer timer.Stop()
+	var timer *time.Timer
+	told := func(version int) {
+		if version >= from && timer == nil {
+			timer = time.AfterFunc(time.Duration(rand.IntN(400))*time.Millisecond, func() { cmd.Process.Kill() })
+		}
+	}
+	told(-1)
 	last := 0
-	for lines := bufio.NewScanner(out); lines.Scan(); {
+	for lines := bufio.NewScanner(out); lines.Scan(); told(last) {
 		if last, err = strconv.Atoi(lines.Text()); err != nil {
+			cmd.Process.Kill()
 			t.Fatalf("the node said %q", lines.Text())
 		}
 	}
