@@ -75,7 +75,7 @@ func TestWatchThroughFaults(t *testing.T) {
 	for w := range acknowledged {
 		random := rand.New(rand.NewPCG(seed, uint64(10+w)))
 		writers.Go(func() {
-			for n := 0; n < 100; n++ {
+			for n := range 60 {
 				value := fmt.Sprintf("%d-%d", w, n)
 				if r, err := g.write(g.ids[random.IntN(3)], somePatience(random), set("x", value), set("y", value)); err == nil {
 					acknowledged[w] = append(acknowledged[w], fmt.Sprintf("%d x=%s", r.Revision, value), fmt.Sprintf("%d y=%s", r.Revision, value))
