@@ -20,9 +20,9 @@ const MinFreeBytes = 256 << 20
 // yet, must not come to a disk that has less than MinFreeBytes. Entries on their way take as much as a rule.
 const ReserveBytes = 128 << 20
 
-// Apply makes writes the change of index, after which views see them all. The index is above Applied, by any
-// number; without writes it only moves it. It is not durable: see Sync. Applying an index again after a stop gives
-// the same state, so long as the writes are the same.
+// Apply makes writes, of which no two have the same key, the change of index, after which views see them all. The
+// index is above Applied, by any number; without writes it only moves it. It is not durable: see Sync. Applying an
+// index again after a stop gives the same state, so long as the writes are the same.
 //
 // It does not keep the writes. A write's Garbage is not heeded: a store that forgets by its own clock would answer
 // otherwise when an old entry is applied once more after a long stop.
@@ -51,7 +51,7 @@ func (s *Store) Apply(index uint64, writes []fsm.Write) error {
 		if err := s.checkSpace(MinFreeBytes); err != nil {
 			return fmt.Errorf("apply index %d: %w", index, err)
 		}
-		if err := s.commit(e.db, applied, index, writes); err != nil {
+		if err := s.commit(e, applied, index, writes); err != nil {
 			err = fmt.Errorf("apply index %d: %w", index, err)
 			s.fail("apply", err)
 			return err
@@ -76,10 +76,10 @@ func checkWrites(writes []fsm.Write) error {
 }
 
 // commit writes an index on the state of applied.
-func (s *Store) commit(db *badger.DB, applied, index uint64, writes []fsm.Write) error {
-	b := &batch{db: db, txn: db.NewTransactionAt(applied, true), applied: applied, index: index, commit: s.commitAt}
+func (s *Store) commit(e *engine, applied, index uint64, writes []fsm.Write) error {
+	b := &batch{engine: e, txn: e.db.NewTransactionAt(applied, true), applied: applied, index: index, commit: s.commitAt}
 	defer func() { b.txn.Discard() }()
-	for _, w := range last(writes) {
+	for _, w := range writes {
 		if err := b.add(w); err != nil {
 			return err
 		}
@@ -87,32 +87,11 @@ func (s *Store) commit(db *badger.DB, applied, index uint64, writes []fsm.Write)
 	return b.commit(b.txn, index)
 }
 
-// last answers the writes without those that a later one overwrites.
-func last(writes []fsm.Write) []fsm.Write {
-	if len(writes) == 1 {
-		return writes
-	}
-	newest := make(map[string]int, len(writes))
-	for i, w := range writes {
-		newest[string(w.Key)] = i
-	}
-	if len(newest) == len(writes) {
-		return writes
-	}
-	kept := make([]fsm.Write, 0, len(newest))
-	for i, w := range writes {
-		if newest[string(w.Key)] == i {
-			kept = append(kept, w)
-		}
-	}
-	return kept
-}
-
 // batch is what an index writes: one commit, or, above what the engine takes in one, several at the same timestamp.
 // These cannot be seen in part: nobody reads at the index before it is applied, and after a stop between two of
 // them the index is above the watermark and is applied again.
 type batch struct {
-	db             *badger.DB
+	engine         *engine
 	txn            *badger.Txn
 	applied, index uint64
 	commit         func(*badger.Txn, uint64) error
@@ -120,7 +99,7 @@ type batch struct {
 
 // add stages a write, and takes away the parts that the key's value had and does not have any more.
 func (b *batch) add(w fsm.Write) error {
-	had, err := countParts(b.txn, w.Key)
+	had, err := b.takeParts(w.Key)
 	if err != nil {
 		return fmt.Errorf("%.80q: %w", w.Key, err)
 	}
@@ -129,7 +108,9 @@ func (b *batch) add(w fsm.Write) error {
 		err = b.delete(headKey(w.Key))
 	} else {
 		var head []byte
-		head, parts = split(w.Value)
+		if head, parts = split(w.Value); len(parts) > 0 {
+			b.engine.split[string(w.Key)] = struct{}{}
+		}
 		err = b.set(badger.NewEntry(headKey(w.Key), head).WithMeta(byte(len(parts))))
 	}
 	for i := 0; i < len(parts) && err == nil; i++ {
@@ -142,6 +123,16 @@ func (b *batch) add(w fsm.Write) error {
 		return fmt.Errorf("%.80q: %w", w.Key, err)
 	}
 	return nil
+}
+
+// takeParts answers how many parts the key's value has so far, and forgets that it has any. When the batch fails, so
+// does the store, until it is opened again.
+func (b *batch) takeParts(key []byte) (int, error) {
+	if _, split := b.engine.split[string(key)]; !split {
+		return 0, nil
+	}
+	delete(b.engine.split, string(key))
+	return countParts(b.txn, key)
 }
 
 func (b *batch) set(e *badger.Entry) error {
@@ -161,7 +152,7 @@ func (b *batch) stage(f func() error) error {
 	if err := b.commit(b.txn, b.index); err != nil {
 		return err
 	}
-	b.txn = b.db.NewTransactionAt(b.applied, true)
+	b.txn = b.engine.db.NewTransactionAt(b.applied, true)
 	return f()
 }
 

@@ -96,8 +96,8 @@ func TestParts(t *testing.T) {
 			{[]fsm.Write{put("k", value("c", 2*entryBytes))}, model{"k": value("c", 2*entryBytes), "k\x00": "other"}, 1},
 			{[]fsm.Write{put("k", value("d", entryBytes))}, model{"k": value("d", entryBytes), "k\x00": "other"}, 0},
 			{[]fsm.Write{put("k", value("e", entryBytes+1))}, model{"k": value("e", entryBytes+1), "k\x00": "other"}, 1},
-			{[]fsm.Write{put("k", value("f", 4*entryBytes)), put("k", "small")}, model{"k": "small", "k\x00": "other"}, 0},
-			{[]fsm.Write{put("k", "small"), put("k", value("g", entryBytes+9))}, model{"k": value("g", entryBytes+9), "k\x00": "other"}, 1},
+			{[]fsm.Write{put("k", "small")}, model{"k": "small", "k\x00": "other"}, 0},
+			{[]fsm.Write{put("k", value("g", entryBytes+9))}, model{"k": value("g", entryBytes+9), "k\x00": "other"}, 1},
 			{[]fsm.Write{del("k")}, model{"k\x00": "other"}, 0},
 		} {
 			before := view(t, s)
@@ -110,6 +110,22 @@ func TestParts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPartsReopened has a store find out which values have parts that were written before it was opened.
+func TestPartsReopened(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Config{Dir: dir})
+	apply(t, s, put("a", strings.Repeat("v", 3*entryBytes)), put("b", strings.Repeat("v", 2*entryBytes)), put("c", "small"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, Config{Dir: dir})
+	apply(t, s, put("a", "small"), del("b"), put("c", "small"))
+	if n := countAll(s, partKind); n != 0 {
+		t.Errorf("%d parts are left", n)
+	}
+	model{"a": "small", "c": "small"}.check(t, view(t, s))
 }
 
 // countAll counts the newest entries of a kind.

@@ -36,6 +36,7 @@ type engine struct {
 	dir     string // empty: in memory
 	gate    *gate  // whoever uses db is inside
 	horizon *horizon
+	split   map[string]struct{} // keys whose values may have parts; of who holds Store.writing
 }
 
 // openEngine opens the engine in dir, in memory when that is empty, at its watermark.
@@ -49,7 +50,7 @@ func openEngine(dir string, durable uint64, options func(string) badger.Options)
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
-	return &engine{db: db, dir: dir, gate: newGate(), horizon: newHorizon(durable)}, nil
+	return &engine{db: db, dir: dir, gate: newGate(), horizon: newHorizon(durable), split: findSplit(db)}, nil
 }
 
 // close waits for who is inside and closes the engine, after which all that it holds is durable.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -81,6 +82,25 @@ func join(txn *badger.Txn, head *badger.Item, buf []byte) ([]byte, error) {
 		}
 	}
 	return value, nil
+}
+
+// findSplit answers the keys whose values have parts. There are as few as there are values of more than entryBytes,
+// so that knowing them spares every write a look at what it replaces.
+func findSplit(db *badger.DB) map[string]struct{} {
+	o := badger.DefaultIteratorOptions
+	o.PrefetchValues = false
+	o.Prefix = []byte{partKind}
+	txn := db.NewTransactionAt(math.MaxUint64, false)
+	defer txn.Discard()
+	it := txn.NewIterator(o)
+	defer it.Close()
+	keys := make(map[string]struct{})
+	for it.Rewind(); it.Valid(); it.Next() {
+		if k := it.Item().Key(); len(k) >= 3 {
+			keys[string(k[1:len(k)-2])] = struct{}{}
+		}
+	}
+	return keys
 }
 
 // countParts answers how many parts the value of key has, 0 when there is none.

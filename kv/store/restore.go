@@ -29,7 +29,7 @@ func (s *Store) Restore(r io.Reader, increments ...io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	if err = s.load(e.db, ls); err == nil && s.dir != nil {
+	if err = s.load(e, ls); err == nil && s.dir != nil {
 		err = errors.Join(s.syncEngine(e), syncAll(e.dir))
 	}
 	if err != nil {
@@ -45,8 +45,8 @@ func (s *Store) nextEngineDir() string {
 }
 
 // load writes the layers into a new engine. Each entry keeps the index it was written at, for later increments.
-func (s *Store) load(db *badger.DB, ls layers) error {
-	b := db.NewManagedWriteBatch()
+func (s *Store) load(to *engine, ls layers) error {
+	b := to.db.NewManagedWriteBatch()
 	defer b.Cancel()
 	b.SetMaxPendingTxns(1) // each holds what it writes in memory
 	for unchecked := restoreCheckBytes; ; {
@@ -64,6 +64,9 @@ func (s *Store) load(db *badger.DB, ls layers) error {
 			break
 		}
 		head, parts := split(e.value)
+		if len(parts) > 0 {
+			to.split[string(e.key)] = struct{}{}
+		}
 		err = b.SetEntryAt(badger.NewEntry(headKey(e.key), head).WithMeta(byte(len(parts))), e.version)
 		for i := 0; i < len(parts) && err == nil; i++ {
 			err = b.SetEntryAt(badger.NewEntry(partKey(e.key, i+1), parts[i]), e.version)
