@@ -684,6 +684,66 @@ func TestGather(t *testing.T) {
 	}
 }
 
+// TestEntryPause has commands wait together for the entry before theirs, but not for longer than entryPause.
+func TestEntryPause(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := startGroup(t, nil)
+		leader := g.leader("a", "b", "c")
+		g.mustIncr(leader, "k", 1)
+		gate := make(chan struct{})
+		g.machines[leader].stall(gate)
+		first := g.replicas[leader].Stats().LastIndex + 1
+		var waiting sync.WaitGroup
+		propose := func(commands int) {
+			for range commands {
+				waiting.Go(func() {
+					if _, err := g.incr(leader, "k"); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		propose(1)
+		synctest.Wait() // its entry waits for the machine
+		propose(10)
+		synctest.Wait()
+		if last := g.replicas[leader].Stats().LastIndex; last != first {
+			t.Errorf("the log ends with %d while entry %d is on its way", last, first)
+		}
+		time.Sleep(entryPause)
+		synctest.Wait()
+		if last := g.replicas[leader].Stats().LastIndex; last != first+1 {
+			t.Errorf("the log ends with %d after a pause, want %d", last, first+1)
+		}
+		close(gate)
+		waiting.Wait()
+		g.mustRead(leader, "k", 12)
+	})
+}
+
+func TestTurn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		landed := make(chan struct{}, maxEntries)
+		landed <- struct{}{}
+		start := time.Now()
+		for flying, want := range map[int]int{0: 0, 1: 0} {
+			if got := turn(flying, landed); got != want {
+				t.Errorf("turn of %d = %d, want %d", flying, got, want)
+			}
+		}
+		if d := time.Since(start); d != 0 {
+			t.Errorf("they waited %v", d)
+		}
+		if got := turn(maxEntries-1, landed); got != maxEntries-1 || time.Since(start) != entryPause {
+			t.Errorf("turn of %d = %d after %v", maxEntries-1, got, time.Since(start))
+		}
+		time.AfterFunc(time.Minute, func() { landed <- struct{}{} })
+		if got := turn(maxEntries, landed); got != maxEntries-1 || time.Since(start) != entryPause+time.Minute {
+			t.Errorf("turn of %d = %d after %v", maxEntries, got, time.Since(start))
+		}
+	})
+}
+
 // TestLogBytes has few large entries make the log forget.
 func TestLogBytes(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -142,15 +142,17 @@ type entry struct {
 	future    raft.ApplyFuture
 }
 
-// batch makes entries of what is proposed. While raft flushes one entry it takes no other, so that what is proposed
-// meanwhile gathers in the next one.
+// batch makes entries of what is proposed. While an entry is on its way, what is proposed waits for the next one: an
+// entry costs each node a message, a flush and a commit, whatever is in it.
 func (r *Replica) batch() {
 	proposed := make(chan entry, maxEntries)
+	landed := make(chan struct{}, maxEntries)
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
 		for e := range proposed {
 			r.finish(e)
+			landed <- struct{}{}
 		}
 	}()
 	defer func() {
@@ -158,6 +160,7 @@ func (r *Replica) batch() {
 		<-finished
 		close(r.drained)
 	}()
+	flying := 0
 	var first *proposal
 	for {
 		if first == nil {
@@ -167,6 +170,7 @@ func (r *Replica) batch() {
 				return
 			}
 		}
+		flying = turn(flying, landed)
 		var batch []*proposal
 		batch, first = r.gather(first)
 		commands := make([][]byte, len(batch))
@@ -175,7 +179,35 @@ func (r *Replica) batch() {
 		}
 		r.metrics.batch.Observe(float64(len(batch)))
 		proposed <- entry{batch, r.raft.Apply(r.cfg.Pack(commands), 0)}
+		flying++
 	}
+}
+
+// turn waits until an entry may go, and answers how many are on their way then.
+func turn(flying int, landed <-chan struct{}) int {
+	var pause <-chan time.Time
+	for flying > 0 {
+		select {
+		case <-landed:
+			flying--
+			continue
+		default:
+		}
+		if pause == nil {
+			pause = time.After(entryPause)
+		}
+		select {
+		case <-landed:
+			flying--
+		case <-pause:
+			if flying < maxEntries {
+				return flying
+			}
+			<-landed
+			return flying - 1
+		}
+	}
+	return 0
 }
 
 // gather takes what waits, as far as it fits in an entry beside first, and answers one that did not fit.
