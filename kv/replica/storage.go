@@ -42,7 +42,11 @@ func openStorage(cfg Config, applied uint64, fail func(error)) (*storage, error)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	s := &storage{logs: guard{w, fail}, stable: w, snapshots: notes, close: w.Close}
+	logs, err := raft.NewLogCache(cachedEntries, guard{w, fail})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open log: %w", err), w.Close())
+	}
+	s := &storage{logs: logs, stable: w, snapshots: notes, close: w.Close}
 	if err := s.fit(applied); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
