@@ -1,12 +1,16 @@
 package kv
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/sett-run/sett/kv/fsm"
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/kv/store"
 )
 
 const (
@@ -73,4 +77,31 @@ func BenchmarkGet(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkApply does entries of 64 commands, each of which sets a key: what every node does with the log.
+func BenchmarkApply(b *testing.B) {
+	state, err := store.Open(store.Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { state.Close() })
+	m := newMachine(state, fsm.Level)
+	value := make([]byte, benchValue)
+	b.ReportAllocs()
+	index := uint64(0)
+	commands := make([][]byte, 64)
+	for b.Loop() {
+		index++
+		for i := range commands {
+			c := fsm.Command{Kind: fsm.Transact, Namespace: "app", Ops: []op.Op{
+				{Kind: op.Set, Key: benchKey((int(index)*64 + i) * 7919), Value: value}}}
+			binary.BigEndian.PutUint64(c.Request[8:], index*64+uint64(i))
+			commands[i] = c.Append(nil)
+		}
+		if _, err := m.Apply(index, fsm.AppendEntry(nil, time.Now(), commands...)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/command")
 }

@@ -55,11 +55,12 @@ type Config struct {
 
 // Store is an open store. Make one with Open.
 type Store struct {
-	log     *slog.Logger
-	state   *store.Store
-	machine *machine
-	replica *replica.Replica
-	metrics *metrics
+	log      *slog.Logger
+	state    *store.Store
+	machine  *machine
+	replica  *replica.Replica
+	requests *requests
+	metrics  *metrics
 
 	stop    context.CancelFunc // of what runs in the background
 	running sync.WaitGroup
@@ -111,7 +112,7 @@ func openParts(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{log: cfg.Log, state: state, machine: newMachine(state, cmp.Or(cfg.level, fsm.Level))}
+	s := &Store{log: cfg.Log, state: state, machine: newMachine(state, cmp.Or(cfg.level, fsm.Level)), requests: newRequests()}
 	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, errors.Join(err, state.Close())
 	}

@@ -30,8 +30,8 @@ const (
 	Tick       Kind = 4 // the first Limit keys whose time has come are deleted, in whatever namespace
 )
 
-// Request names a command, so that it acts once even when it is proposed again; the zero value names none. It is
-// random.
+// Request names a command, so that it acts once even when it is proposed again; the zero value names none. No other
+// command has the same.
 type Request [16]byte
 
 // Command is what one caller wants of the state.
