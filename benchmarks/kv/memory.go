@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+const (
+	idleMB     = 64 // kv.md's limit
+	settleTime = 10 * time.Second
+	starts     = 10    // of each kind
+	loadKeys   = 50000 // of smallBytes, by loadClients
+	loadLarge  = 10000 // and of largeBytes
+	loadUsers  = 32
+)
+
+// measureMemory runs sett up as users do: how soon it is ready, and what it takes when idle and after a load.
+func measureMemory(ctx context.Context, p plan, out io.Writer) error {
+	program := filepath.Join(p.dir, "sett")
+	if text, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/sett-run/sett/cmd/sett").CombinedOutput(); err != nil {
+		return fmt.Errorf("build sett: %w: %s", err, text)
+	}
+	var empty, again []time.Duration
+	for range starts {
+		dir, err := os.MkdirTemp(p.dir, "up-")
+		if err != nil {
+			return err
+		}
+		for _, took := range []*[]time.Duration{&empty, &again} {
+			n, err := startUp(ctx, program, dir)
+			if err != nil {
+				return err
+			}
+			n.stop()
+			*took = append(*took, n.took)
+		}
+	}
+	slices.Sort(empty)
+	slices.Sort(again)
+	fmt.Fprintf(out, "sett up, from the program's start until it is ready, %d times: new directory median %v (lowest %v), existing one %v (%v)\n",
+		starts, quantile(empty, 0.5).Round(time.Millisecond/10), empty[0].Round(time.Millisecond/10),
+		quantile(again, 0.5).Round(time.Millisecond/10), again[0].Round(time.Millisecond/10))
+	n, err := startUp(ctx, program, filepath.Join(p.dir, "up"))
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	return errors.Join(n.idle(ctx, out), n.load(ctx, out))
+}
+
+// upNode is a whole node.
+type upNode struct {
+	*process
+	admin string
+	took  time.Duration // until it was ready
+}
+
+func startUp(ctx context.Context, program, dir string) (*upNode, error) {
+	p := &process{command: exec.CommandContext(ctx, program, "up", "--data", dir, "--http", "127.0.0.1:0",
+		"--admin", "127.0.0.1:0", "--cluster", "127.0.0.1:0"), ended: make(chan struct{})}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	p.command.Stdout = w
+	begin := time.Now()
+	err = p.run()
+	w.Close()
+	if err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(r).ReadString('\n')
+	n := &upNode{process: p, took: time.Since(begin)}
+	if err != nil {
+		p.stop()
+		return nil, fmt.Errorf("start sett up: %w", err)
+	}
+	for _, f := range strings.Fields(line) {
+		if a, ok := strings.CutPrefix(f, "admin="); ok {
+			n.admin = "http://" + a
+		}
+	}
+	return n, nil
+}
+
+// idle says what a node takes that has nothing to do.
+func (n *upNode) idle(ctx context.Context, out io.Writer) error {
+	before, err := n.cpu()
+	if err != nil {
+		return err
+	}
+	if err := sleep(ctx, settleTime); err != nil {
+		return err
+	}
+	after, err := n.cpu()
+	if err != nil {
+		return err
+	}
+	mb, err := n.rssMB()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "sett up, idle for %v: %.0f MB resident (below %d: %s), %.1f %% of a processor\n", settleTime, mb, idleMB, want(mb < idleMB),
+		100*(after-before).Seconds()/settleTime.Seconds())
+	return nil
+}
+
+// load writes over the admin plane, and says what the node takes then, and later.
+func (n *upNode) load(ctx context.Context, out io.Writer) error {
+	if err := n.write(ctx, loadKeys, smallBytes); err != nil {
+		return err
+	}
+	if err := n.write(ctx, loadLarge, largeBytes); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "sett up, after %d keys of %d B and %d of %d B:", loadKeys, smallBytes, loadLarge, largeBytes)
+	for _, wait := range []time.Duration{0, settleTime} {
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+		mb, err := n.rssMB()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, " %.0f MB resident", mb)
+		if wait > 0 {
+			fmt.Fprintf(out, " %v later", wait)
+		}
+	}
+	fmt.Fprintln(out)
+	return nil
+}
+
+func (n *upNode) write(ctx context.Context, keys, bytes int) error {
+	c, err := client.New(n.admin, "")
+	if err != nil {
+		return err
+	}
+	value := make([]byte, bytes)
+	var next atomic.Int64
+	faults := make([]error, loadUsers)
+	var users sync.WaitGroup
+	for i := range faults {
+		users.Go(func() {
+			for k := next.Add(1); k <= int64(keys) && faults[i] == nil; k = next.Add(1) {
+				o := op.Op{Kind: op.Set, Key: fmt.Sprintf("%d/%d", bytes, k), Value: value}
+				_, faults[i] = c.KV().Commit(ctx, op.Txn{Namespace: "default", Ops: []op.Op{o}})
+			}
+		})
+	}
+	users.Wait()
+	return errors.Join(faults...)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
