@@ -87,6 +87,13 @@ func member(dir, id string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(out, "ready")
+	go func() { // far more often than a node does, which lives for longer
+		for range time.Tick(300 * time.Millisecond) {
+			if _, err := s.state.Sync(context.Background()); err != nil {
+				return // closed
+			}
+		}
+	}()
 	var mu sync.Mutex // keeps lines whole
 	for lines := bufio.NewScanner(in); lines.Scan(); {
 		var o order
