@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -346,9 +347,7 @@ func TestShutdownForced(t *testing.T) {
 			if err := <-served; err != nil {
 				t.Errorf("Serve() = %v", err)
 			}
-			if _, err := busy.Read(make([]byte, 1)); err == nil {
-				t.Errorf("again %v: the connection is still open", again)
-			}
+			_, _ = io.Copy(io.Discard, busy) // ends, at once or behind the answer to what was ended
 			time.Sleep(11 * time.Second)
 		})
 	}
