@@ -67,8 +67,8 @@ type Config struct {
 	Machine Machine
 	// Pack makes an entry of 1 to 4096 commands. It is called by one goroutine at a time and does not keep commands.
 	Pack func(commands [][]byte) []byte
-	// Admit answers why this node, as the leader, takes no command now, wherever it comes from; nil: it does. The error
-	// goes to the proposer with its code. Any number of goroutines call it. Nil: every command is taken.
+	// Admit answers why this node, as the leader, takes no entry of commands now, wherever they come from. The error goes
+	// to their proposers with its code. Nil: all are taken.
 	Admit func() error
 
 	// Transport reaches the others; Close closes it. Nil: there are no others.

@@ -108,11 +108,6 @@ func (r *Replica) attempt(ctx context.Context, command []byte) outcome {
 
 // propose gives the command to the batcher.
 func (r *Replica) propose(ctx context.Context, command []byte) outcome {
-	if r.cfg.Admit != nil {
-		if err := r.cfg.Admit(); err != nil {
-			return outcome{err: denied{err}}
-		}
-	}
 	p := &proposal{command: command, outcome: make(chan outcome, 1)}
 	select {
 	case r.queue <- p:
@@ -173,6 +168,10 @@ func (r *Replica) batch() {
 		flying = turn(flying, landed)
 		var batch []*proposal
 		batch, first = r.gather(first)
+		if err := r.admit(); err != nil {
+			refuse(batch, err)
+			continue
+		}
 		commands := make([][]byte, len(batch))
 		for i, p := range batch {
 			commands[i] = p.command
@@ -180,6 +179,20 @@ func (r *Replica) batch() {
 		r.metrics.batch.Observe(float64(len(batch)))
 		proposed <- entry{batch, r.raft.Apply(r.cfg.Pack(commands), 0)}
 		flying++
+	}
+}
+
+// admit asks Config.Admit, once for an entry.
+func (r *Replica) admit() error {
+	if r.cfg.Admit == nil {
+		return nil
+	}
+	return r.cfg.Admit()
+}
+
+func refuse(batch []*proposal, reason error) {
+	for _, p := range batch {
+		p.outcome <- outcome{err: denied{reason}}
 	}
 }
 
