@@ -23,7 +23,7 @@ import (
 // the memtable.
 const (
 	memtableBytes = 48 << 20
-	memtables     = 2 // that wait to be written out while another one fills
+	memtables     = 2       // that wait to be written out while another one fills
 	valueLogBytes = 2 << 20 // never used: see entryBytes
 )
 
