@@ -347,7 +347,15 @@ func TestShutdownForced(t *testing.T) {
 			if err := <-served; err != nil {
 				t.Errorf("Serve() = %v", err)
 			}
-			_, _ = io.Copy(io.Discard, busy) // ends, at once or behind the answer to what was ended
+			// It is closed at once, or right behind the answer to what was ended.
+			if err := busy.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			closing := time.Now()
+			_, _ = io.Copy(io.Discard, busy) // which error closes it is not the question
+			if waited := time.Since(closing); waited > 0 {
+				t.Errorf("again %v: the connection is still open after %v", again, waited)
+			}
 			time.Sleep(11 * time.Second)
 		})
 	}

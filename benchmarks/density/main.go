@@ -8,8 +8,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -17,7 +15,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -25,8 +22,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sett-run/sett/benchmarks/deploy"
-	"github.com/sett-run/sett/cluster/node"
+	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
@@ -49,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	small := flags.Int("small", 1000, "functions of one page of memory")
 	inGo := flags.Int("go", 24, "functions in Go")
 	idle := flags.Duration("idle", 20*time.Second, "how long nobody asks before memory is read")
-	serve := flags.String("serve", "", "internal: run a node in this data directory")
+	serve := flags.String(subject.Flag, "", "internal: run a node in this data directory")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -59,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var err error
 	if *serve != "" {
-		err = serveNode(ctx, *serve, os.Stdin, stdout)
+		err = subject.Serve(ctx, *serve, os.Stdin, stdout)
 	} else {
 		err = measure(ctx, *small, *inGo, *idle, stdout)
 	}
@@ -70,53 +66,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// serveNode runs a node until in ends.
-func serveNode(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
-	n, err := node.Start(ctx, node.Config{Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Cluster: "127.0.0.1:0"})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(out, n.HTTPAddr(), n.AdminAddr())
-	_, err = io.Copy(io.Discard, in)
-	return errors.Join(err, n.Close(context.Background()))
-}
-
-// process is a node in a process of its own.
-type process struct {
-	command     *exec.Cmd
-	in          io.WriteCloser
-	http, admin string
-}
-
-func start(ctx context.Context, dir string) (*process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	p := &process{command: exec.CommandContext(ctx, self, "-serve", dir)}
-	p.command.Stderr = os.Stderr
-	if p.in, err = p.command.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := p.command.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.command.Start(); err != nil {
-		return nil, err
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if _, scanned := fmt.Sscan(line, &p.http, &p.admin); err == nil && scanned != nil {
-		err = scanned
-	}
-	return p, err
-}
-
-func (p *process) stop() error { return errors.Join(p.in.Close(), p.command.Wait()) }
-
-// residentKiB is the process's memory, without pages of files that the system may take back.
-func (p *process) residentKiB() (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+// residentKiB is a process's memory, without pages of files that the system may take back.
+func residentKiB(p *subject.Process) (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
 		return 0, fmt.Errorf("read memory, which this system does not tell: %w", err)
 	}
@@ -152,7 +104,7 @@ func measure(ctx context.Context, small, inGo int, idle time.Duration, out io.Wr
 	defer os.RemoveAll(dir)
 	families := []*family{{name: "small", count: small, module: smallModule, within: "p50 500us, p99 2ms, 60 KiB"}}
 	if inGo > 0 {
-		module, err := goModule(ctx, dir)
+		module, err := subject.GoModule(ctx, dir, "examples/hello")
 		if err != nil {
 			return err
 		}
@@ -177,41 +129,41 @@ func at(sorted []time.Duration, percent int) time.Duration {
 }
 
 func (f *family) measure(ctx context.Context, dir string, idle time.Duration) error {
-	p, err := start(ctx, dir)
+	p, err := subject.Start(ctx, dir)
 	if err != nil {
 		return err
 	}
 	for i := range f.count {
-		if err := deploy.Function(ctx, p.admin, functionName(i), f.module(i), registry.Settings{
+		if err := subject.Deploy(ctx, p.Admin, functionName(i), f.module(i), registry.Settings{
 			Routes: []registry.Route{{Pattern: "GET " + hostName(i) + "/hello/{name}"}},
 		}); err != nil {
-			return errors.Join(err, p.stop())
+			return errors.Join(err, p.Stop())
 		}
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		return err
 	}
-	if p, err = start(ctx, dir); err != nil {
+	if p, err = subject.Start(ctx, dir); err != nil {
 		return err
 	}
 	if err := f.ask(ctx, p, idle); err != nil {
-		return errors.Join(err, p.stop())
+		return errors.Join(err, p.Stop())
 	}
-	return p.stop()
+	return p.Stop()
 }
 
 // ask sends each function its first request.
-func (f *family) ask(ctx context.Context, p *process, idle time.Duration) error {
-	if _, err := get(ctx, p.http, "none"); err != nil { // the connection
+func (f *family) ask(ctx context.Context, p *subject.Process, idle time.Duration) error {
+	if _, err := get(ctx, p.HTTP, "none"); err != nil { // the connection
 		return err
 	}
-	before, err := p.residentKiB()
+	before, err := residentKiB(p)
 	if err != nil {
 		return err
 	}
 	for i := range f.count {
 		began := time.Now()
-		status, err := get(ctx, p.http, hostName(i))
+		status, err := get(ctx, p.HTTP, hostName(i))
 		if err != nil || status != http.StatusOK {
 			return fmt.Errorf("first request of %s: status %d: %w", functionName(i), status, err)
 		}
@@ -222,7 +174,7 @@ func (f *family) ask(ctx context.Context, p *process, idle time.Duration) error 
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	after, err := p.residentKiB()
+	after, err := residentKiB(p)
 	f.idleKiB = float64(after-before) / float64(f.count)
 	return err
 }
@@ -264,14 +216,4 @@ func smallModule(i int) []byte {
 func customSection(i int) []byte {
 	name := "n" + strconv.Itoa(i)
 	return append([]byte{0, byte(len(name) + 1), byte(len(name))}, name...)
-}
-
-func goModule(ctx context.Context, dir string) ([]byte, error) {
-	file := filepath.Join(dir, "guest.wasm")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-o", file, "github.com/sett-run/sett/examples/hello")
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the guest in Go: %w: %s", err, bytes.TrimSpace(text))
-	}
-	return os.ReadFile(file)
 }

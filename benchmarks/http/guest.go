@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 
-	"github.com/sett-run/sett/benchmarks/deploy"
+	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/cluster/node"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
@@ -25,7 +23,7 @@ func serveGuest(ctx context.Context, name string) (address string, stop func() e
 	remove := func() error { return os.RemoveAll(dir) }
 	module := smallGuest()
 	if name == "go" {
-		if module, err = goGuest(ctx, dir); err != nil {
+		if module, err = subject.GoModule(ctx, dir, "benchmarks/http/testdata/guest"); err != nil {
 			return "", nil, errors.Join(err, remove())
 		}
 	}
@@ -36,7 +34,7 @@ func serveGuest(ctx context.Context, name string) (address string, stop func() e
 		return "", nil, errors.Join(err, remove())
 	}
 	stop = func() error { return errors.Join(n.Close(context.Background()), remove()) }
-	err = deploy.Function(ctx, n.AdminAddr(), "users", module, registry.Settings{
+	err = subject.Deploy(ctx, n.AdminAddr(), "users", module, registry.Settings{
 		Routes: []registry.Route{{Pattern: "GET /users/{id}"}}, Reserved: 1000,
 	})
 	if err != nil {
@@ -61,14 +59,4 @@ func smallGuest() []byte {
 		wasmtest.I32(8192), wasmtest.Get(0), wasmtest.Call(read), wasmtest.Drop(),
 		wasmtest.I32(1024), wasmtest.I32(int32(len(reply))), wasmtest.Call(write), wasmtest.I32(0))
 	return m.Bytes()
-}
-
-func goGuest(ctx context.Context, dir string) ([]byte, error) {
-	file := filepath.Join(dir, "guest.wasm")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-o", file, "github.com/sett-run/sett/benchmarks/http/testdata/guest")
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the guest in Go: %w: %s", err, out)
-	}
-	return os.ReadFile(file)
 }

@@ -31,9 +31,13 @@ type settNode struct {
 	out *bufio.Reader
 }
 
-// startSett starts as many nodes and waits until they have a leader.
+// startSett starts as many nodes, with nothing in their store yet, and waits until they have a leader.
 func startSett(ctx context.Context, dir string, count int) (*settGroup, error) {
-	g := &settGroup{title: fmt.Sprintf("sett x%d", count), dir: filepath.Join(dir, fmt.Sprintf("sett-%d", count))}
+	dir, err := os.MkdirTemp(dir, fmt.Sprintf("sett-%d-", count)) // a group's state names its members' addresses
+	if err != nil {
+		return nil, err
+	}
+	g := &settGroup{title: fmt.Sprintf("sett x%d", count), dir: dir}
 	if count > 1 {
 		ports, err := freePorts(ctx, count)
 		if err != nil {

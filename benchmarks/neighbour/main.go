@@ -14,14 +14,12 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/sett-run/sett/benchmarks/deploy"
-	"github.com/sett-run/sett/cluster/node"
+	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 )
@@ -30,14 +28,14 @@ import (
 const loopMS = 4000
 
 func main() {
-	serve := flag.String("serve", "", "run the node in this data directory (for the program's own use)")
+	serve := flag.String(subject.Flag, "", "run the node in this data directory (for the program's own use)")
 	loops := flag.Int("loops", 1, "invocations that loop at once")
 	rounds := flag.Int("rounds", 5, "rounds of each kind")
 	requests := flag.Int("requests", 1000, "requests a round")
 	flag.Parse()
 	var err error
 	if *serve != "" {
-		err = serveNode(*serve)
+		err = subject.Serve(context.Background(), *serve, os.Stdin, os.Stdout)
 	} else {
 		err = measure(*loops, *rounds, *requests)
 	}
@@ -47,30 +45,20 @@ func main() {
 	}
 }
 
-// serveNode runs a node until standard input ends.
-func serveNode(dir string) error {
-	n, err := node.Start(context.Background(), node.Config{Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Cluster: "127.0.0.1:0"})
-	if err != nil {
-		return err
-	}
-	fmt.Println(n.HTTPAddr(), n.AdminAddr())
-	_, err = io.Copy(io.Discard, os.Stdin)
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	if closeErr := n.Close(ctx); !errors.Is(closeErr, context.DeadlineExceeded) {
-		err = errors.Join(err, closeErr)
-	}
-	return err
-}
-
 func measure(loops, rounds, requests int) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	n, err := startNode(ctx)
+	dir, err := os.MkdirTemp("", "sett-neighbour")
 	if err != nil {
 		return err
 	}
-	defer n.close()
+	defer os.RemoveAll(dir)
+	p, err := subject.Start(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer p.Stop() //nolint:errcheck // loops are cut off, which the node reports
+	n := &child{p}
 	if err := errors.Join(n.deploy(ctx, "hello", hello()), n.deploy(ctx, "loop", loop())); err != nil {
 		return err
 	}
@@ -106,48 +94,10 @@ func percentiles(all []time.Duration) [3]time.Duration {
 }
 
 // child is a node in a process of its own.
-type child struct {
-	cmd         *exec.Cmd
-	stdin       io.Closer
-	dir         string
-	http, admin string
-}
-
-func startNode(ctx context.Context) (n *child, err error) {
-	n = &child{}
-	if n.dir, err = os.MkdirTemp("", "sett-neighbour"); err != nil {
-		return nil, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	n.cmd = exec.CommandContext(ctx, self, "-serve", n.dir)
-	n.cmd.Stderr = os.Stderr
-	if n.stdin, err = n.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	stdout, err := n.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := n.cmd.Start(); err != nil {
-		return nil, err
-	}
-	if _, err := fmt.Fscan(stdout, &n.http, &n.admin); err != nil {
-		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.cmd.Wait())
-	}
-	return n, nil
-}
-
-func (n *child) close() {
-	n.stdin.Close()
-	n.cmd.Wait() //nolint:errcheck // loops are cut off, which the node reports
-	os.RemoveAll(n.dir)
-}
+type child struct{ *subject.Process }
 
 func (n *child) deploy(ctx context.Context, name string, module []byte) error {
-	return deploy.Function(ctx, n.admin, name, module, registry.Settings{TimeoutMS: loopMS})
+	return subject.Deploy(ctx, n.Admin, name, module, registry.Settings{TimeoutMS: loopMS})
 }
 
 // round calls the targets, with loops running beside, and adds how long it took.
@@ -155,14 +105,14 @@ func (n *child) round(ctx context.Context, requests, loops int, t *took) error {
 	var looping sync.WaitGroup
 	defer looping.Wait() // they end at their deadline
 	for range loops {
-		looping.Go(func() { n.get(ctx, n.http, "/loop") }) //nolint:errcheck // it never answers
+		looping.Go(func() { n.get(ctx, n.HTTP, "/loop") }) //nolint:errcheck // it never answers
 	}
 	time.Sleep(100 * time.Millisecond) // the loops are under way
 	began := time.Now()
 	for range requests {
 		for k, path := range targets() {
 			start := time.Now()
-			if err := n.get(ctx, []string{n.http, n.admin}[k], path); err != nil {
+			if err := n.get(ctx, []string{n.HTTP, n.Admin}[k], path); err != nil {
 				return err
 			}
 			t[k] = append(t[k], time.Since(start))

@@ -74,7 +74,7 @@ func (c *cli) showPage(page op.Page) error {
 	return err
 }
 
-// untilText says how soon t is.
+// untilText says how soon t is, to the nearest unit: a key that is to live for 12 hours says so a moment later, too.
 func untilText(t time.Time) string {
 	if t.IsZero() {
 		return "never"
@@ -85,11 +85,11 @@ func untilText(t time.Time) string {
 	case d < 2*time.Minute:
 		return fmt.Sprintf("in %ds", int(d.Seconds()))
 	case d < 2*time.Hour:
-		return fmt.Sprintf("in %dm", int(d.Minutes()))
+		return fmt.Sprintf("in %dm", int(d.Round(time.Minute).Minutes()))
 	case d < 48*time.Hour:
-		return fmt.Sprintf("in %dh", int(d.Hours()))
+		return fmt.Sprintf("in %dh", int(d.Round(time.Hour).Hours()))
 	default:
-		return fmt.Sprintf("in %dd", int(d.Hours()/24))
+		return fmt.Sprintf("in %dd", int(d.Round(24*time.Hour).Hours()/24))
 	}
 }
 

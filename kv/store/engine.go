@@ -13,8 +13,7 @@ import (
 )
 
 // Sizes of the engine below. What one index writes should fit in 15 % of a memtable, to be one commit: three times
-// op.MaxTxnBytes, as a transaction stands in the state and in the log of changes, and its keys in indices beside. A
-// larger cache answers more reads without the disk.
+// op.MaxTxnBytes, as a transaction stands in the state and in the log of changes, and its keys in indices beside.
 //
 // Measured on linux/amd64: an open engine takes 2 MB more than the process without it, whatever the memtable's size,
 // since memory is taken as it is written to: what was written since the last table was made takes its size twice,
@@ -81,7 +80,7 @@ func engineOptions(dir string, log *slog.Logger) badger.Options {
 		WithMetricsEnabled(false).  // they are process-wide; ours are not
 		WithMemTableSize(memtableBytes).
 		WithNumMemtables(memtables).
-		WithCompression(options.None). // blocks are read where the file is mapped, and need no cache: half as slow
+		WithCompression(options.None). // blocks are read where the file is mapped, without a cache: see docs/STORE.md
 		WithBlockCacheSize(0).
 		WithValueLogFileSize(valueLogBytes).
 		WithNumCompactors(2)

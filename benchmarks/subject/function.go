@@ -1,0 +1,46 @@
+// Package subject is what benchmarks measure: nodes in processes of their own, and functions on them.
+package subject
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// Deploy uploads a module to the node with this admin address, HOST:PORT, and makes it the function name.
+func Deploy(ctx context.Context, admin, name string, module []byte, settings registry.Settings) error {
+	c, err := client.New("http://"+admin, "")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	sum := sha256.Sum256(module)
+	digest := hex.EncodeToString(sum[:])
+	upload := client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}
+	if _, err := c.UploadModule(ctx, upload); err != nil {
+		return err
+	}
+	_, err = c.Deploy(ctx, registry.DefaultApp, client.DeployRequest{Functions: []client.DeployFunction{
+		{Name: name, Digest: digest, Settings: settings},
+	}})
+	return err
+}
+
+// GoModule builds a package of this module as a function does; dir takes the file.
+func GoModule(ctx context.Context, dir, pkg string) ([]byte, error) {
+	file := filepath.Join(dir, "guest.wasm")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-o", file, "github.com/sett-run/sett/"+pkg)
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the guest in Go: %w: %s", err, out)
+	}
+	return os.ReadFile(file)
+}

@@ -1,0 +1,73 @@
+package subject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/sett-run/sett/cluster/node"
+)
+
+// Flag is the program's own flag with which it is a node's process: -serve DIR.
+const Flag = "serve"
+
+// closeTime is how long a node has for what still runs in it.
+const closeTime = 100 * time.Millisecond
+
+// Process is a node in a process of its own.
+type Process struct {
+	HTTP, Admin string // addresses, HOST:PORT
+
+	command *exec.Cmd
+	in      io.Closer
+}
+
+// Start runs this program again, with -serve dir: it must call Serve then. The caller calls Stop.
+func Start(ctx context.Context, dir string) (*Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{command: exec.CommandContext(ctx, self, "-"+Flag, dir)}
+	p.command.Stderr = os.Stderr
+	if p.in, err = p.command.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.command.Start(); err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fscan(out, &p.HTTP, &p.Admin); err != nil {
+		return nil, errors.Join(fmt.Errorf("start node: %w", err), p.Stop())
+	}
+	return p, nil
+}
+
+// Stop ends the process. What still runs in its node is cut off after a moment.
+func (p *Process) Stop() error { return errors.Join(p.in.Close(), p.command.Wait()) }
+
+// PID is the process's id.
+func (p *Process) PID() int { return p.command.Process.Pid }
+
+// Serve is the process: a node on loopback with its data in dir, until in ends.
+func Serve(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
+	n, err := node.Start(ctx, node.Config{Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Cluster: "127.0.0.1:0"})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, n.HTTPAddr(), n.AdminAddr())
+	_, err = io.Copy(io.Discard, in)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	if closed := n.Close(ctx); !errors.Is(closed, context.DeadlineExceeded) {
+		err = errors.Join(err, closed)
+	}
+	return err
+}
