@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/benchmarks/subject"
+	"github.com/sett-run/sett/cluster/node"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
@@ -55,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var err error
 	if *serve != "" {
-		err = subject.Serve(ctx, *serve, os.Stdin, stdout)
+		err = serveNode(ctx, *serve, os.Stdin, stdout)
 	} else {
 		err = measure(ctx, *small, *inGo, *idle, stdout)
 	}
@@ -64,6 +65,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// serveNode is the node's process.
+func serveNode(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
+	n, err := node.Start(ctx, node.Config{Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Cluster: "127.0.0.1:0"})
+	if err != nil {
+		return err
+	}
+	return subject.Serve(ctx, n, in, out)
 }
 
 // residentKiB is a process's memory, without pages of files that the system may take back.

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/benchmarks/subject"
+	"github.com/sett-run/sett/cluster/node"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 )
@@ -35,7 +36,7 @@ func main() {
 	flag.Parse()
 	var err error
 	if *serve != "" {
-		err = subject.Serve(context.Background(), *serve, os.Stdin, os.Stdout)
+		err = serveNode(context.Background(), *serve, os.Stdin, os.Stdout)
 	} else {
 		err = measure(*loops, *rounds, *requests)
 	}
@@ -43,6 +44,15 @@ func main() {
 		fmt.Fprintln(os.Stderr, "neighbour:", err)
 		os.Exit(1)
 	}
+}
+
+// serveNode is the node's process.
+func serveNode(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
+	n, err := node.Start(ctx, node.Config{Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Cluster: "127.0.0.1:0"})
+	if err != nil {
+		return err
+	}
+	return subject.Serve(ctx, n, in, out)
 }
 
 func measure(loops, rounds, requests int) error {

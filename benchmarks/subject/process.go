@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"time"
-
-	"github.com/sett-run/sett/cluster/node"
 )
 
 // Flag is the program's own flag with which it is a node's process: -serve DIR.
@@ -56,14 +54,17 @@ func (p *Process) Stop() error { return errors.Join(p.in.Close(), p.command.Wait
 // PID is the process's id.
 func (p *Process) PID() int { return p.command.Process.Pid }
 
-// Serve is the process: a node on loopback with its data in dir, until in ends.
-func Serve(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
-	n, err := node.Start(ctx, node.Config{Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Cluster: "127.0.0.1:0"})
-	if err != nil {
-		return err
-	}
+// Node is what a process serves: a *node.Node.
+type Node interface {
+	HTTPAddr() string
+	AdminAddr() string
+	Close(ctx context.Context) error
+}
+
+// Serve is the process: it tells where n is and closes it when in ends.
+func Serve(ctx context.Context, n Node, in io.Reader, out io.Writer) error {
 	fmt.Fprintln(out, n.HTTPAddr(), n.AdminAddr())
-	_, err = io.Copy(io.Discard, in)
+	_, err := io.Copy(io.Discard, in)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
 	if closed := n.Close(ctx); !errors.Is(closed, context.DeadlineExceeded) {
