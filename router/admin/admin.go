@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all but KV are needed.
+// Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all but the last three are needed.
 type Config struct {
 	Modules  Modules
 	Deployer Deployer
@@ -29,7 +29,9 @@ type Config struct {
 	Logs     Logs
 	Tokens   TokenStore
 	Node     Node
-	KV       KV // nil: what concerns keys and values answers abi.Unsupported
+	KV       KV       // nil: what concerns keys and values answers abi.Unsupported
+	Cluster  Cluster  // nil: what concerns other nodes answers abi.Unsupported
+	Backuper Backuper // nil: backups answer abi.Unsupported
 
 	Gatherer prometheus.Gatherer   // what /metrics serves
 	Metrics  prometheus.Registerer // where the admin plane's own figures go; nil: nowhere

@@ -19,8 +19,8 @@ import (
 // TestClientRoundTrip makes every call of the client against a real handler; the server compares requests and
 // responses with openapi.json.
 func TestClientRoundTrip(t *testing.T) {
-	w := newWorld(t)
-	_, server := w.start(t, nil)
+	w, d := newWorld(t), &den{text: "state"}
+	_, server := w.start(t, func(c *Config) { c.Cluster, c.Backuper = d, d })
 	c := connect(t, server, "")
 	t.Run("deploy", func(t *testing.T) { roundTripDeploy(t, c) })
 	t.Run("versions", func(t *testing.T) { roundTripVersions(t, c) })
@@ -29,6 +29,7 @@ func TestClientRoundTrip(t *testing.T) {
 	t.Run("logs", func(t *testing.T) { roundTripLogs(t, w, c) })
 	t.Run("tokens", func(t *testing.T) { roundTripTokens(t, c) })
 	t.Run("keys and values", func(t *testing.T) { roundTripKV(t, c) })
+	t.Run("cluster", func(t *testing.T) { roundTripCluster(t, c, d) })
 	t.Run("node", func(t *testing.T) { roundTripNode(t, c) })
 	t.Run("remove", func(t *testing.T) { roundTripRemove(t, c) })
 	for _, path := range []string{"/metrics", "/healthz", "/v1/openapi.json"} {
@@ -42,9 +43,9 @@ func TestClientRoundTrip(t *testing.T) {
 	if res, text := call(t, server, "GET", "/v1/apps/default/kv/quota", ""); res.StatusCode != 200 || text != "{\"keys\":5,\"bytes\":0}\n" {
 		t.Errorf("GET of a quota: %d %s", res.StatusCode, text)
 	}
-	d := server.Config.Handler.(*described)
-	for pattern := range d.next.(*Admin).routes {
-		if !d.seen[pattern] {
+	compared := server.Config.Handler.(*described)
+	for pattern := range compared.next.(*Admin).routes {
+		if !compared.seen[pattern] {
 			t.Errorf("route %s was never answered with success: its response is not compared with the description", pattern)
 		}
 	}

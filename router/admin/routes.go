@@ -63,6 +63,7 @@ func (a *Admin) table() map[string]route {
 		"GET /readyz":            {probing, a.readyz},
 	}
 	maps.Copy(routes, a.keyRoutes())
+	maps.Copy(routes, a.clusterRoutes())
 	return routes
 }
 

@@ -1,0 +1,155 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// Limits of an invite's life.
+const (
+	defaultInviteTTL = time.Hour
+	minInviteTTL     = time.Second
+	maxInviteTTL     = 7 * 24 * time.Hour // a longer one gives a token that leaks more time to be used
+)
+
+// maxNodeID is the length of a node's id, 16 hexadecimal digits.
+const maxNodeID = 16
+
+// Cluster is the nodes together. Errors are coded.
+type Cluster interface {
+	Status() client.ClusterStatus
+	Members() []client.Member
+	Invite(ctx context.Context, role string, ttl time.Duration) (client.Invite, error)
+	// Remove forgets a node that is gone; abi.Conflict for one that lives.
+	Remove(ctx context.Context, id string) error
+	Leave(ctx context.Context) error
+}
+
+// Backuper writes the cluster's state and modules.
+type Backuper interface {
+	Backup(ctx context.Context, w io.Writer) error
+}
+
+func (a *Admin) clusterRoutes() map[string]route {
+	return map[string]route{
+		"GET /v1/cluster":                 {admins, a.clusterStatus},
+		"GET /v1/cluster/members":         {anyone, a.listMembers},
+		"DELETE /v1/cluster/members/{id}": {admins, a.removeMember},
+		"POST /v1/cluster/invites":        {admins, a.invite},
+		"POST /v1/cluster/leave":          {admins, a.leave},
+		"GET /v1/cluster/backup":          {admins, a.backup},
+	}
+}
+
+// cluster answers the Cluster, or why there is none.
+func (a *Admin) cluster() (Cluster, error) {
+	if a.config.Cluster == nil {
+		return nil, abi.WithCode(abi.Unsupported, errors.New("this node has no cluster"))
+	}
+	return a.config.Cluster, nil
+}
+
+func (a *Admin) clusterStatus(w http.ResponseWriter, _ *http.Request, _ caller) error {
+	c, err := a.cluster()
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, c.Status())
+}
+
+func (a *Admin) listMembers(w http.ResponseWriter, _ *http.Request, _ caller) error {
+	c, err := a.cluster()
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, client.MemberList{Members: c.Members()})
+}
+
+func (a *Admin) invite(w http.ResponseWriter, r *http.Request, _ caller) error {
+	c, err := a.cluster()
+	if err != nil {
+		return err
+	}
+	var ask client.InviteRequest
+	if err := a.readJSON(w, r, a.limits.JSONBytes, &ask); err != nil {
+		return err
+	}
+	ttl := defaultInviteTTL
+	if ask.TTLSeconds != 0 {
+		ttl = time.Duration(min(max(ask.TTLSeconds, -1), int64(maxInviteTTL/time.Second)+1)) * time.Second
+	}
+	if ttl < minInviteTTL || ttl > maxInviteTTL {
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("ttl_seconds %d: must be between %d and %d",
+			ask.TTLSeconds, minInviteTTL/time.Second, maxInviteTTL/time.Second))
+	}
+	switch ask.Role {
+	case "":
+		ask.Role = client.RoleVoter
+	case client.RoleVoter, client.RoleReader:
+	default:
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("role %.40q: must be %s or %s", ask.Role, client.RoleVoter, client.RoleReader))
+	}
+	invite, err := c.Invite(r.Context(), ask.Role, ttl)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusCreated, invite)
+}
+
+func (a *Admin) removeMember(w http.ResponseWriter, r *http.Request, _ caller) error {
+	c, err := a.cluster()
+	if err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	if len(id) > maxNodeID {
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("id %.40q: longer than a node's id", id))
+	}
+	if err := c.Remove(r.Context(), id); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *Admin) leave(w http.ResponseWriter, r *http.Request, _ caller) error {
+	c, err := a.cluster()
+	if err != nil {
+		return err
+	}
+	if err := c.Leave(r.Context()); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// backup streams; an error after the first bytes cuts the connection, so that nobody takes half a backup for a whole.
+func (a *Admin) backup(w http.ResponseWriter, r *http.Request, _ caller) error {
+	if a.config.Backuper == nil {
+		return abi.WithCode(abi.Unsupported, errors.New("this node makes no backups"))
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	out := &steady{w, http.NewResponseController(w), a.limits.Stall}
+	return a.config.Backuper.Backup(r.Context(), out)
+}
+
+// steady lets a long answer take long, as long as its reader goes on reading.
+type steady struct {
+	w       io.Writer
+	control *http.ResponseController
+	stall   time.Duration
+}
+
+func (s *steady) Write(b []byte) (int, error) {
+	n, err := s.w.Write(b)
+	setWriteDeadline(s.control, s.stall)
+	return n, err
+}

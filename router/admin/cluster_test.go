@@ -1,0 +1,125 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// den is a cluster of one node whose backups hold text.
+type den struct {
+	invited time.Duration
+	role    string
+	removed string
+	left    int
+	text    string
+	broken  error // after the text
+}
+
+func (d *den) Status() client.ClusterStatus {
+	return client.ClusterStatus{ID: "c1", Node: "n1", Leader: "n1", Quorum: true, Voters: 1, Alive: 1, Ready: true}
+}
+
+func (d *den) Members() []client.Member {
+	return []client.Member{{Name: "one", ID: "n1", Role: client.RoleVoter, Leader: true, State: client.StateAlive, Self: true}}
+}
+
+func (d *den) Invite(_ context.Context, role string, ttl time.Duration) (client.Invite, error) {
+	d.invited, d.role = ttl, role
+	return client.Invite{Token: "sett-join-1.x", Role: role, Expires: time.Now().Add(ttl)}, nil
+}
+
+func (d *den) Remove(_ context.Context, id string) error {
+	if id == "n1" {
+		return abi.WithCode(abi.Conflict, errors.New("it lives"))
+	}
+	d.removed = id
+	return nil
+}
+
+func (d *den) Leave(context.Context) error { d.left++; return nil }
+
+func (d *den) Backup(_ context.Context, w io.Writer) error {
+	if d.text != "" {
+		if _, err := io.WriteString(w, d.text); err != nil {
+			return err
+		}
+	}
+	return d.broken
+}
+
+func clusterClient(t *testing.T, d *den) *client.Client {
+	_, server := newWorld(t).start(t, func(c *Config) { c.Cluster, c.Backuper = d, d })
+	return connect(t, server, "")
+}
+
+func roundTripCluster(t *testing.T, c *client.Client, d *den) {
+	ctx := context.Background()
+	if s, err := c.Cluster(ctx); err != nil || s.Node != "n1" || !s.Quorum {
+		t.Errorf("Cluster() = %+v, %v", s, err)
+	}
+	if m, err := c.Members(ctx); err != nil || len(m) != 1 || m[0].Name != "one" {
+		t.Errorf("Members() = %+v, %v", m, err)
+	}
+	if i, err := c.Invite(ctx, client.InviteRequest{}); err != nil || i.Token == "" || d.invited != time.Hour || d.role != client.RoleVoter {
+		t.Errorf("Invite() = %+v, %v for %v as %s, want an hour as voter", i, err, d.invited, d.role)
+	}
+	if _, err := c.Invite(ctx, client.InviteRequest{TTLSeconds: 60, Role: client.RoleReader}); err != nil || d.invited != time.Minute || d.role != client.RoleReader {
+		t.Errorf("Invite(60 s, reader): %v for %v as %s", err, d.invited, d.role)
+	}
+	if err := c.RemoveMember(ctx, "n2"); err != nil || d.removed != "n2" {
+		t.Errorf("RemoveMember(n2): %v, removed %q", err, d.removed)
+	}
+	if err := c.RemoveMember(ctx, "n1"); abi.CodeOf(err) != abi.Conflict {
+		t.Errorf("RemoveMember of a living node: %v, want a conflict", err)
+	}
+	if err := c.Leave(ctx); err != nil || d.left != 1 {
+		t.Errorf("Leave(): %v, left %d times", err, d.left)
+	}
+	var out bytes.Buffer
+	if n, err := c.Backup(ctx, &out); err != nil || n != 5 || out.String() != "state" {
+		t.Errorf("Backup() = %d, %v, %q", n, err, out.String())
+	}
+}
+
+func TestInviteRefuses(t *testing.T) {
+	c := clusterClient(t, &den{})
+	for _, r := range []client.InviteRequest{{TTLSeconds: -1}, {TTLSeconds: 1 << 62}, {TTLSeconds: 7*24*3600 + 1}, {Role: "king"}} {
+		if i, err := c.Invite(context.Background(), r); abi.CodeOf(err) != abi.InvalidInput {
+			t.Errorf("Invite(%+v) = %+v, %v, want invalid input", r, i, err)
+		}
+	}
+	if err := c.RemoveMember(context.Background(), "12345678901234567"); abi.CodeOf(err) != abi.InvalidInput {
+		t.Errorf("RemoveMember of a long id: %v, want invalid input", err)
+	}
+}
+
+func TestBackupCutOff(t *testing.T) {
+	broken := errors.New("disk")
+	for _, text := range []string{"", "half a backup"} {
+		c := clusterClient(t, &den{text: text, broken: broken})
+		if n, err := c.Backup(context.Background(), io.Discard); err == nil {
+			t.Errorf("Backup broken after %d bytes = %d, nil, want an error", len(text), n)
+		}
+	}
+}
+
+func TestNoCluster(t *testing.T) {
+	_, server := newWorld(t).start(t, nil)
+	c, ctx := connect(t, server, ""), context.Background()
+	_, status := c.Cluster(ctx)
+	_, members := c.Members(ctx)
+	_, invite := c.Invite(ctx, client.InviteRequest{})
+	_, backup := c.Backup(ctx, io.Discard)
+	for _, err := range []error{status, members, invite, backup, c.RemoveMember(ctx, "n1"), c.Leave(ctx)} {
+		if abi.CodeOf(err) != abi.Unsupported {
+			t.Errorf("without a cluster: %v, want unsupported", err)
+		}
+	}
+}
