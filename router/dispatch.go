@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/sett-run/sett/runtime/registry"
@@ -57,13 +58,23 @@ func (r *Router) Dispatch(ctx context.Context, call Call) (*abi.Result, error) {
 			return new(abi.Result), err
 		}
 	}
+	by := r.config.Invoker
+	if err := r.admit(k.target); err == nil {
+		defer r.leave(k.target)
+	} else if r.maySpill(err) {
+		by = r.config.Spill
+		defer r.spilled.Add(-1)
+	} else {
+		return new(abi.Result), err
+	}
+	return r.run(ctx, call, k, by)
+}
+
+// run runs what was admitted and records it.
+func (r *Router) run(ctx context.Context, call Call, k *candidate, by Invoker) (*abi.Result, error) {
 	if call.start.IsZero() {
 		call.start = time.Now()
 	}
-	if err := r.admit(k.target); err != nil {
-		return new(abi.Result), err
-	}
-	defer r.leave(k.target)
 	e := call.Event
 	prepare(e, k.version, call.start)
 	if call.memory == nil {
@@ -71,7 +82,7 @@ func (r *Router) Dispatch(ctx context.Context, call Call) (*abi.Result, error) {
 	}
 	call.memory.begin(ctx, r.base, call.start.Add(k.timeout))
 	e.DeadlineUnixMS = call.memory.deadline.UnixMilli()
-	result, err := r.invoke(call.memory, k, e)
+	result, err := r.invoke(call.memory, k, e, by)
 	r.account(&access{time: call.start, event: e, target: k.target}, result, err)
 	return result, err
 }
@@ -90,14 +101,14 @@ func prepare(e *abi.Event, v *registry.Version, start time.Time) {
 }
 
 // invoke runs the version and checks what it answers, so that whoever called Dispatch sees HTTP.
-func (r *Router) invoke(c *invocationContext, k *candidate, e *abi.Event) (*abi.Result, error) {
+func (r *Router) invoke(c *invocationContext, k *candidate, e *abi.Event, by Invoker) (*abi.Result, error) {
 	defer c.finish()
 	var result *abi.Result
 	var err error
 	if k.payload == registry.PayloadRaw {
-		result, err = r.run(c, k, e)
+		result, err = call(c, k, e, by)
 	} else {
-		result, err = r.runProxied(c, k, e)
+		result, err = r.callProxied(c, k, e, by)
 	}
 	if err != nil || result.Error != "" {
 		return result, err
@@ -108,9 +119,9 @@ func (r *Router) invoke(c *invocationContext, k *candidate, e *abi.Event) (*abi.
 	return result, nil
 }
 
-// run calls the Invoker. The result is never nil.
-func (r *Router) run(ctx context.Context, k *candidate, e *abi.Event) (*abi.Result, error) {
-	result, err := r.config.Invoker.Invoke(ctx, k.version, e)
+// call has an Invoker run the version. The result is never nil.
+func call(ctx context.Context, k *candidate, e *abi.Event, by Invoker) (*abi.Result, error) {
+	result, err := by.Invoke(ctx, k.version, e)
 	if result == nil {
 		result = new(abi.Result)
 		if err == nil {
@@ -120,15 +131,15 @@ func (r *Router) run(ctx context.Context, k *candidate, e *abi.Event) (*abi.Resu
 	return result, err
 }
 
-// runProxied puts the payload's shape on the event and takes it off the reply.
-func (r *Router) runProxied(ctx context.Context, k *candidate, e *abi.Event) (*abi.Result, error) {
+// callProxied puts the payload's shape on the event and takes it off the reply.
+func (r *Router) callProxied(ctx context.Context, k *candidate, e *abi.Event, by Invoker) (*abi.Result, error) {
 	body := e.Body
 	defer func() { e.Body = body }()
 	var err error
 	if e.Body, err = encodeProxyEvent(k.payload, e, time.Now()); err != nil {
 		return new(abi.Result), abi.WithCode(abi.Internal, fmt.Errorf("encode proxy event: %w", err))
 	}
-	result, err := r.run(ctx, k, e)
+	result, err := call(ctx, k, e, by)
 	if err != nil || result.Error != "" {
 		return result, err
 	}
@@ -186,6 +197,37 @@ func (r *Router) leaveNode() {
 		}
 	}
 }
+
+// maySpill says whether an invocation that was refused may run on another node, and counts it then: as many as
+// could run here.
+func (r *Router) maySpill(refused error) bool {
+	if r.config.Spill == nil || abi.CodeOf(refused) != abi.TooManyRequests {
+		return false
+	}
+	if r.spilled.Add(1) > r.config.MaxConcurrent {
+		r.spilled.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Take runs a version for another node, which has chosen it and given its event the form that the payload asks for.
+// It is admitted as any other, and refused rather than sent on. The reply is one that HTTP can carry, as the function
+// gave it. Else it is as Dispatch.
+func (r *Router) Take(ctx context.Context, call Call, version int) (*abi.Result, error) {
+	k, err := r.table.Load().resolve(call.App, call.Function, strconv.Itoa(version))
+	if err != nil {
+		return new(abi.Result), err
+	}
+	if err := r.admit(k.target); err != nil {
+		return new(abi.Result), err
+	}
+	defer r.leave(k.target)
+	return r.run(ctx, call, k, r.config.Invoker)
+}
+
+// Load answers how many invocations run here, and how many may at once.
+func (r *Router) Load() (running, capacity int64) { return r.running.Load(), r.config.MaxConcurrent }
 
 // account records an invocation that has ended.
 func (r *Router) account(a *access, result *abi.Result, err error) {

@@ -165,6 +165,53 @@ func TestServeTooManyRequests(t *testing.T) {
 	})
 }
 
+// TestSpill checks that what has no room here runs elsewhere, as much as could run here, and that Take refuses instead.
+func TestSpill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := &hold{release: make(chan struct{})}, &hold{release: make(chan struct{})}
+		elsewhere := invoker(func(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error) {
+			result, err := there.Invoke(ctx, v, e)
+			result.Node = "b"
+			return result, err
+		})
+		s := routes("/")
+		s.Reserved = 1
+		r := newRouter(t, Config{Invoker: here, Spill: elsewhere, MaxConcurrent: 2}, live("f", s))
+		bubble(t, r, func(ln *fasthttputil.InmemoryListener) {
+			conns := []net.Conn{open(t, ln, get)}
+			synctest.Wait()
+			conns = append(conns, open(t, ln, get), open(t, ln, get))
+			synctest.Wait()
+			call := Call{App: "default", Function: "f", Event: new(abi.Event)}
+			if _, err := r.Dispatch(t.Context(), call); abi.CodeOf(err) != abi.TooManyRequests {
+				t.Errorf("invocation with two elsewhere, as many as may: %v, want too many requests", err)
+			}
+			if _, err := r.Take(t.Context(), call, 1); abi.CodeOf(err) != abi.TooManyRequests {
+				t.Errorf("invocation taken for another node with no room: %v, want too many requests", err)
+			}
+			close(here.release)
+			close(there.release)
+			for i, c := range conns {
+				buffer := make([]byte, 4096)
+				n, _ := c.Read(buffer)
+				reply, _ := parse(t, "GET", string(buffer[:n]))
+				if want := map[bool]string{true: "b"}[i > 0]; reply.StatusCode != 200 || reply.Header.Get("Sett-Node") != want {
+					t.Errorf("request %d = %d on node %q, want 200 on %q", i, reply.StatusCode, reply.Header.Get("Sett-Node"), want)
+				}
+			}
+			if result, err := r.Take(t.Context(), call, 1); err != nil || string(result.Body) != "done" {
+				t.Errorf("Take() = %q, %v", result.Body, err)
+			}
+			if _, err := r.Take(t.Context(), call, 2); abi.CodeOf(err) != abi.NotFound {
+				t.Errorf("Take() of a version that is not there: %v, want not found", err)
+			}
+			if n, most := r.Load(); n != 0 || most != 2 || r.spilled.Load() != 0 {
+				t.Errorf("Load() = %d of %d, %d elsewhere; want none of 2", n, most, r.spilled.Load())
+			}
+		})
+	})
+}
+
 // TestDispatchDeadline checks when an invocation's context ends, in virtual time.
 func TestDispatchDeadline(t *testing.T) {
 	for _, c := range []struct {

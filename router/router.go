@@ -37,6 +37,7 @@ const (
 // Config says how a Router behaves. All but Invoker may be left zero.
 type Config struct {
 	Invoker Invoker               // runs functions
+	Spill   Invoker               // runs them on another node when this one has no room; abi.TooManyRequests: none has. Nil: none
 	Log     *slog.Logger          // nil: nothing is logged
 	Metrics prometheus.Registerer // nil: metrics are not registered
 	Sink    Sink                  // takes why a function's reply was refused; nil: nobody does
@@ -119,6 +120,7 @@ type Router struct {
 	base     context.Context // of every invocation; ends when a Shutdown is forced
 	end      context.CancelFunc
 	running  atomic.Int64  // invocations
+	spilled  atomic.Int64  // invocations that run on other nodes
 	draining atomic.Bool   // new requests are refused
 	closed   atomic.Bool   // new invocations are refused
 	idle     chan struct{} // the last invocation ended while draining

@@ -19,6 +19,7 @@ const (
 	headerInvocation = "Sett-Invocation-Id"
 	headerStart      = "Sett-Start"
 	headerFuel       = "Sett-Fuel" // where Config.FuelHeader asks for it
+	headerNode       = "Sett-Node" // where it ran, when on another node
 )
 
 // Content types of replies that name none: a Handle answers JSON, anything else is shown as it is.
@@ -102,14 +103,17 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
 	writeProblem(ctx, string(q.id[:]), refusal{status: status, code: code, detail: clientDetail(code, err)})
 	if result.Start != "" {
 		ctx.Response.Header.Set(headerStart, string(result.Start))
-		r.tellFuel(&ctx.Response.Header, result)
+		r.tell(&ctx.Response.Header, result)
 	}
 }
 
-// tellFuel tells the client how many instructions its invocation took.
-func (r *Router) tellFuel(h *fasthttp.ResponseHeader, result *abi.Result) {
+// tell tells the client how many instructions its invocation took, and on which other node it ran.
+func (r *Router) tell(h *fasthttp.ResponseHeader, result *abi.Result) {
 	if r.config.FuelHeader {
 		h.Set(headerFuel, strconv.FormatUint(result.Fuel, 10))
+	}
+	if result.Node != "" {
+		h.Set(headerNode, result.Node)
 	}
 }
 
@@ -149,7 +153,7 @@ func (r *Router) reply(ctx *fasthttp.RequestCtx, t *target, e *abi.Event, result
 	}
 	h.SetCanonical(raw(headerInvocation), raw(e.Invocation))
 	h.SetCanonical(raw(headerStart), raw(string(result.Start)))
-	r.tellFuel(h, result)
+	r.tell(h, result)
 	switch {
 	case result.Status == 204 || result.Status == 205 || result.Status == 304:
 		h.SetNoDefaultContentType(true)

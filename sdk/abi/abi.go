@@ -111,6 +111,7 @@ type Result struct {
 	Took        time.Duration // wall time from the invocation's start to its reply
 	MemoryBytes int64         // the guest's linear memory at its largest
 	Fuel        uint64        // instructions counted, the same each time for the same work
+	Node        string        // name of the node it ran on, when that is another than the one asked
 	// Effects are the changes a transactional invocation asks for; whoever called Dispatch commits them in
 	// one entry. Empty for other functions, whose host calls take effect when they return.
 	Effects []op.Op
