@@ -167,8 +167,7 @@ func (p *Port) Cut(id string) {
 	}
 	p.mu.Unlock()
 	for _, c := range cut {
-		c.raw.Close()
-		c.Close()
+		c.cut()
 	}
 }
 

@@ -89,7 +89,7 @@ func (s *Stream) Close() error {
 	for {
 		select {
 		case c := <-s.accepted: // nothing is delivered any more
-			c.Close()
+			c.cut()
 		default:
 			return nil
 		}
@@ -199,4 +199,10 @@ func (c *Conn) Close() error {
 	delete(c.port.open, c)
 	c.port.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// cut closes the connection without saying so to the other end, which TLS would wait for.
+func (c *Conn) cut() {
+	c.raw.Close()
+	c.Close()
 }
