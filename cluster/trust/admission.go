@@ -14,8 +14,8 @@ type Admission struct {
 	Records *Records
 	// Peers are nodes of the cluster, this one first; MaxPeers at most are told.
 	Peers func(ctx context.Context) []Peer
-	// Accept refuses nodes for other reasons, such as their version, before their token is used; nil: it refuses none.
-	// Its error needs a code.
+	// Accept refuses nodes for other reasons, such as their version, before their token is looked at, so what it says
+	// is for strangers too; nil: it refuses none. Its error needs a code.
 	Accept func(ctx context.Context, r Request) error
 }
 

@@ -32,9 +32,7 @@ func (d *den) serve(n *testNode, a Admitter) {
 		}
 	})
 	d.t.Cleanup(func() { n.Close(); work.Wait() })
-	for !n.offers(ProtocolJoin) {
-		time.Sleep(time.Millisecond)
-	}
+	synctest.Wait()
 }
 
 func (d *den) invite(i Invitation) Token {
@@ -60,7 +58,9 @@ func newcomer(t *testing.T) (*Identity, Request) {
 	return i, Request{ID: i.ID(), Name: "new", Region: "eu", Version: "v1", Level: 3, CSR: csr}
 }
 
-func TestJoin(t *testing.T) {
+func TestJoin(t *testing.T) { synctest.Test(t, testJoin) }
+
+func testJoin(t *testing.T) {
 	d := newDen(t)
 	a := d.joinable("a")
 	echo(t, a.Stream(ProtocolRaft))
@@ -104,7 +104,9 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-func TestJoinIsRefused(t *testing.T) {
+func TestJoinIsRefused(t *testing.T) { synctest.Test(t, testJoinIsRefused) }
+
+func testJoinIsRefused(t *testing.T) {
 	d := newDen(t)
 	a := d.joinable("a")
 	network := d.network.host("b")
@@ -127,19 +129,18 @@ func TestJoinIsRefused(t *testing.T) {
 		ask   func(*Request)
 		code  abi.Code
 		want  string
-		local bool // refused before anything is sent
 	}{
-		{"used", used, nil, abi.Forbidden, ErrUsedToken.Error(), false},
-		{"removed", used, func(r *Request) { *r = first }, abi.Forbidden, ErrRemoved.Error(), false},
-		{"removed, another token", gone, func(r *Request) { r.ID = first.ID }, abi.Forbidden, ErrRemoved.Error(), false},
-		{"a member's id", good, func(r *Request) { r.ID = a.identity.ID() }, abi.Conflict, "member already", false},
-		{"wrong secret", wrong, nil, abi.Unauthorized, ErrUnknownToken.Error(), false},
-		{"unknown invite", unknown, nil, abi.Unauthorized, ErrUnknownToken.Error(), false},
-		{"bad certificate request", good, func(r *Request) { r.CSR = []byte("x") }, abi.InvalidInput, "certificate request", false},
-		{"another cluster", elsewhere, nil, abi.Unavailable, ErrFingerprint.Error(), true},
-		{"bad name", good, func(r *Request) { r.Name = "Not A Label" }, abi.InvalidInput, "name", true},
-		{"no request", good, func(r *Request) { r.CSR = nil }, abi.InvalidInput, "0 bytes", true},
-		{"no addresses", Token{Invite: NewID()}, nil, abi.InvalidInput, "0 addresses", true},
+		{"used", used, nil, abi.Forbidden, ErrUsedToken.Error()},
+		{"removed", used, func(r *Request) { *r = first }, abi.Forbidden, ErrRemoved.Error()},
+		{"removed, another token", gone, func(r *Request) { r.ID = first.ID }, abi.Forbidden, ErrRemoved.Error()},
+		{"a member's id", good, func(r *Request) { r.ID = a.identity.ID() }, abi.Conflict, "member already"},
+		{"wrong secret", wrong, nil, abi.Unauthorized, ErrUnknownToken.Error()},
+		{"unknown invite", unknown, nil, abi.Unauthorized, ErrUnknownToken.Error()},
+		{"bad certificate request", good, func(r *Request) { r.CSR = []byte("x") }, abi.InvalidInput, "certificate request"},
+		{"another cluster", elsewhere, nil, abi.Unavailable, ErrFingerprint.Error()},
+		{"bad name", good, func(r *Request) { r.Name = "Not A Label" }, abi.InvalidInput, "name"},
+		{"no request", good, func(r *Request) { r.CSR = nil }, abi.InvalidInput, "0 bytes"},
+		{"no addresses", Token{Invite: NewID()}, nil, abi.InvalidInput, "0 addresses"},
 	} {
 		_, r := newcomer(t)
 		if c.ask != nil {
@@ -175,7 +176,9 @@ func TestJoinWithExpiredToken(t *testing.T) {
 }
 
 // TestJoinManInTheMiddle: who is not of the token's cluster sees no request.
-func TestJoinManInTheMiddle(t *testing.T) {
+func TestJoinManInTheMiddle(t *testing.T) { synctest.Test(t, testJoinManInTheMiddle) }
+
+func testJoinManInTheMiddle(t *testing.T) {
 	d, other := newDen(t), newDen(t)
 	token := d.invite(Invitation{})
 	mitm := other.identity().current.Load().forJoin
@@ -200,7 +203,9 @@ func TestJoinManInTheMiddle(t *testing.T) {
 }
 
 // TestJoinAfterRotation: a token made before the root was replaced works while the old root is trusted.
-func TestJoinAfterRotation(t *testing.T) {
+func TestJoinAfterRotation(t *testing.T) { synctest.Test(t, testJoinAfterRotation) }
+
+func testJoinAfterRotation(t *testing.T) {
 	d := newDen(t)
 	a := d.joinable("a")
 	before := d.invite(Invitation{})
@@ -229,7 +234,9 @@ type admitFunc func(context.Context, Request) (Answer, error)
 
 func (f admitFunc) Admit(ctx context.Context, r Request) (Answer, error) { return f(ctx, r) }
 
-func TestJoinTriesOtherAddresses(t *testing.T) {
+func TestJoinTriesOtherAddresses(t *testing.T) { synctest.Test(t, testJoinTriesOtherAddresses) }
+
+func testJoinTriesOtherAddresses(t *testing.T) {
 	d := newDen(t)
 	d.serve(d.node("leaderless"), admitFunc(func(context.Context, Request) (Answer, error) {
 		return Answer{}, abi.WithCode(abi.Unavailable, errors.New("no leader"))
@@ -247,7 +254,7 @@ func TestJoinTriesOtherAddresses(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no leader") || strings.Contains(err.Error(), "secret cause") || abi.CodeOf(err) != abi.Unavailable {
 		t.Errorf("Join = %v (%s), want that there is no leader, and no cause without a code", err, abi.CodeOf(err))
 	}
-	broken.settle(t)
+	synctest.Wait()
 	if !strings.Contains(broken.log.String(), "a secret cause") {
 		t.Errorf("the cause is not logged: %s", broken.log)
 	}
@@ -322,7 +329,9 @@ func (d *den) dialJoin(t *testing.T) net.Conn {
 	return c
 }
 
-func TestJoinRequestThatCannotBeRead(t *testing.T) {
+func TestJoinRequestThatCannotBeRead(t *testing.T) { synctest.Test(t, testJoinRequestThatCannotBeRead) }
+
+func testJoinRequestThatCannotBeRead(t *testing.T) {
 	d := newDen(t)
 	a := d.joinable("a")
 	for _, c := range []struct {
@@ -345,7 +354,7 @@ func TestJoinRequestThatCannotBeRead(t *testing.T) {
 		io.Copy(io.Discard, conn)
 		conn.Close()
 	}
-	a.settle(t)
+	synctest.Wait()
 	if got := a.refused(t, reasonRequest); got != 3 {
 		t.Errorf("refused for their request: %d, want 3", got)
 	}
@@ -381,7 +390,9 @@ func TestSilentJoin(t *testing.T) {
 	})
 }
 
-func TestAcceptRefuses(t *testing.T) {
+func TestAcceptRefuses(t *testing.T) { synctest.Test(t, testAcceptRefuses) }
+
+func testAcceptRefuses(t *testing.T) {
 	d := newDen(t)
 	n := d.node("a")
 	d.serve(n, Admission{Records: d.records, Peers: func(context.Context) []Peer { return nil },
@@ -392,4 +403,26 @@ func TestAcceptRefuses(t *testing.T) {
 	if _, err := Join(t.Context(), d.network.host("b"), d.invite(Invitation{}), r); abi.CodeOf(err) != abi.Unsupported || !strings.Contains(err.Error(), "v1 is too old") {
 		t.Errorf("Join = %v", err)
 	}
+}
+
+// TestSilentCluster: an address that lets in and does not answer is given up.
+func TestSilentCluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDen(t)
+		n := d.node("a")
+		d.serve(n, admitFunc(func(ctx context.Context, _ Request) (Answer, error) {
+			<-ctx.Done()
+			return Answer{}, ctx.Err()
+		}))
+		l := d.node("silent").Stream(ProtocolJoin)
+		defer l.Close()
+		_, r := newcomer(t)
+		for address, want := range map[string]time.Duration{"a:7000": joinAdmitTimeout, "silent:7000": joinTimeout} {
+			start := time.Now()
+			_, err := Join(t.Context(), d.network.host("b"), d.invite(Invitation{Addresses: []string{address}}), r)
+			if err == nil || time.Since(start) != want {
+				t.Errorf("%s: Join = %v after %v, want an error after %v", address, err, time.Since(start), want)
+			}
+		}
+	})
 }

@@ -23,15 +23,16 @@ const (
 
 const acceptPause = 50 * time.Millisecond // after an error of the listener
 
-// Config says how a port works. Listener, Network and Identity must be set.
+// Config says how a port works. Listener, Network and Identity must be set. An identity without a certificate will do
+// until it has one: till then everybody is refused.
 type Config struct {
 	Listener  net.Listener // where others connect; the port closes it
 	Network   cluster.Network
 	Identity  *Identity
 	Advertise string // HOST:PORT where others reach the listener; its own address when empty
 
-	// Removed says whether a node's certificate no longer counts; nil: all do. It is asked in every handshake and must
-	// not wait.
+	// Removed says whether a node's certificate no longer counts; nil: all do. It is asked in every handshake, maybe
+	// several at once, and must neither wait nor call the port.
 	Removed func(id string) bool
 
 	Log     *slog.Logger          // discards when nil

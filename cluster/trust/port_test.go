@@ -49,7 +49,9 @@ func ask(c net.Conn) (id string, err error) {
 	return string(b[:idDigits]), err
 }
 
-func TestStream(t *testing.T) {
+func TestStream(t *testing.T) { synctest.Test(t, testStream) }
+
+func testStream(t *testing.T) {
 	d := newDen(t)
 	a, b := d.node("a"), d.node("b")
 	echo(t, a.Stream(ProtocolRaft))
@@ -70,7 +72,7 @@ func TestStream(t *testing.T) {
 	if c, err := s.DialNode(t.Context(), "a:7000", a.identity.ID()); err != nil {
 		t.Errorf("DialNode = %v", err)
 	} else {
-		c.Close()
+		c.(*Conn).cut()
 	}
 	if _, err := s.DialNode(t.Context(), "a:7000", b.identity.ID()); !errors.Is(err, ErrOtherNode) || abi.CodeOf(err) != abi.Unavailable {
 		t.Errorf("DialNode of a stale address = %v, want %v", err, ErrOtherNode)
@@ -112,7 +114,9 @@ func TestLoopback(t *testing.T) {
 }
 
 // TestStrangersAreRefused is who may not come in, and that those who may still can.
-func TestStrangersAreRefused(t *testing.T) {
+func TestStrangersAreRefused(t *testing.T) { synctest.Test(t, testStrangersAreRefused) }
+
+func testStrangersAreRefused(t *testing.T) {
 	d, other := newDen(t), newDen(t)
 	removed := d.identity()
 	d.remove(removed.ID())
@@ -150,7 +154,7 @@ func TestStrangersAreRefused(t *testing.T) {
 		{"a stranger's protocol and another one", &tls.Config{NextProtos: []string{ProtocolRaft, ProtocolJoin}}, reasonCertificate},
 		{"TLS 1.2", &tls.Config{NextProtos: raft, MaxVersion: tls.VersionTLS12, Certificates: []tls.Certificate{member}}, reasonHandshake},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		func() {
 			n := d.node("a")
 			defer n.Close()
 			echo(t, n.Stream(ProtocolRaft))
@@ -161,45 +165,33 @@ func TestStrangersAreRefused(t *testing.T) {
 			defer raw.Close()
 			c.config.InsecureSkipVerify = true
 			if _, err := tls.Client(raw, c.config).Read(make([]byte, 1)); err == nil {
-				t.Error("it comes in")
+				t.Errorf("%s: it comes in", c.name)
 			}
-			n.settle(t)
+			synctest.Wait()
 			if got := n.refused(t, c.want); got != 1 {
-				t.Errorf("refused for %s: %d, want 1; log:\n%s", c.want, got, n.log)
+				t.Errorf("%s: refused for %s: %d, want 1; log:\n%s", c.name, c.want, got, n.log)
 			}
 			if log := n.log.String(); strings.Count(log, "connection refused") != 1 || !strings.Contains(log, "host=stranger") {
-				t.Errorf("the log is\n%s", log)
+				t.Errorf("%s: the log is\n%s", c.name, log)
 			}
 			friend := d.node("friend")
+			defer friend.Close()
 			conn, err := friend.Stream(ProtocolRaft).Dial(t.Context(), "a:7000")
 			if err != nil {
-				t.Fatalf("a member's Dial afterwards = %v", err)
+				t.Fatalf("%s: a member's Dial afterwards = %v", c.name, err)
 			}
 			defer conn.Close()
 			if _, err := ask(conn); err != nil {
-				t.Errorf("a member is not answered: %v", err)
+				t.Errorf("%s: a member is not answered: %v", c.name, err)
 			}
-		})
+		}()
 	}
-}
-
-// settle waits until no handshake is under way and no stranger is asking to join.
-func (n *testNode) settle(t *testing.T) {
-	t.Helper()
-	for range 1 << 20 {
-		n.strangers.mu.Lock()
-		left := len(n.strangers.conns)
-		n.strangers.mu.Unlock()
-		if left == 0 {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal("strangers stay")
 }
 
 // TestJoinProtocolStaysAlone checks that who comes without a certificate by the join protocol gets no other.
-func TestJoinProtocolStaysAlone(t *testing.T) {
+func TestJoinProtocolStaysAlone(t *testing.T) { synctest.Test(t, testJoinProtocolStaysAlone) }
+
+func testJoinProtocolStaysAlone(t *testing.T) {
 	d := newDen(t)
 	n := d.node("a")
 	raft, join := n.Stream(ProtocolRaft), n.Stream(ProtocolJoin)
@@ -222,7 +214,9 @@ func TestJoinProtocolStaysAlone(t *testing.T) {
 	}
 }
 
-func TestRemoved(t *testing.T) {
+func TestRemoved(t *testing.T) { synctest.Test(t, testRemoved) }
+
+func testRemoved(t *testing.T) {
 	d := newDen(t)
 	a, b := d.node("a"), d.node("b")
 	echo(t, a.Stream(ProtocolRaft))
@@ -251,7 +245,9 @@ func TestRemoved(t *testing.T) {
 	}
 }
 
-func TestDialWithoutCertificate(t *testing.T) {
+func TestDialWithoutCertificate(t *testing.T) { synctest.Test(t, testDialWithoutCertificate) }
+
+func testDialWithoutCertificate(t *testing.T) {
 	d := newDen(t)
 	d.node("a")
 	l, _ := d.network.host("b").Listen(t.Context(), "b:7000")
@@ -274,7 +270,9 @@ func TestDialWithoutCertificate(t *testing.T) {
 }
 
 // TestRotationWhileOpen renews certificates and replaces the root, one node after the other, while both talk.
-func TestRotationWhileOpen(t *testing.T) {
+func TestRotationWhileOpen(t *testing.T) { synctest.Test(t, testRotationWhileOpen) }
+
+func testRotationWhileOpen(t *testing.T) {
 	d := newDen(t)
 	a, b := d.node("a"), d.node("b")
 	sa, sb := a.Stream(ProtocolRaft), b.Stream(ProtocolRaft)
@@ -326,7 +324,9 @@ func TestRotationWhileOpen(t *testing.T) {
 	}
 }
 
-func TestCloseStream(t *testing.T) {
+func TestCloseStream(t *testing.T) { synctest.Test(t, testCloseStream) }
+
+func testCloseStream(t *testing.T) {
 	d := newDen(t)
 	a, b := d.node("a"), d.node("b")
 	s, from := a.Stream(ProtocolRaft), b.Stream(ProtocolRaft)
@@ -334,7 +334,7 @@ func TestCloseStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.settle(t)
+	synctest.Wait()
 	if err := s.Close(); err != nil {
 		t.Errorf("Close = %v", err)
 	}
@@ -381,7 +381,9 @@ func TestCloseStream(t *testing.T) {
 	}
 }
 
-func TestBacklog(t *testing.T) {
+func TestBacklog(t *testing.T) { synctest.Test(t, testBacklog) }
+
+func testBacklog(t *testing.T) {
 	d := newDen(t)
 	a, b := d.node("a"), d.node("b")
 	a.Stream(ProtocolRaft) // nobody accepts
@@ -392,7 +394,7 @@ func TestBacklog(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.(*Conn).cut()
-		a.settle(t)
+		synctest.Wait()
 	}
 	if got := a.refused(t, reasonBacklog); got != 1 {
 		t.Errorf("refused: %d, want 1", got)
@@ -474,7 +476,9 @@ func TestSilentStrangers(t *testing.T) {
 	})
 }
 
-func TestCloseEndsHandshakes(t *testing.T) {
+func TestCloseEndsHandshakes(t *testing.T) { synctest.Test(t, testCloseEndsHandshakes) }
+
+func testCloseEndsHandshakes(t *testing.T) {
 	d := newDen(t)
 	a := d.node("a")
 	c, err := d.network.host("x").Dial(t.Context(), "a:7000")

@@ -113,10 +113,10 @@ func (t Token) Text() string {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(b, sum[:checksumBytes]...))
 }
 
-// ParseToken reads a token's text; space around it does not matter. The error, coded abi.InvalidInput, says what is
+// ParseToken reads a token's text; spaces and line ends, as a terminal or a mail puts them in, do not matter. The error, coded abi.InvalidInput, says what is
 // wrong and holds nothing of the token.
 func ParseToken(text string) (Token, error) {
-	t, err := parseToken(strings.TrimSpace(text))
+	t, err := parseToken(text)
 	if err != nil {
 		return Token{}, abi.WithCode(abi.InvalidInput, fmt.Errorf("parse join token: %w", err))
 	}
@@ -127,6 +127,7 @@ func parseToken(text string) (t Token, err error) {
 	if len(text) > MaxTokenBytes {
 		return t, fmt.Errorf("it has %d bytes, at most %d are allowed", len(text), MaxTokenBytes)
 	}
+	text = strings.Join(strings.Fields(text), "")
 	encoded, ok := strings.CutPrefix(text, tokenPrefix)
 	switch {
 	case !ok && strings.HasPrefix(text, "sett-join-"):
@@ -173,8 +174,9 @@ func decodeToken(b []byte) (t Token, err error) {
 		if len(b) == 0 || len(b) < 1+int(b[0]) {
 			return Token{}, errors.New("an address is not whole")
 		}
-		t.Addresses = append(t.Addresses, string(b[1:1+b[0]]))
-		b = b[1+int(b[0]):]
+		end := 1 + int(b[0])
+		t.Addresses = append(t.Addresses, string(b[1:end]))
+		b = b[end:]
 	}
 	if n > MaxTokenAddresses || len(b) > 0 {
 		return Token{}, fmt.Errorf("more than %d addresses, or something behind them", MaxTokenAddresses)
