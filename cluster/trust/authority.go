@@ -180,7 +180,8 @@ func requestKey(csrDER []byte) (*ecdsa.PublicKey, error) {
 }
 
 // Rotate answers an authority with a new root. The root before stays trusted until Retire, which must come first if
-// there is one already.
+// there is one already. Tokens made from then on name the new root, and are good for addresses of nodes that have
+// renewed their certificates; those made before go on until Retire.
 func (a *Authority) Rotate() (*Authority, error) {
 	if a.old != nil {
 		return nil, abi.WithCode(abi.Conflict, errors.New("rotate authority: the root before is still trusted, retire it first"))

@@ -18,7 +18,7 @@ const (
 )
 
 // handshake is the accepting side's part of one handshake. There are no session tickets: they would let in a node that
-// was removed since, and a full handshake costs less than a millisecond.
+// was removed since, and a full handshake costs about a millisecond, both ends together (BenchmarkDial).
 type handshake struct {
 	port     *Port
 	current  *credentials // of the moment the handshake began

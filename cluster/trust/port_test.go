@@ -214,37 +214,6 @@ func testJoinProtocolStaysAlone(t *testing.T) {
 	}
 }
 
-func TestRemoved(t *testing.T) { synctest.Test(t, testRemoved) }
-
-func testRemoved(t *testing.T) {
-	d := newDen(t)
-	a, b := d.node("a"), d.node("b")
-	echo(t, a.Stream(ProtocolRaft))
-	s := b.Stream(ProtocolRaft)
-	c, err := s.Dial(t.Context(), "a:7000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := ask(c); err != nil {
-		t.Fatal(err)
-	}
-	d.remove(a.identity.ID())
-	if _, err := s.Dial(t.Context(), "a:7000"); !errors.Is(err, ErrRemoved) {
-		t.Errorf("Dial of a removed node = %v, want %v", err, ErrRemoved)
-	}
-	if _, err := s.DialNode(t.Context(), "nobody:1", a.identity.ID()); !errors.Is(err, ErrRemoved) {
-		t.Errorf("DialNode of a removed node = %v, want %v", err, ErrRemoved)
-	}
-	b.Cut(a.identity.ID())
-	if _, err := c.Read(make([]byte, 1)); err == nil {
-		t.Error("the stream that was open goes on after Cut")
-	}
-	if len(b.open) != 0 {
-		t.Errorf("%d streams are open, want none", len(b.open))
-	}
-}
-
 func TestDialWithoutCertificate(t *testing.T) { synctest.Test(t, testDialWithoutCertificate) }
 
 func testDialWithoutCertificate(t *testing.T) {
@@ -266,118 +235,6 @@ func testDialWithoutCertificate(t *testing.T) {
 	}
 	if _, err := s.Dial(t.Context(), "b:7000"); err == nil {
 		t.Error("Dial of a node without a certificate comes through")
-	}
-}
-
-// TestRotationWhileOpen renews certificates and replaces the root, one node after the other, while both talk.
-func TestRotationWhileOpen(t *testing.T) { synctest.Test(t, testRotationWhileOpen) }
-
-func testRotationWhileOpen(t *testing.T) {
-	d := newDen(t)
-	a, b := d.node("a"), d.node("b")
-	sa, sb := a.Stream(ProtocolRaft), b.Stream(ProtocolRaft)
-	echo(t, sa)
-	echo(t, sb)
-	first, err := sa.Dial(t.Context(), "b:7000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close()
-	talk := func(when string) {
-		t.Helper()
-		for s, to := range map[*Stream]string{sa: "b:7000", sb: "a:7000"} {
-			c, err := s.Dial(t.Context(), to)
-			if err != nil {
-				t.Fatalf("%s: Dial of %s = %v", when, to, err)
-			}
-			if _, err := ask(c); err != nil {
-				t.Fatalf("%s: %s does not answer: %v", when, to, err)
-			}
-			c.Close()
-		}
-	}
-	renew := func(n *testNode) {
-		t.Helper()
-		if err := d.records.Renew(t.Context(), n.identity); err != nil {
-			t.Fatal(err)
-		}
-	}
-	talk("at first")
-	renew(a)
-	talk("a has a new certificate")
-	rotated, err := d.authority.Rotate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.replace(rotated)
-	renew(a)
-	talk("a has the new root's")
-	renew(b)
-	talk("both have the new root's")
-	d.replace(rotated.Retire())
-	renew(b)
-	talk("b trusts the new root only")
-	renew(a)
-	talk("both trust the new root only")
-	if _, err := ask(first); err != nil {
-		t.Errorf("the stream that was open all along: %v", err)
-	}
-}
-
-func TestCloseStream(t *testing.T) { synctest.Test(t, testCloseStream) }
-
-func testCloseStream(t *testing.T) {
-	d := newDen(t)
-	a, b := d.node("a"), d.node("b")
-	s, from := a.Stream(ProtocolRaft), b.Stream(ProtocolRaft)
-	waits, err := from.Dial(t.Context(), "a:7000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	synctest.Wait()
-	if err := s.Close(); err != nil {
-		t.Errorf("Close = %v", err)
-	}
-	if _, err := s.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept of a closed stream = %v", err)
-	}
-	if _, err := s.Dial(t.Context(), "b:7000"); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Dial of a closed stream = %v", err)
-	}
-	if _, err := waits.Read(make([]byte, 1)); err == nil {
-		t.Error("a connection that nobody accepted is open")
-	}
-	s = a.Stream(ProtocolRaft) // again
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("opening a protocol twice does not panic")
-			}
-		}()
-		a.Stream(ProtocolRaft)
-	}()
-	taken, err := from.Dial(t.Context(), "a:7000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := s.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.Close()
-	go io.WriteString(c, "x")
-	if _, err := taken.Read(make([]byte, 1)); err != nil {
-		t.Errorf("a connection that was handed out does not go on: %v", err)
-	}
-	c.Close()
-	if _, err := s.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept of a closed port = %v", err)
-	}
-	if _, err := a.Stream(ProtocolRaft).Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("a stream of a closed port: Accept = %v", err)
-	}
-	if err := a.Close(); err != nil {
-		t.Errorf("a second Close = %v", err)
 	}
 }
 
@@ -474,24 +331,6 @@ func TestSilentStrangers(t *testing.T) {
 			t.Errorf("%d lines are logged, want 1", got)
 		}
 	})
-}
-
-func TestCloseEndsHandshakes(t *testing.T) { synctest.Test(t, testCloseEndsHandshakes) }
-
-func testCloseEndsHandshakes(t *testing.T) {
-	d := newDen(t)
-	a := d.node("a")
-	c, err := d.network.host("x").Dial(t.Context(), "a:7000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.Close()
-	if _, err := c.Read(make([]byte, 1)); err == nil {
-		t.Error("the connection is open")
-	}
-	if a.log.String() != "" {
-		t.Errorf("the log is %s", a.log)
-	}
 }
 
 // TestSilentNode: dialling one that accepts and says nothing ends.
