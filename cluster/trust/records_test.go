@@ -165,6 +165,37 @@ func TestRedeemRace(t *testing.T) {
 	}
 }
 
+// interloper is a store in which another transaction comes before the first commit.
+type interloper struct {
+	Store
+	before func()
+}
+
+func (s *interloper) Commit(ctx context.Context, t op.Txn) (op.Result, error) {
+	if before := s.before; before != nil {
+		s.before = nil
+		before()
+	}
+	return s.Store.Commit(ctx, t)
+}
+
+// TestRedeemOneID: two nodes that claim one id at the same moment, each with a token, are not both let in.
+func TestRedeemOneID(t *testing.T) {
+	d := newDen(t)
+	one, two, id := d.invite(Invitation{}), d.invite(Invitation{}), NewID()
+	use := func(token Token, key byte) Redemption {
+		return Redemption{Invite: token.Invite, Secret: token.Secret, Key: Fingerprint{key}, Member: Member{ID: id, Name: "n"}}
+	}
+	late := NewRecords(&interloper{Store: d.records.store, before: func() {
+		if _, err := d.records.Redeem(t.Context(), use(two, 2)); err != nil {
+			t.Errorf("the first Redeem = %v", err)
+		}
+	}})
+	if _, err := late.Redeem(t.Context(), use(one, 1)); abi.CodeOf(err) != abi.Conflict {
+		t.Errorf("the second Redeem = %v (%s), want a conflict", err, abi.CodeOf(err))
+	}
+}
+
 func TestRedeemAgainNeedsTheKey(t *testing.T) {
 	d := newDen(t)
 	token := d.invite(Invitation{})
