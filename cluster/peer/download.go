@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,17 +39,19 @@ type download struct {
 	client  *Client
 	ctx     context.Context // of Fetch
 	request FetchRequest
-	holders []*holder // those to ask, in turn
-	next    int       // index of the one to ask next
+	holders []Node // those to ask, in turn
+	next    int    // index of the one to ask next
 
-	current  *holder // that is being read; nil: none
-	body     io.ReadCloser
+	body     io.ReadCloser   // of the holder that is being read; nil: none is
+	current  Node            // that holder
 	reading  context.Context // of the request to current
 	cancel   context.CancelCauseFunc
 	watchdog *time.Timer // cancels when no bytes come
 
 	hash     hash.Hash // of the bytes before offset
 	offset   int64
+	from     Node  // gave the first of them
+	mixed    bool  // others gave some too
 	alone    bool  // bytes of several holders were wrong together: from now on they are not mixed
 	err      error // the end of a reading; io.EOF is none
 	last     error // why the last holder failed
@@ -57,16 +60,8 @@ type download struct {
 	passes   int // over all holders since the last byte
 }
 
-type holder struct {
-	Node
-	read int64 // bytes it gave to this reading
-}
-
 func (c *Client) newDownload(ctx context.Context, r FetchRequest) *download {
-	d := &download{client: c, ctx: ctx, request: r}
-	for _, n := range spread(c.config.Self, r.Digest, r.Holders) {
-		d.holders = append(d.holders, &holder{Node: n})
-	}
+	d := &download{client: c, ctx: ctx, request: r, holders: spread(c.config.Self, r.Digest, r.Holders)}
 	d.restart()
 	return d
 }
@@ -74,10 +69,7 @@ func (c *Client) newDownload(ctx context.Context, r FetchRequest) *download {
 // restart begins a reading.
 func (d *download) restart() {
 	d.close()
-	d.hash, d.offset, d.err = sha256.New(), 0, nil
-	for _, h := range d.holders {
-		h.read = 0
-	}
+	d.hash, d.offset, d.mixed, d.err = sha256.New(), 0, false, nil
 	d.tell()
 }
 
@@ -90,7 +82,7 @@ func (d *download) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	for {
-		if d.current == nil {
+		if d.body == nil {
 			if d.err = d.open(); d.err != nil {
 				return 0, d.err
 			}
@@ -116,9 +108,12 @@ func (d *download) receive(b []byte) (int, error) {
 	n, err := d.body.Read(b[:min(int64(len(b)), d.request.SizeBytes-d.offset)])
 	d.watchdog.Stop() // what is done with the bytes takes its time
 	if n > 0 {
+		if d.offset == 0 {
+			d.from = d.current
+		}
+		d.mixed = d.mixed || d.from != d.current
 		d.hash.Write(b[:n])
 		d.offset += int64(n)
-		d.current.read += int64(n)
 		d.idle, d.passes = 0, 0
 		d.client.metrics.received.Add(float64(n))
 		d.tell()
@@ -139,16 +134,10 @@ func (d *download) check() error {
 		return nil
 	}
 	d.client.metrics.fetches[outcomeWrongBytes].Inc()
-	var from []*holder
-	for _, h := range d.holders {
-		if h.read > 0 {
-			from = append(from, h)
-		}
-	}
-	if len(from) > 1 {
+	if d.mixed {
 		d.alone = true
 	} else {
-		d.drop(from[0], errDigest)
+		d.drop(d.from, errDigest)
 	}
 	return errAgain
 }
@@ -165,19 +154,15 @@ func (d *download) lost(err error) {
 }
 
 // drop removes a holder that is of no use.
-func (d *download) drop(h *holder, why error) {
-	d.idle = max(0, d.idle-1) // it does not belong to this pass
+func (d *download) drop(h Node, why error) {
 	d.last = fmt.Errorf("%s: %w", h.ID, why)
-	d.client.config.Log.Warn("holder of a module is of no use", "digest", d.request.Digest, "node", h.ID, "err", why)
-	for i, other := range d.holders {
-		if other == h {
-			d.holders = append(d.holders[:i], d.holders[i+1:]...)
-			if i < d.next {
-				d.next--
-			}
-			return
-		}
+	d.client.config.Log.Warn("drop holder of module", "digest", d.request.Digest, "node", h.ID, "err", why)
+	i := slices.Index(d.holders, h)
+	d.holders = slices.Delete(d.holders, i, i+1)
+	if i < d.next {
+		d.next--
 	}
+	d.idle = max(0, d.idle-1) // it no longer belongs to the pass
 }
 
 // open asks holders in turn until one answers with what comes next.
@@ -240,10 +225,10 @@ func (d *download) because(err error) error {
 }
 
 // ask opens the holder's bytes from the offset on.
-func (d *download) ask(h *holder) error {
+func (d *download) ask(h Node) error {
 	ctx, cancel := context.WithCancelCause(d.ctx)
 	watchdog := time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
-	body, err := d.request.body(ctx, d.client, h.Node, d.offset)
+	body, err := d.request.body(ctx, d.client, h, d.offset)
 	watchdog.Stop()
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
@@ -288,11 +273,11 @@ func (r *FetchRequest) body(ctx context.Context, c *Client, n Node, offset int64
 
 // close ends the reading of the current holder, if there is one.
 func (d *download) close() {
-	if d.current == nil {
+	if d.body == nil {
 		return
 	}
 	d.watchdog.Stop()
 	d.body.Close()
 	d.cancel(nil)
-	d.current = nil
+	d.body = nil
 }

@@ -33,9 +33,10 @@ func (c *Client) Fetch(ctx context.Context, r FetchRequest, into Sink) error {
 	for {
 		f, mine := c.flights.join(r.Digest)
 		if mine {
+			defer c.flights.end(r.Digest, f)
+			f.givenUp = true // should the sink panic
 			f.err = c.fetch(ctx, r, into)
 			f.givenUp = ctx.Err() != nil
-			c.flights.end(r.Digest, f)
 			return f.err
 		}
 		select {

@@ -176,6 +176,7 @@ func TestFetchPassesBy(t *testing.T) {
 		"who has another size":  {content: content[:size-1]},
 		"who answers otherwise": {status: 204},
 		"who cannot":            {status: 500},
+		"who is silent":         {status: silent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -229,6 +230,21 @@ func TestFetchFindsTheLiar(t *testing.T) {
 		if n := honest.asked.Load(); n < fetchPasses {
 			t.Errorf("the honest one was asked %d times, want more", n)
 		}
+	})
+}
+
+// A holder that gave bytes and is gone may have been the liar: the last one is not blamed for it.
+func TestFetchBlamesNobodyForAnother(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		content := bytesOf(size)
+		liar, honest := &keeper{content: make([]byte, size), cut: 1000, gone: 1}, &keeper{content: content, fails: 1}
+		f := newFetching(t, content, liar, honest)
+		if err := f.fetch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.wantThere(t, content)
+		liar.want(t, "the liar", 2, 1000)
+		honest.want(t, "the honest one", 3, 2*size-1000)
 	})
 }
 

@@ -2,11 +2,14 @@ package peer
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,21 +20,37 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// onLoopback is a server behind a real socket, and a client.
+// protocol is what ALPN picks between nodes.
+const protocol = "sett-http/1"
+
+// certified is a TLS configuration for both sides.
+func certified() *tls.Config {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	return &tls.Config{
+		Certificates: s.TLS.Certificates, RootCAs: roots, ServerName: "example.com", NextProtos: []string{protocol},
+		MinVersion: tls.VersionTLS13,
+	}
+}
+
+// onLoopback is a server behind a real socket with TLS, and a client.
 func onLoopback(t testing.TB, config ServerConfig) (*Client, Node) {
 	t.Helper()
 	s, err := NewServer(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	secret := certified()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", secret)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)
 	go func() { done <- s.Serve(l) }()
 	c, err := NewClient(ClientConfig{Self: "self", Dial: func(ctx context.Context, address, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", address)
+		return (&tls.Dialer{Config: secret}).DialContext(ctx, "tcp", address)
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +65,31 @@ func onLoopback(t testing.TB, config ServerConfig) (*Client, Node) {
 		}
 	})
 	return c, Node{ID: "node", Address: l.Addr().String()}
+}
+
+// Over TLS too a caller that goes away ends the invocation.
+func TestCancelOverTLS(t *testing.T) {
+	config := echo(t)
+	begun, ended := make(chan struct{}), make(chan struct{})
+	config.Invoker = invokerFunc(func(ctx context.Context, i Invocation) (*abi.Result, error) {
+		close(begun)
+		<-ctx.Done()
+		close(ended)
+		return nil, ctx.Err()
+	})
+	c, node := onLoopback(t, config)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		select {
+		case <-begun:
+		case <-t.Context().Done():
+		}
+		cancel()
+	}()
+	if _, err := c.Invoke(ctx, node, invocation(nil)); !errors.Is(err, context.Canceled) {
+		t.Fatalf("Invoke = %v, want %v", err, context.Canceled)
+	}
+	<-ended
 }
 
 func TestHammer(t *testing.T) {
@@ -192,7 +236,7 @@ func TestInvokeAllocs(t *testing.T) {
 	i := invocation(make([]byte, 1024))
 	n := testing.AllocsPerRun(200, func() {
 		if _, err := c.Invoke(t.Context(), node, i); err != nil {
-			t.Error(err)
+			t.Fatal(err)
 		}
 	})
 	if n > maxInvokeAllocs {
@@ -200,7 +244,7 @@ func TestInvokeAllocs(t *testing.T) {
 	}
 }
 
-// BenchmarkInvoke forwards an event of 1 KiB over loopback without TLS.
+// BenchmarkInvoke forwards an event of 1 KiB over loopback and TLS.
 func BenchmarkInvoke(b *testing.B) {
 	c, node := onLoopback(b, echo(b))
 	i := invocation(make([]byte, 1024))

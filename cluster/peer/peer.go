@@ -38,9 +38,9 @@ const (
 	dialTimeout       = 5 * time.Second  // with the handshake
 	stallTimeout      = 10 * time.Second // no byte of a module, or of a request, for so long: broken
 	maxInvocationTime = registry.MaxTimeout
-	maxHeaderBytes    = 16 << 10 // of an HTTP request or answer
-	maxHoldBytes      = 64 << 10 // body of Hold
-	maxProblemBytes   = 64 << 10 // an error's text
+	maxHeaderBytes    = 16 << 10  // of an HTTP request or answer
+	maxHoldBytes      = 128 << 10 // body of Hold
+	maxProblemBytes   = 64 << 10  // an error's text
 )
 
 // Errors of Client.Invoke. All are coded abi.Unavailable.
@@ -92,9 +92,11 @@ type Invoker interface {
 	Invoke(ctx context.Context, i Invocation) (*abi.Result, error)
 }
 
-// coded gives an error that ended a call by its context the code that says how.
+// coded gives the error of a call that its context ended the code that says how, unless it has one.
 func coded(err error) error {
+	var already *abi.Error
 	switch {
+	case errors.As(err, &already):
 	case errors.Is(err, context.DeadlineExceeded):
 		return abi.WithCode(abi.Timeout, err)
 	case errors.Is(err, context.Canceled):

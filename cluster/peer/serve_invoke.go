@@ -41,8 +41,8 @@ func (s *Server) invoke(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		w.WriteHeader(abi.CodeOf(err).HTTPStatus())
 	}
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
-	w.Write(message) // the caller may have left
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // only in tests there is none
+	w.Write(message)                                                                  // the caller may have left
 }
 
 // answerTimeout is how long a caller may take to read an answer.
@@ -69,5 +69,6 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) (*abi.Result, error
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	i.Event.DeadlineUnixMS = deadline.UnixMilli()
-	return s.config.Invoker.Invoke(ctx, i)
+	result, err := s.config.Invoker.Invoke(ctx, i)
+	return result, coded(err)
 }

@@ -55,7 +55,7 @@ type sending struct {
 func (f *sending) Read(b []byte) (int, error) {
 	n, err := f.file.Read(b)
 	f.sent.Add(float64(n))
-	f.connection.SetWriteDeadline(time.Now().Add(stallTimeout)) // net/http takes it back after the request
+	_ = f.connection.SetWriteDeadline(time.Now().Add(stallTimeout)) // net/http takes it back after the request
 	return n, err
 }
 

@@ -88,10 +88,22 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Serve answers what comes in at l until Shutdown, when it answers nil. It closes l.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(plainListener{l}); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve nodes: %w", err)
 	}
 	return nil
+}
+
+// plainListener hides from net/http that its connections are TLS: it would close those on which ALPN has picked a protocol
+// that it does not know.
+type plainListener struct{ net.Listener }
+
+func (l plainListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{c}, nil
 }
 
 // Drain refuses new invocations with ErrNotHere from now on. A node calls it when it begins to leave, some time before

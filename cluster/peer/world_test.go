@@ -197,13 +197,17 @@ func bytesOf(n int) []byte {
 	return b
 }
 
+const silent = -1 // status of a keeper that never answers
+
 // keeper is a node that has one module, and a fault.
 type keeper struct {
 	content []byte
 	cut     int64 // breaks off after so many bytes of each answer; 0: never
 	stall   bool  // at the cut, falls silent instead
 	alter   func(h http.Header)
-	status  int // answers with nothing else
+	gone    int64 // after so many requests it answers 404; 0: never
+	fails   int64 // so many requests it answers with 500
+	status  int   // answers with nothing else, or silent
 
 	asked  atomic.Int64
 	sent   atomic.Int64
@@ -212,12 +216,23 @@ type keeper struct {
 }
 
 func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	k.asked.Add(1)
+	n := k.asked.Add(1)
 	k.mu.Lock()
 	k.ranges = append(k.ranges, r.Header.Get("Range"))
 	k.mu.Unlock()
-	if k.status != 0 {
+	if k.status == silent {
+		<-r.Context().Done()
+		return
+	}
+	switch {
+	case k.status != 0:
 		w.WriteHeader(k.status)
+		return
+	case k.gone > 0 && n > k.gone:
+		w.WriteHeader(http.StatusNotFound)
+		return
+	case n <= k.fails:
+		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
 	from := int64(0)
@@ -233,12 +248,12 @@ func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	if k.cut == 0 || k.cut >= int64(len(rest)) {
-		n, _ := w.Write(rest)
-		k.sent.Add(int64(n))
+		sent, _ := w.Write(rest)
+		k.sent.Add(int64(sent))
 		return
 	}
-	n, _ := w.Write(rest[:k.cut])
-	k.sent.Add(int64(n))
+	sent, _ := w.Write(rest[:k.cut])
+	k.sent.Add(int64(sent))
 	http.NewResponseController(w).Flush()
 	if k.stall {
 		<-r.Context().Done()
