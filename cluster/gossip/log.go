@@ -55,7 +55,11 @@ func (w *logWriter) Write(p []byte) (int, error) {
 		level = slog.LevelDebug // of a node that has started again; see bootName
 	}
 	if w.enabled(level) && w.allow(text+" "+from) {
-		w.log.LogAttrs(context.Background(), level, "gossip", slog.String("detail", cut(text)), slog.String("from", from))
+		attrs := []slog.Attr{slog.String("detail", cut(text))}
+		if from != "" {
+			attrs = append(attrs, slog.String("from", from))
+		}
+		w.log.LogAttrs(context.Background(), level, "gossip", attrs...)
 	}
 	return len(p), nil
 }

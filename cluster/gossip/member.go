@@ -88,6 +88,7 @@ type record struct {
 	Member
 	boot int64
 	seen time.Time // when it was last known to be alive
+	over bool      // this boot has left, and is not believed to be back
 }
 
 // sighting is what memberlist says of a node.
@@ -129,7 +130,7 @@ func (t *table) admit(s sighting) error {
 		return errOlder
 	case t.forgotten[s.id]:
 		return errForgotten
-	case r != nil && (s.boot < r.boot || (s.boot == r.boot && r.State == Left && !s.told.Left)):
+	case r != nil && (s.boot < r.boot || (s.boot == r.boot && (r.over || (r.State == Left && !s.told.Left)))):
 		return errOlder
 	case r == nil && len(t.records) >= maxMembers && !t.evict():
 		return errFull
@@ -163,15 +164,17 @@ func (t *table) alive(s sighting) (news bool) {
 		r = &record{Member: Member{ID: s.id, Self: s.id == t.self}}
 		t.records[s.id] = r
 	}
-	news = r.boot != s.boot || r.Addr != s.addr
-	r.boot, r.seen = s.boot, time.Now()
+	before := *r
+	r.boot, r.seen, r.over = s.boot, time.Now(), false
 	r.Addr, r.About, r.State = s.addr, s.told.About, Alive
 	if s.told.Left {
 		r.State = Left
 	}
-	t.publish()
-	t.changed.send()
-	return news
+	if r.Member != before.Member || r.boot != before.boot {
+		t.publish()
+		t.changed.send()
+	}
+	return r.boot != before.boot || r.Addr != before.Addr
 }
 
 // gone notes that a node does not answer, or has left. It answers whether that was news.
@@ -184,9 +187,8 @@ func (t *table) gone(s sighting) bool {
 	}
 	r.seen = time.Now()
 	if r.State = Dead; s.told.Left {
-		r.State = Left
+		r.State, r.over = Left, true
 	}
-	r.RTT = 0
 	t.publish()
 	t.changed.send()
 	return true

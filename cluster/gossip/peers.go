@@ -13,7 +13,7 @@ import (
 )
 
 // maxPeersBytes is the size of a peers file that is read: more than maxMembers take.
-const maxPeersBytes = 2 << 20
+const maxPeersBytes = 4 << 20
 
 // peersFile is what gossip remains across restarts.
 type peersFile struct {
