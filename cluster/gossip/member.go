@@ -48,7 +48,8 @@ type Member struct {
 
 // A node's name in memberlist is its id, a dot, and its boot: a number that grows with each start. Memberlist takes a name
 // for one at a fixed address and counts what it says of itself; a name for each start makes a restarted node a new one
-// that is believed at once, at whatever address, and lets what is replayed from before the restart concern nobody.
+// that is believed at once, at whatever address, and lets what is replayed from before the restart concern nobody. What a
+// replay can do is to make one who is dead, and has not started again, look alive until a probe fails, some seconds later.
 
 // bootName answers a name in memberlist.
 func bootName(id string, boot int64) string { return id + "." + strconv.FormatInt(boot, 36) }

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -65,7 +66,7 @@ func TestMembersLimit(t *testing.T) {
 			table.alive(see(i))
 			time.Sleep(time.Millisecond)
 		}
-		if err := table.admit(see(maxMembers)); err != errFull {
+		if err := table.admit(see(maxMembers)); !errors.Is(err, errFull) {
 			t.Errorf("admit beyond the limit = %v, want %v", err, errFull)
 		}
 		table.gone(see(7))

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -158,11 +159,11 @@ func TestStreamLimits(t *testing.T) {
 		time.Sleep(time.Second)
 		last := conns[maxStreams]
 		last.SetReadDeadline(time.Now().Add(time.Second))
-		if _, err := last.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := last.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("Read of a stream over the limit = %v, want EOF", err)
 		}
 		conns[0].SetReadDeadline(time.Now().Add(time.Second))
-		if _, err := conns[0].Read(make([]byte, 1)); err == io.EOF {
+		if _, err := conns[0].Read(make([]byte, 1)); errors.Is(err, io.EOF) {
 			t.Error("a stream within the limit was closed")
 		}
 		time.Sleep(10 * time.Second) // the silent ones are closed
@@ -178,7 +179,7 @@ func TestStreamLimits(t *testing.T) {
 		s := &stream{Conn: c, transport: g.transport, left: 3}
 		go func() { c.Write(nil) }()
 		s.left = 0
-		if _, err := s.Read(make([]byte, 1)); err != errStreamTooLong {
+		if _, err := s.Read(make([]byte, 1)); !errors.Is(err, errStreamTooLong) {
 			t.Errorf("Read beyond the limit = %v", err)
 		}
 		c.Close()
