@@ -77,20 +77,6 @@ func FuzzAbout(f *testing.F) {
 	})
 }
 
-func FuzzCoordinate(f *testing.F) {
-	c, err := newCoordinates(newDecoder())
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(c.encode(), int64(time.Millisecond))
-	f.Fuzz(func(t *testing.T, payload []byte, rtt int64) {
-		c.update("other", time.Duration(rtt), payload)
-		if d := c.distance("other"); d < 0 {
-			t.Errorf("distance = %v after %x, %d", d, payload, rtt)
-		}
-	})
-}
-
 // FuzzPacket gives a member packets and streams as strangers send them.
 func FuzzPacket(f *testing.F) {
 	f.Add([]byte{244, 3, 'a', 'b', 'c', 1}, false)
