@@ -1,0 +1,296 @@
+// Package gossip tells which nodes are there. Its main type is Gossip: a member of a group that finds new members, notices
+// within seconds when one is gone, and carries what each tells of itself. It is memberlist with encryption, peers that are
+// remembered across restarts and looked for after partitions, and keys that change while it runs.
+//
+// What it says is a hint: members learn of a change at different times, and a partition looks like many crashes. Who
+// belongs to the cluster is decided elsewhere. Who holds a key can say anything of anybody.
+package gossip
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sett-run/sett/cluster"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// Config says who a member is and where.
+type Config struct {
+	ID      string          // 1 to 64 letters, digits, - or _; the same at each start
+	Network cluster.Network // the machine's when nil. One with net.Resolver's LookupHost is asked for names too
+	Bind    string          // HOST:PORT for packets and streams; port 0 picks a free one
+	// Advertise is the HOST:PORT others reach this node by; port 0 is Bind's. When empty it is Bind, and when that is
+	// everywhere, the first private address of an interface, else the first that is not loopback.
+	Advertise string
+	Keys      [][]byte // 1 to 8 keys of 32 bytes, the current one first; all members have it
+	About     About
+	PeersFile string // remembers peers across restarts; nothing does when empty
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer
+}
+
+// leaveWait is how long each of the two messages of leaving may take to go out.
+const leaveWait = 3 * time.Second
+
+var errClosed = errors.New("gossip is closed")
+
+// Gossip is a member. Its methods may be called concurrently, until Close.
+type Gossip struct {
+	config      Config
+	log         *logWriter
+	metrics     *metrics
+	decoder     decoder
+	boot        int64
+	table       *table
+	coordinates *coordinates
+	transport   *transport
+	resolver    resolver
+	keyring     *memberlist.Keyring
+	list        *memberlist.Memberlist
+
+	meta  atomic.Pointer[[]byte] // told, encoded
+	news  chan struct{}          // holds one: the peers file is out of date
+	ctx   context.Context        // ends with Close
+	stop  context.CancelFunc
+	tasks tasks
+
+	aboutMu sync.Mutex // guards told, and has one goroutine at a time update memberlist
+	told    told
+	left    atomic.Bool
+	keysMu  sync.Mutex // has one goroutine at a time change keyring
+	closing sync.Once
+	closed  error // what Close answers
+}
+
+// Open starts a member. It knows nobody but the peers of earlier runs, which it looks for by itself; see Join. The context
+// is for opening alone.
+func Open(ctx context.Context, c Config) (*Gossip, error) {
+	if err := checkID(c.ID); err != nil {
+		return nil, abi.WithCode(abi.InvalidInput, fmt.Errorf("open gossip: %w", err))
+	}
+	if err := checkKeys(c.Keys); err != nil {
+		return nil, fmt.Errorf("open gossip: %w", err)
+	}
+	if c.Network == nil {
+		c.Network = cluster.Internet{}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	g, err := prepare(c)
+	if err == nil {
+		err = g.open(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open gossip: %w", err)
+	}
+	g.tasks.start(g.keepPeers)
+	g.tasks.start(g.rejoin)
+	return g, nil
+}
+
+// prepare makes all that opens nothing.
+func prepare(c Config) (*Gossip, error) {
+	m := newMetrics(c.Metrics)
+	g := &Gossip{config: c, metrics: m, log: newLogWriter(c.Log, m), decoder: newDecoder(), resolver: resolverOf(c.Network),
+		news: make(chan struct{}, 1), told: told{About: c.About}}
+	meta, err := g.told.encode()
+	if err != nil {
+		return nil, err
+	}
+	g.meta.Store(&meta)
+	if g.coordinates, err = newCoordinates(g.decoder); err != nil {
+		return nil, err
+	}
+	file, err := readPeers(c.PeersFile)
+	if err != nil {
+		c.Log.Warn("start without peers", "err", err) // they can be learnt again
+	}
+	g.boot = max(time.Now().UnixMilli(), file.Boot+1)
+	g.table = newTable(c.ID, g.boot, g.coordinates.distance)
+	for _, p := range file.Peers {
+		g.table.remember(p)
+	}
+	if g.keyring, err = memberlist.NewKeyring(nil, bytes.Clone(c.Keys[0])); err != nil {
+		return nil, err
+	}
+	return g, g.UseKeys(c.Keys)
+}
+
+// open opens the transport and memberlist.
+func (g *Gossip) open(ctx context.Context) error {
+	t, err := listen(ctx, g.config.Network, g.config.Bind, g.metrics)
+	if err != nil {
+		return err
+	}
+	g.transport = t
+	g.ctx, g.stop = context.WithCancel(context.Background())
+	if err := g.join(ctx); err != nil {
+		g.stop()
+		g.log.quiet.Store(true)
+		g.metrics.unregister()
+		return errors.Join(err, t.Shutdown())
+	}
+	return nil
+}
+
+func (g *Gossip) join(ctx context.Context) error {
+	t := g.transport
+	var err error
+	t.advertise, err = advertised(ctx, g.resolver, g.config.Advertise, t.packet.LocalAddr().String())
+	if err != nil {
+		return err
+	}
+	if err := g.save(); err != nil { // with this boot, so that the next is higher
+		return err
+	}
+	if err := g.metrics.register(g.table); err != nil {
+		return err
+	}
+	t.start()
+	g.list, err = memberlist.Create(g.settings())
+	return err
+}
+
+// settings are memberlist's for a LAN but for what is said here. They suit nodes in several places too.
+func (g *Gossip) settings() *memberlist.Config {
+	c := memberlist.DefaultLANConfig()
+	c.Name = bootName(g.config.ID, g.boot)
+	c.Transport = g.transport
+	c.BindPort = int(g.transport.advertise.Port())
+	c.Keyring = g.keyring
+	d := delegate{g}
+	c.Delegate, c.Events, c.Alive, c.Ping = d, d, d, d
+	c.Logger = log.New(g.log, "", 0)
+	c.EnableCompression = false // packets are small, and LZW costs more than they do
+	// A crash is to be seen by all within 10 s: about 1 s until the first probe of the dead node fails, then 3 s x
+	// log10(members), twice that when nobody confirms it. A higher multiplier sees less in a bad network that is not.
+	c.SuspicionMult = 3
+	c.SuspicionMaxTimeoutMult = 2
+	c.AwarenessMaxMultiplier = 2            // a probe of a node that thinks itself slow takes twice as long, not 8 times
+	c.ProbeTimeout = 400 * time.Millisecond // so that a helper's "me neither" comes within the probe's second
+	c.TCPTimeout = 5 * time.Second          // of one exchange of all states
+	return c
+}
+
+// Addr is where others reach this node, IP:PORT.
+func (g *Gossip) Addr() string { return g.transport.advertise.String() }
+
+// Members answers all known members, this one too, sorted by id. The slice is shared: it must not be changed.
+func (g *Gossip) Members() []Member { return *g.table.snapshot.Load() }
+
+// Changed answers a channel that is closed when Members changes next in more than round trips. Ask for it before Members.
+func (g *Gossip) Changed() <-chan struct{} { return g.table.changed.next() }
+
+// Forget drops a node that was removed from the cluster: it is not listed, not looked for, and not believed until this
+// node starts again.
+func (g *Gossip) Forget(id string) {
+	if id == g.config.ID {
+		return
+	}
+	g.table.forget(id)
+	g.coordinates.forget(id)
+	g.noteNews()
+}
+
+// SetAbout tells the others what is new about this node, and does not wait for them. Each call that changes something
+// makes packets to all members, so that the caller limits how often.
+func (g *Gossip) SetAbout(a About) error {
+	g.aboutMu.Lock()
+	defer g.aboutMu.Unlock()
+	if g.told.About == a || g.left.Load() {
+		return nil
+	}
+	return g.tell(told{About: a}, time.Nanosecond)
+}
+
+// tell has memberlist send what is new and wait at most for a time. Not to have waited until the end is no error.
+func (g *Gossip) tell(t told, wait time.Duration) error {
+	meta, err := t.encode()
+	if err != nil {
+		return err
+	}
+	g.told = t
+	g.meta.Store(&meta)
+	_ = g.list.UpdateNode(wait) // fails only by not having waited long enough
+	return nil
+}
+
+// Leave tells the others that this node goes, and waits until that is on its way, the context ends, or some seconds have
+// passed. Close follows. Members that learn of it list the node as left and do not look for it.
+func (g *Gossip) Leave(ctx context.Context) error {
+	if g.left.Swap(true) {
+		return nil
+	}
+	done := make(chan error, 1)
+	if !g.tasks.start(func() { done <- g.leave() }) {
+		return abi.WithCode(abi.Unavailable, errClosed)
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("leave gossip: %w", context.Cause(ctx))
+	}
+}
+
+// leave says first that this node will leave: memberlist tells its caller of the dead and of those who left alike.
+func (g *Gossip) leave() error {
+	g.aboutMu.Lock()
+	defer g.aboutMu.Unlock()
+	if err := g.tell(told{About: g.told.About, Left: true}, leaveWait); err != nil {
+		return err
+	}
+	if err := g.list.Leave(leaveWait); err != nil {
+		return fmt.Errorf("leave gossip: %w", err)
+	}
+	return nil
+}
+
+// Close ends what this node does, without a word to others: to them it crashed, unless it left. It waits for all but
+// memberlist's probes, which end within some seconds.
+func (g *Gossip) Close() error {
+	g.closing.Do(func() {
+		g.log.quiet.Store(true)
+		g.stop()
+		g.transport.interrupt()
+		g.tasks.end()
+		g.closed = errors.Join(g.list.Shutdown(), g.transport.Shutdown(), g.save())
+		g.metrics.unregister()
+	})
+	return g.closed
+}
+
+// tasks are goroutines that end before Close does.
+type tasks struct {
+	group sync.WaitGroup
+	mu    sync.Mutex // guards ended
+	ended bool
+}
+
+// start answers false, and starts nothing, after end.
+func (t *tasks) start(task func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.ended {
+		t.group.Go(task)
+	}
+	return !t.ended
+}
+
+func (t *tasks) end() {
+	t.mu.Lock()
+	t.ended = true
+	t.mu.Unlock()
+	t.group.Wait()
+}
