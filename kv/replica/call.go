@@ -271,6 +271,8 @@ func (r *Replica) answer(ctx context.Context, q request) reply {
 		answer, err = r.answerReadIndex(ctx)
 	case askTermOf:
 		answer, err = r.answerTerm(q.argument)
+	case askMembership:
+		answer = r.answerMembership(q.argument)
 	default:
 		err = fmt.Errorf("%w: this node does not know request %d", errRefused, q.kind)
 	}

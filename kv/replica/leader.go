@@ -116,6 +116,14 @@ func (r *Replica) AddReader(ctx context.Context, id, address string) error {
 	})
 }
 
+// DemoteVoter makes a voter a reader; one that is none already is no error. A leader that demotes itself steps down once
+// the group has agreed. Only the leader can: else the error is ErrNotLeader. The last voter cannot be demoted.
+func (r *Replica) DemoteVoter(ctx context.Context, id string) error {
+	return r.change(ctx, "demote voter", func(timeout time.Duration) raft.Future {
+		return r.raft.DemoteVoter(raft.ServerID(id), 0, timeout)
+	})
+}
+
 // RemoveServer removes a member; one that is not there is no error. A leader that removes itself steps down. Only the
 // leader can: else the error is ErrNotLeader.
 func (r *Replica) RemoveServer(ctx context.Context, id string) error {
@@ -185,6 +193,7 @@ type Stats struct {
 	Durable       uint64 // newest entry that is in the machine after a power loss
 	SnapshotIndex uint64 // newest entry that may be gone from the log
 	LastContact   time.Duration
+	Removed       bool // see Replica.Removed
 }
 
 // Stats answers the replica's state. LastContact is how long ago the leader was heard of, 0 on the leader itself.
@@ -194,6 +203,7 @@ func (r *Replica) Stats() Stats {
 		LastIndex: r.raft.LastIndex(), CommitIndex: r.raft.CommitIndex(),
 		Applied: r.machine.Applied(), Durable: r.machine.Durable(),
 		SnapshotIndex: r.storage.snapshots.index(), LastContact: r.lastContact(),
+		Removed: r.Removed(),
 	}
 	if first, err := r.storage.logs.FirstIndex(); err == nil {
 		s.FirstIndex = first
