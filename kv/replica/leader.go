@@ -48,6 +48,7 @@ func (r *Replica) followLeaders() {
 	r.raft.RegisterObserver(observer)
 	defer r.raft.DeregisterObserver(observer)
 	defer r.leading.Store(0)
+	var last string // who led last, as far as known
 	for {
 		select {
 		case leads := <-r.raft.LeaderCh():
@@ -58,6 +59,11 @@ func (r *Replica) followLeaders() {
 		case <-seen:
 		case <-r.draining:
 			return
+		}
+		if l := r.leader(); l.ID != "" && l.ID != last {
+			// What was asked of another one may never be answered, if it stands still or is cut off.
+			r.calls.keepOnly(r.addressOf(l.ID, l.Address))
+			last = l.ID
 		}
 		r.leaders.send()
 	}
