@@ -88,6 +88,9 @@ func restoreState(dir string, r io.Reader, cfg RestoreConfig) (h backupHeader, e
 		return h, err
 	}
 	defer func() { err = errors.Join(err, state.Close()) }()
+	if err := state.CheckSpace(); err != nil {
+		return h, err
+	}
 	became := fsm.Restoration{Drop: cfg.Drop}
 	if err := state.RestoreAs(r, became.Record); err != nil {
 		return h, damaged(err)
