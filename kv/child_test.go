@@ -82,7 +82,7 @@ func member(dir, id string, in io.Reader, out io.Writer) error {
 		address, err := os.ReadFile(filepath.Join(dir, id+".address"))
 		return string(address), err
 	}
-	s, err := open(context.Background(), c)
+	s, err := Open(context.Background(), c)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func loadKey(client, key int) string { return fmt.Sprintf("load-%d-%d", client, 
 // load says what it finds, "start" and the numbers of its clients, and then every number that was acknowledged, until
 // it is killed.
 func load(dir string, out io.Writer) error {
-	s, err := Open(context.Background(), Config{Dir: dir})
+	s, err := openReady(context.Background(), Config{Dir: dir})
 	if err != nil {
 		return err
 	}

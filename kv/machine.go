@@ -35,6 +35,20 @@ type clock struct {
 
 func newMachine(s *store.Store, level uint8) *machine { return &machine{Store: s, level: level} }
 
+// checkLevel answers fsm.ErrTooNew for a state that goes on in a newer Sett.
+func (m *machine) checkLevel() error {
+	view, err := m.View()
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	p, err := fsm.ReadProgress(view)
+	if err == nil && p.Level > m.level {
+		err = fmt.Errorf("level %d: %w", p.Level, fsm.ErrTooNew)
+	}
+	return err
+}
+
 // Apply does what an entry of the log says.
 func (m *machine) Apply(index uint64, entry []byte) (replies [][]byte, err error) {
 	view, err := m.View()

@@ -39,7 +39,7 @@ func TestOpenFails(t *testing.T) {
 				t.Fatalf("%s: the transport is left open: %v", name, err)
 			}
 			c.Group.ID, c.Group.Transport = "a", transport
-			if s, err := Open(ctx, c); err == nil {
+			if s, err := openReady(ctx, c); err == nil {
 				t.Errorf("%s: the store opens", name)
 				s.Close()
 			}

@@ -32,16 +32,14 @@ const (
 	logDir   = "log"   // kv/replica's
 )
 
-// soleID is that of a node that is its group alone and was given none.
-const soleID = "sole"
-
 // Config says where a store is and who its group are. The zero value is not useful: it needs Dir or InMemory.
 type Config struct {
 	Dir      string // directory, made with mode 0700 when absent; one process at a time
 	InMemory bool   // for tests: nothing on disk, gone on Close
 
-	// Group is the node's part in a group of several: id, transport, members, and the times after which a leader is
-	// replaced. The zero value is a group of this node alone. Machine, Pack, Admit, Dir, InMemory, Log and Metrics of it
+	// Group is the node's part in its group: id, transport, members, and the times after which a leader is replaced. The
+	// zero value is a group of this node alone, whose id is replica.SoleID; such a directory can be given another id
+	// later, once, by opening it with that. Machine, Pack, Admit, Dir, InMemory, Log and Metrics of it
 	// are set by Open.
 	Group replica.Config
 
@@ -68,21 +66,21 @@ type Store struct {
 	closed  error
 }
 
-// Open opens the store in cfg.Dir, or makes it, and returns when it knows of everything that its group acknowledged
-// before; ctx bounds the wait. A directory that is in use, cannot be written or comes from a newer Sett is an error
-// that says so; one from an older Sett is migrated. The transport is closed with the store, and when Open fails.
+// Open opens the store in cfg.Dir, or makes it. It does not wait for its group, which may have no leader: see CaughtUp.
+// Until then local reads, session reads that have seen nothing, Usage and watches answer from the state that is here:
+// whole, if old, and that of a new node is empty. Everything else waits for the group.
+//
+// A directory that is in use, cannot be written, belongs to a node of another id or comes from a newer Sett is an error
+// that says so; one from an older Sett is migrated, which is all that ctx bounds. The transport is closed with the
+// store, and when Open fails.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s, err := open(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := s.CaughtUp(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.Close())
-	}
 	return s, nil
 }
 
-// open opens the store without waiting for its group.
 func open(ctx context.Context, cfg Config) (s *Store, err error) {
 	defer func() {
 		if err != nil && cfg.Group.Transport != nil {
@@ -113,6 +111,9 @@ func openParts(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{log: cfg.Log, state: state, machine: newMachine(state, cmp.Or(cfg.level, fsm.Level)), requests: newRequests()}
+	if err := s.machine.checkLevel(); err != nil {
+		return nil, errors.Join(err, state.Close())
+	}
 	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, errors.Join(err, state.Close())
 	}
@@ -131,7 +132,7 @@ func openParts(cfg Config) (*Store, error) {
 func group(cfg Config, m *machine) replica.Config {
 	g := cfg.Group
 	if g.ID == "" {
-		g.ID = soleID
+		g.ID = replica.SoleID
 	}
 	if g.Transport == nil && g.Bootstrap == nil {
 		g.Bootstrap = []replica.Server{{ID: g.ID, Address: g.ID, Voter: true}}
@@ -145,11 +146,16 @@ func group(cfg Config, m *machine) replica.Config {
 	return g
 }
 
-// CaughtUp returns when this node has everything that its group acknowledged before the call.
+// CaughtUp returns when this node is a member of its group and has everything that the group acknowledged before the
+// call. A node that no leader has added yet waits for that. When ctx ends the error is op.ErrUnavailable, on a node that
+// the group has removed replica.ErrRemoved at once.
 func (s *Store) CaughtUp(ctx context.Context) error {
 	index, err := s.replica.ReadIndex(ctx)
 	if err == nil {
 		err = s.replica.Wait(ctx, index)
+	}
+	if err == nil {
+		err = s.replica.Joined(ctx)
 	}
 	if err != nil {
 		return withCode("catch up", err)

@@ -14,11 +14,23 @@ import (
 	"github.com/sett-run/sett/kv/replica/replicatest"
 )
 
+// openReady opens a store and waits until it has caught up.
+func openReady(ctx context.Context, cfg Config) (*Store, error) {
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.CaughtUp(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
 func openTest(t testing.TB, cfg Config) *Store {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	s, err := Open(ctx, cfg)
+	s, err := openReady(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

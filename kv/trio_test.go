@@ -90,7 +90,7 @@ func (g *trio) open(id string, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := Open(ctx, c)
+	s, err := openReady(ctx, c)
 	if err != nil {
 		return nil, err
 	}

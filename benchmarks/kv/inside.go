@@ -28,6 +28,9 @@ func measureInside(ctx context.Context, p plan, out io.Writer) error {
 		return err
 	}
 	defer s.Close()
+	if err := s.CaughtUp(ctx); err != nil {
+		return err
+	}
 	db, err := badger.Open(badger.DefaultOptions(filepath.Join(p.dir, "inside-badger")).WithLogger(nil).WithMetricsEnabled(false))
 	if err != nil {
 		return err

@@ -48,6 +48,9 @@ func serveNode(ctx context.Context, c nodeConfig, in io.Reader, out io.Writer) (
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.CaughtUp(ctx); err != nil {
+		return err
+	}
 	session, stop, err := listenRedis(ctx, s)
 	if err != nil {
 		return err

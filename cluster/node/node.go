@@ -143,6 +143,9 @@ func (n *Node) openData(ctx context.Context) error {
 		return err
 	}
 	n.push("store", func(context.Context) error { return n.store.Close() })
+	if err := n.store.CaughtUp(ctx); err != nil {
+		return err
+	}
 	n.logs, err = logs.Open(logs.Config{Dir: dir.join(logsDir), Log: n.log, Metrics: n.metrics})
 	if err != nil {
 		return err

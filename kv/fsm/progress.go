@@ -32,6 +32,10 @@ func readProgress(v View) (progress, error) {
 	if !found {
 		return progress{level: 1}, nil
 	}
+	return decodeProgress(b)
+}
+
+func decodeProgress(b []byte) (progress, error) {
 	f := fields{rest: b}
 	p := progress{index: f.uvarint(), time: f.natural(), level: f.byte(), expired: f.natural(), compacted: f.uvarint()}
 	p.history = mark{index: f.uvarint(), time: f.natural()}

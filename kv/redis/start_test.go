@@ -65,6 +65,9 @@ func openStore(t *testing.T) *kv.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
+	if err := s.CaughtUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 

@@ -90,8 +90,10 @@ func (c *caller) link(ctx context.Context, address string) (*link, error) {
 	l := c.links[address]
 	if l == nil {
 		l = &link{ready: make(chan struct{}), ended: make(chan struct{}), pending: map[uint64]chan<- reply{}}
+		life, cut := context.WithCancel(context.Background())
+		l.cut = cut
 		c.links[address] = l
-		go c.open(l, address)
+		go c.open(life, l, address)
 	}
 	c.mu.Unlock()
 	select {
@@ -103,8 +105,9 @@ func (c *caller) link(ctx context.Context, address string) (*link, error) {
 }
 
 // open dials for all who wait for l, and then reads its replies.
-func (c *caller) open(l *link, address string) {
-	conn, err := c.dial(context.Background(), address)
+func (c *caller) open(life context.Context, l *link, address string) {
+	defer l.cut()
+	conn, err := c.dial(life, address)
 	if err != nil {
 		l.failure = err
 		c.forget(address, l)
@@ -113,6 +116,7 @@ func (c *caller) open(l *link, address string) {
 	}
 	l.conn, l.w = conn, bufio.NewWriter(conn)
 	close(l.ready)
+	defer context.AfterFunc(life, func() { conn.Close() })()
 	l.read()
 	conn.Close()
 	close(l.ended)
@@ -125,6 +129,18 @@ func (c *caller) forget(address string, l *link) {
 	defer c.mu.Unlock()
 	if c.links[address] == l {
 		delete(c.links, address)
+	}
+}
+
+// keepOnly ends all streams but that to an address, and so the calls that wait for answers over them.
+func (c *caller) keepOnly(address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for a, l := range c.links {
+		if a != address {
+			l.cut()
+			delete(c.links, a)
+		}
 	}
 }
 
@@ -141,6 +157,7 @@ type link struct {
 	failure error
 	conn    net.Conn
 	ended   chan struct{} // closed when no more replies come
+	cut     func()        // ends the stream, or the attempt to open it
 
 	waiting atomic.Int32 // calls that are about to write: the last of them flushes
 	mu      sync.Mutex   // guards the rest
@@ -271,6 +288,8 @@ func (r *Replica) answer(ctx context.Context, q request) reply {
 		answer, err = r.answerReadIndex(ctx)
 	case askTermOf:
 		answer, err = r.answerTerm(q.argument)
+	case askMembership:
+		answer = r.answerMembership(q.argument)
 	default:
 		err = fmt.Errorf("%w: this node does not know request %d", errRefused, q.kind)
 	}

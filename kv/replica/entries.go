@@ -59,6 +59,9 @@ func (e *entries) apply(l *raft.Log) ([][]byte, error) {
 	}
 	e.count++
 	e.bytes += uint64(len(l.Data))
+	if l.Type == raft.LogConfiguration {
+		e.replica.membership.agreed(l.Index, raft.DecodeConfiguration(l.Data))
+	}
 	if l.Type != raft.LogCommand || len(l.Data) == 0 {
 		return nil, nil // a change of configuration, or a new leader's mark
 	}
@@ -158,6 +161,7 @@ func (e *entries) Restore(stream io.ReadCloser) error {
 		return fmt.Errorf("restore: %w", err)
 	}
 	e.count, e.bytes = 0, 0
+	e.replica.know()
 	e.replica.progress.advance(e.applied)
 	e.replica.metrics.snapshots.WithLabelValues("installed").Inc()
 	return nil

@@ -30,6 +30,10 @@ const (
 	askPropose   = 1 // argument: a command. Answer: 8 bytes of index, the reply
 	askReadIndex = 2 // Answer: 8 bytes of index
 	askTermOf    = 3 // argument: a node's id. Answer: 8 bytes of its term
+
+	// Argument: the asking node's id. Answer: 8 bytes of the index of the newest configuration that is known to be agreed
+	// on, 0 for none; then 1 when the node is in it, else 0.
+	askMembership = 4
 )
 
 // Statuses of a reply.

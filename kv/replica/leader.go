@@ -48,6 +48,7 @@ func (r *Replica) followLeaders() {
 	r.raft.RegisterObserver(observer)
 	defer r.raft.DeregisterObserver(observer)
 	defer r.leading.Store(0)
+	var last string // who led last, as far as known
 	for {
 		select {
 		case leads := <-r.raft.LeaderCh():
@@ -58,6 +59,11 @@ func (r *Replica) followLeaders() {
 		case <-seen:
 		case <-r.draining:
 			return
+		}
+		if l := r.leader(); l.ID != "" && l.ID != last {
+			// What was asked of another one may never be answered, if it stands still or is cut off.
+			r.calls.keepOnly(r.addressOf(l.ID, l.Address))
+			last = l.ID
 		}
 		r.leaders.send()
 	}
@@ -113,6 +119,14 @@ func (r *Replica) AddVoter(ctx context.Context, id, address string) error {
 func (r *Replica) AddReader(ctx context.Context, id, address string) error {
 	return r.change(ctx, "add reader", func(timeout time.Duration) raft.Future {
 		return r.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(address), 0, timeout)
+	})
+}
+
+// DemoteVoter makes a voter a reader; one that is none already is no error. A leader that demotes itself steps down once
+// the group has agreed. Only the leader can: else the error is ErrNotLeader. The last voter cannot be demoted.
+func (r *Replica) DemoteVoter(ctx context.Context, id string) error {
+	return r.change(ctx, "demote voter", func(timeout time.Duration) raft.Future {
+		return r.raft.DemoteVoter(raft.ServerID(id), 0, timeout)
 	})
 }
 
@@ -185,6 +199,7 @@ type Stats struct {
 	Durable       uint64 // newest entry that is in the machine after a power loss
 	SnapshotIndex uint64 // newest entry that may be gone from the log
 	LastContact   time.Duration
+	Removed       bool // see Replica.Removed
 }
 
 // Stats answers the replica's state. LastContact is how long ago the leader was heard of, 0 on the leader itself.
@@ -194,6 +209,7 @@ func (r *Replica) Stats() Stats {
 		LastIndex: r.raft.LastIndex(), CommitIndex: r.raft.CommitIndex(),
 		Applied: r.machine.Applied(), Durable: r.machine.Durable(),
 		SnapshotIndex: r.storage.snapshots.index(), LastContact: r.lastContact(),
+		Removed: r.Removed(),
 	}
 	if first, err := r.storage.logs.FirstIndex(); err == nil {
 		s.FirstIndex = first

@@ -58,6 +58,9 @@ func (r *Replica) Propose(ctx context.Context, command []byte) (reply []byte, in
 		if err := r.usable(); err != nil {
 			return nil, 0, ended("propose", doubt, err)
 		}
+		if r.Removed() {
+			return nil, 0, ended("propose", doubt, ErrRemoved)
+		}
 		o := r.attempt(ctx, command)
 		if o.err == nil {
 			return o.reply, o.index, nil

@@ -19,13 +19,16 @@ type read struct {
 
 // ReadIndex answers an index that covers every command answered anywhere before the call; a read after Wait for it is
 // linearizable. It goes on through changes of leader until ctx ends, then with op.ErrUnavailable: a leader that has
-// lost its group never answers one. Concurrent callers share one round of messages.
+// lost its group never answers one. On a replica that was removed it answers that, and ErrRemoved, at once. Concurrent callers share one round of messages.
 func (r *Replica) ReadIndex(ctx context.Context) (uint64, error) {
 	start := time.Now()
 	for {
 		changed := r.leaders.next()
 		if err := r.usable(); err != nil {
 			return 0, ended("read index", time.Time{}, err)
+		}
+		if r.Removed() {
+			return 0, ended("read index", time.Time{}, ErrRemoved)
 		}
 		a := r.join(ctx)
 		if a.err == nil {

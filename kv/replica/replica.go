@@ -80,6 +80,8 @@ type Replica struct {
 	entries  *entries
 	progress *progress
 
+	membership *membership
+
 	queue    chan *proposal // to the batcher
 	readers  chan chan read // to the reader of indices
 	compact  chan struct{}  // 1 slot: the log has grown enough for a snapshot
@@ -110,7 +112,7 @@ func Open(cfg Config) (*Replica, error) {
 	}
 	r := &Replica{
 		cfg: cfg, log: cfg.Log, machine: cfg.Machine,
-		progress: newProgress(cfg.Machine.Applied()),
+		progress: newProgress(cfg.Machine.Applied()), membership: newMembership(cfg.ID),
 		queue:    make(chan *proposal, maxBatchCommands),
 		readers:  make(chan chan read),
 		compact:  make(chan struct{}, 1),
@@ -142,6 +144,7 @@ func (r *Replica) start() (err error) {
 	opened = append(opened, r.storage.close)
 	r.entries = &entries{replica: r, machine: r.machine, applied: r.machine.Applied()}
 	r.storage.snapshots.entries = r.entries
+	r.know()
 	r.mux = newMux(r.cfg.Transport, r.untilClosed(), r.serveCall)
 	r.calls = newCaller(func(ctx context.Context, address string) (net.Conn, error) {
 		return r.mux.dial(ctx, address, streamCalls)
@@ -165,6 +168,7 @@ func (r *Replica) start() (err error) {
 	r.tasks.Go(r.answerReaders)
 	r.tasks.Go(r.followLeaders)
 	r.tasks.Go(r.compactLog)
+	r.tasks.Go(r.askWhetherRemoved)
 	if r.soleVoter() {
 		r.electNow()
 	}

@@ -97,14 +97,19 @@ func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
 	return []*raft.SnapshotMeta{s.newest.meta()}, nil
 }
 
-// index is the newest snapshot's; 0: there is none.
-func (s *snapshots) index() uint64 {
+// note answers that of the newest snapshot; nil: there is none.
+func (s *snapshots) note() *noted {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.newest == nil {
-		return 0
+	return s.newest
+}
+
+// index is the newest snapshot's; 0: there is none.
+func (s *snapshots) index() uint64 {
+	if n := s.note(); n != nil {
+		return n.Index
 	}
-	return s.newest.Index
+	return 0
 }
 
 // Open answers the stream of a snapshot: one that is arriving, as it came, or the machine's data now under the

@@ -47,22 +47,32 @@ func openStorage(cfg Config, applied uint64, fail func(error)) (*storage, error)
 		return nil, errors.Join(fmt.Errorf("open log: %w", err), w.Close())
 	}
 	s := &storage{logs: logs, stable: w, snapshots: notes, close: w.Close}
-	if err := s.fit(applied); err != nil {
+	if err = s.fit(applied); err == nil {
+		err = s.identify(cfg)
+	}
+	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return s, nil
 }
 
+// bounds answers the first and the last index in the log, 0 when it is empty.
+func (s *storage) bounds() (first, last uint64, err error) {
+	if first, err = s.logs.FirstIndex(); err == nil {
+		last, err = s.logs.LastIndex()
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("read log: %w", err)
+	}
+	return first, last, nil
+}
+
 // fit sees that snapshot, log and machine have no hole between them. A log that a snapshot from another node has
 // replaced is removed, in case raft did not come to do it.
 func (s *storage) fit(applied uint64) error {
-	first, err := s.logs.FirstIndex()
+	first, last, err := s.bounds()
 	if err != nil {
-		return fmt.Errorf("read log: %w", err)
-	}
-	last, err := s.logs.LastIndex()
-	if err != nil {
-		return fmt.Errorf("read log: %w", err)
+		return err
 	}
 	n := s.snapshots.newest
 	if n == nil {
@@ -123,16 +133,7 @@ func (s *storage) bootstrap(c *raft.Config, t raft.Transport, servers []Server) 
 	if exists {
 		return nil
 	}
-	var first raft.Configuration
-	for _, v := range servers {
-		suffrage := raft.Nonvoter
-		if v.Voter {
-			suffrage = raft.Voter
-		}
-		first.Servers = append(first.Servers,
-			raft.Server{ID: raft.ServerID(v.ID), Address: raft.ServerAddress(v.Address), Suffrage: suffrage})
-	}
-	if err := raft.BootstrapCluster(c, s.logs, s.stable, s.snapshots, t, first); err != nil {
+	if err := raft.BootstrapCluster(c, s.logs, s.stable, s.snapshots, t, configurationOf(servers)); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}
 	return nil

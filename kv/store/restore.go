@@ -16,12 +16,22 @@ const restoreCheckBytes = 16 << 20
 // it was before. It is durable when Restore returns; on an error, ErrSnapshot among them, the state is what it was.
 // Views that are open keep what they read.
 func (s *Store) Restore(r io.Reader, increments ...io.Reader) error {
+	return s.restore(append([]io.Reader{r}, increments...), nil)
+}
+
+// RestoreAs is Restore of what change makes of each record of a snapshot, in ascending order of their keys: another
+// value, or nothing. It refuses a stream that goes on behind the snapshot.
+func (s *Store) RestoreAs(r io.Reader, change func(key, value []byte) (became []byte, keep bool, err error)) error {
+	return s.restore([]io.Reader{r}, change)
+}
+
+func (s *Store) restore(readers []io.Reader, change func(key, value []byte) ([]byte, bool, error)) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if s.closed {
 		return closedError("restore")
 	}
-	ls, err := openLayers(append([]io.Reader{r}, increments...))
+	ls, err := openLayers(readers)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
@@ -29,7 +39,10 @@ func (s *Store) Restore(r io.Reader, increments ...io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	if err = s.load(e, ls); err == nil && s.dir != nil {
+	if err = s.load(e, ls, change); err == nil && change != nil {
+		err = ls.ended()
+	}
+	if err == nil && s.dir != nil {
 		err = errors.Join(s.syncEngine(e), syncAll(e.dir))
 	}
 	if err != nil {
@@ -45,7 +58,7 @@ func (s *Store) nextEngineDir() string {
 }
 
 // load writes the layers into a new engine. Each entry keeps the index it was written at, for later increments.
-func (s *Store) load(to *engine, ls layers) error {
+func (s *Store) load(to *engine, ls layers, change func(key, value []byte) ([]byte, bool, error)) error {
 	b := to.db.NewManagedWriteBatch()
 	defer b.Cancel()
 	b.SetMaxPendingTxns(1) // each holds what it writes in memory
@@ -62,6 +75,15 @@ func (s *Store) load(to *engine, ls layers) error {
 		}
 		if !more {
 			break
+		}
+		if change != nil {
+			var keep bool
+			if e.value, keep, err = change(e.key, e.value); err != nil {
+				return err
+			}
+			if !keep {
+				continue
+			}
 		}
 		head, parts := split(e.value)
 		if len(parts) > 0 {

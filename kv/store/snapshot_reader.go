@@ -244,6 +244,16 @@ func (l *layer) seek(key []byte) (err error) {
 	return nil
 }
 
+// ended sees that nothing follows the layers.
+func (ls layers) ended() error {
+	for _, l := range ls {
+		if _, err := l.r.Peek(1); !errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: something follows its end", ErrSnapshot)
+		}
+	}
+	return nil
+}
+
 // finish reads what is left, for its checksums.
 func (ls layers) finish() error {
 	for _, l := range ls {

@@ -1,0 +1,125 @@
+package kv
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+
+	"github.com/sett-run/sett/kv/fsm"
+)
+
+// ErrBackup is why Restore refuses a stream: it is cut off, damaged, or no backup.
+var ErrBackup = errors.New("backup is damaged")
+
+// A backup is a header, numbers big endian, and a snapshot of package store, which has a checksum of its own:
+//
+//	8 bytes  backupMagic
+//	1        backupFormat
+//	1        feature level of the state
+//	8        index of the state
+//	8        time at which it was made, nanoseconds since 1970
+//	4        CRC-32 (Castagnoli) of all that is before it
+const (
+	backupMagic      = "settbk\r\n"
+	backupFormat     = 1
+	backupHeaderSize = 30
+)
+
+// BackupInfo says what a backup is.
+type BackupInfo struct {
+	Index uint64    // of the newest entry in it
+	Time  time.Time // when it was made
+	Bytes int64     // of the stream
+}
+
+// backupHeader is what stands before the snapshot.
+type backupHeader struct {
+	level uint8
+	index uint64
+	time  time.Time
+}
+
+func (h backupHeader) append(b []byte) []byte {
+	start := len(b)
+	b = append(append(b, backupMagic...), backupFormat, h.level)
+	b = binary.BigEndian.AppendUint64(b, h.index)
+	b = binary.BigEndian.AppendUint64(b, uint64(h.time.UnixNano()))
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// parseBackupHeader reads what append wrote. Its errors are ErrBackup, or fsm.ErrTooNew when this build is too old.
+func parseBackupHeader(b []byte) (backupHeader, error) {
+	if len(b) != backupHeaderSize || string(b[:8]) != backupMagic {
+		return backupHeader{}, fmt.Errorf("%w: it is not a backup of Sett", ErrBackup)
+	}
+	if b[8] != backupFormat {
+		return backupHeader{}, fmt.Errorf("%w: it has format %d, this version of Sett reads format %d", ErrBackup, b[8], backupFormat)
+	}
+	content := b[:backupHeaderSize-4]
+	if crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)) != binary.BigEndian.Uint32(b[len(content):]) {
+		return backupHeader{}, fmt.Errorf("%w: the checksum of its header is wrong", ErrBackup)
+	}
+	h := backupHeader{level: b[9], index: binary.BigEndian.Uint64(b[10:]),
+		time: time.Unix(0, int64(binary.BigEndian.Uint64(b[18:]))).UTC()}
+	if h.level > fsm.Level {
+		return backupHeader{}, fmt.Errorf("level %d: %w", h.level, fsm.ErrTooNew)
+	}
+	return h, nil
+}
+
+// Backup writes the state of one index, as this node has it, in a form that Restore reads. It needs no leader. Whoever
+// wants everything that was acknowledged before, on whichever node, calls CaughtUp first. The store goes on meanwhile,
+// and keeps what it overwrites until Backup returns. After an error what was written is of no use.
+func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
+	info, err := s.backup(ctx, w)
+	if err != nil {
+		return BackupInfo{}, withCode("backup", err)
+	}
+	return info, nil
+}
+
+func (s *Store) backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
+	view, err := s.state.View()
+	if err != nil {
+		return BackupInfo{}, err
+	}
+	defer view.Close()
+	p, err := fsm.ReadProgress(view)
+	if err != nil {
+		return BackupInfo{}, err
+	}
+	out := &counter{to: untilDone{ctx: ctx, w: w}}
+	h := backupHeader{level: p.Level, index: view.Index(), time: time.Now().UTC()}
+	if _, err := out.Write(h.append(nil)); err != nil {
+		return BackupInfo{}, err
+	}
+	if err := s.state.WriteSnapshot(out, view); err != nil {
+		return BackupInfo{}, err
+	}
+	return BackupInfo{Index: h.index, Time: h.time, Bytes: out.n}, nil
+}
+
+// untilDone passes on what is read or written until a context ends. It lives as long as one call.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+	w   io.Writer
+}
+
+func (u untilDone) Read(b []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(b)
+}
+
+func (u untilDone) Write(b []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.w.Write(b)
+}
