@@ -22,6 +22,7 @@ type About struct {
 	HTTP    string `cbor:"6,keyasint,omitempty" json:"http,omitempty"`    // HOST:PORT of the data plane
 	Admin   string `cbor:"7,keyasint,omitempty" json:"admin,omitempty"`   // HOST:PORT of the admin plane
 	Engine  string `cbor:"8,keyasint,omitempty" json:"engine,omitempty"`  // digest of engine and CPU features, short
+	Ready   bool   `cbor:"10,keyasint,omitempty" json:"ready,omitempty"`  // it has caught up with the store's group
 	Load    Load   `cbor:"9,keyasint,omitzero" json:"load,omitzero"`
 }
 

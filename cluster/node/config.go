@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/sett-run/sett/cluster"
 	"github.com/sett-run/sett/runtime/registry"
 )
 
@@ -23,15 +24,25 @@ type Config struct {
 	Data    string // data directory; created when absent
 	HTTP    string // data plane's address, DefaultHTTP when empty; port 0 picks a free one
 	Admin   string // admin plane's address, DefaultAdmin when empty; beyond loopback it needs a token
-	Cluster string // address kept for other nodes, DefaultCluster when empty
+	Cluster string // gossip's address, TCP and UDP, DefaultCluster when empty; node to node TLS listens on the next port
 	Redis   string // the Redis protocol's address; off when empty; beyond loopback it needs a token
 	Name    string // the node's name, a DNS label; the host's name when empty
 	Region  string // where it stands; free text of a DNS label's form, or empty
 	Version string // the binary's version, told by the admin plane
+	// Join is a token of the cluster to join. A directory that belongs to a cluster already stays with it.
+	Join string
+	// Advertise is where other nodes reach this one: HOST:PORT of gossip, or a host alone, whose port is Cluster's.
+	// Empty: where Cluster listens.
+	Advertise string
 	// FirstToken makes an admin token when there is none yet; see Node.FirstToken.
 	FirstToken bool
 	FuelHeader bool         // replies tell in Sett-Fuel what they took; see router.Config
 	Log        *slog.Logger // discards when nil
+
+	// Network is where the node listens and dials; nil: the machine's.
+	Network cluster.Network
+	// InMemory is for tests: the store has nothing on disk, so that the node runs in virtual time.
+	InMemory bool
 }
 
 func (c Config) complete() Config {
@@ -45,6 +56,9 @@ func (c Config) complete() Config {
 	}
 	if c.Name == "" {
 		c.Name = hostName()
+	}
+	if c.Network == nil {
+		c.Network = cluster.Internet{}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sett-run/sett/cluster/peer"
 	"github.com/sett-run/sett/router/admin"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
@@ -13,6 +14,10 @@ import (
 // moduleGrace is how long a module that no version names stays on disk: an upload is followed by its deployment
 // within this time. Raising it keeps abandoned uploads longer; lowering it makes slow deployments upload again.
 const moduleGrace = time.Hour
+
+// spreadTimeout is how long another node may take to fetch a module that is being deployed. A longer one waits for
+// slow nodes; after a shorter one more deployments are refused.
+const spreadTimeout = 30 * time.Second
 
 // Deploy makes new versions of an app's functions and points their live aliases at them: every module is
 // compiled and tried first, then one switch. When it returns this node serves the new table; on an error
@@ -28,19 +33,48 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 			return nil, fmt.Errorf("%s: %w", c.Name, err)
 		}
 		c.Module, c.Seed = v.Module, v.Seed
+		if c.Holders, err = n.spread(ctx, v.Module); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Name, err)
+		}
 	}
 	done, err := n.registry.Deploy(ctx, app, changes)
 	if err != nil {
 		return nil, err
 	}
 	deployed := make([]admin.Deployed, len(done))
+	prepared := make([]versionKey, len(done))
 	for i, d := range done {
 		deployed[i] = admin.Deployed{Deployed: d, Compile: compile[i]}
+		prepared[i] = keyOf(&d.Version)
 		if !d.Unchanged {
 			n.note(d.App, d.Function, d.Number, fmt.Sprintf("deployed version %d", d.Number))
 		}
 	}
-	return deployed, n.changed()
+	if err := n.changed(prepared...); err != nil {
+		return nil, err
+	}
+	n.settle(ctx)
+	return deployed, nil
+}
+
+// spread puts a module on another node too, the nearest that takes it, so that the loss of this one loses nothing that
+// was acknowledged. It answers the ids of those who have it. With no other node alive it stays here alone.
+func (n *Node) spread(ctx context.Context, m registry.Module) (holders []string, err error) {
+	holders = []string{n.ID()}
+	others := n.others()
+	for _, other := range others {
+		within, cancel := context.WithTimeout(ctx, spreadTimeout)
+		err = n.den.client.Hold(within, other, m.Digest, m.SizeBytes, []peer.Node{n.self()})
+		cancel()
+		if err == nil {
+			return append(holders, other.ID), nil
+		}
+		n.log.Warn("spread module", "digest", m.Digest, "node", other.ID, "err", err)
+	}
+	if len(others) == 0 {
+		return holders, nil
+	}
+	return nil, abi.WithCode(abi.Unavailable, fmt.Errorf("no other node could take the module: %w", err))
 }
 
 // liveSeed answers the seed of what is live already when c is that, so that its image is not built a second time;
@@ -58,52 +92,40 @@ func (n *Node) liveSeed(app string, c *registry.Change) string {
 
 // Rollback points the live alias at an earlier version; 0 means the one before.
 func (n *Node) Rollback(ctx context.Context, app, name string, version int) (registry.Function, error) {
-	return n.after(n.registry.Rollback(ctx, app, name, version))
+	f, err := n.registry.Rollback(ctx, app, name, version)
+	return n.after(ctx, f, err)
 }
 
 // SetAlias points an alias at versions by weight.
 func (n *Node) SetAlias(ctx context.Context, app, name, alias string, weights []registry.Weight) (registry.Function, error) {
-	return n.after(n.registry.SetAlias(ctx, app, name, alias, weights))
+	f, err := n.registry.SetAlias(ctx, app, name, alias, weights)
+	return n.after(ctx, f, err)
 }
 
 // RemoveAlias forgets an alias; live stays.
 func (n *Node) RemoveAlias(ctx context.Context, app, name, alias string) (registry.Function, error) {
-	return n.after(n.registry.RemoveAlias(ctx, app, name, alias))
+	f, err := n.registry.RemoveAlias(ctx, app, name, alias)
+	return n.after(ctx, f, err)
 }
 
 // Remove forgets functions of an app, all of them when names is nil.
 func (n *Node) Remove(ctx context.Context, app string, names []string) error {
-	if err := n.registry.Remove(ctx, app, names); err != nil {
-		return err
-	}
-	return n.changed()
+	return n.settled(ctx, n.registry.Remove(ctx, app, names))
 }
 
-func (n *Node) after(f registry.Function, err error) (registry.Function, error) {
-	if err != nil {
-		return f, err
-	}
-	return f, n.changed()
+func (n *Node) after(ctx context.Context, f registry.Function, err error) (registry.Function, error) {
+	return f, n.settled(ctx, err)
 }
 
-// changed serves the registry's new state and drops what it no longer names.
-func (n *Node) changed() error {
-	if err := n.swap(); err != nil {
-		return err
+// settled has a change that was made, if err is nil, be served by this node and then by the others.
+func (n *Node) settled(ctx context.Context, err error) error {
+	if err == nil {
+		err = n.changed()
 	}
-	n.collectModules()
-	return nil
-}
-
-// swap makes the registry's state the one that requests see. Concurrent changes end with the newest.
-func (n *Node) swap() error {
-	n.swapping.Lock()
-	defer n.swapping.Unlock()
-	if err := n.router.Swap(n.registry.Snapshot()); err != nil {
-		return fmt.Errorf("swap route table: %w", err)
+	if err == nil {
+		n.settle(ctx)
 	}
-	n.runtime.Retain(retained(n.registry.Snapshot()))
-	return nil
+	return err
 }
 
 // retained answers the versions that an alias names, and all others.

@@ -30,6 +30,7 @@ var owners = map[string]string{
 	"github.com/hashicorp/raft":                               "kv",
 	"github.com/tidwall/redcon":                               "kv",
 	"github.com/hashicorp/memberlist":                         "cluster",
+	"github.com/hashicorp/serf":                               "cluster",
 	"github.com/spf13/cobra":                                  "cmd",
 	"github.com/aws/aws-lambda-go":                            "router",
 	"github.com/coreos/go-oidc":                               "router",

@@ -10,14 +10,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/sett-run/sett/cluster/peer"
+	"github.com/sett-run/sett/cluster/trust"
 	"github.com/sett-run/sett/kv"
 	"github.com/sett-run/sett/kv/redis"
+	"github.com/sett-run/sett/kv/replica"
 	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/router/admin"
 	"github.com/sett-run/sett/runtime"
@@ -39,9 +43,11 @@ type Node struct {
 	router   *router.Router
 	admin    *admin.Admin
 	redis    *redis.Server // nil: off
+	den      den
+	toNodes  *http.Transport // to other nodes' admin planes
 
-	httpListener, adminListener, clusterListener net.Listener
-	redisListener                                net.Listener // nil: off
+	httpListener, adminListener net.Listener
+	redisListener               net.Listener // nil: off
 
 	ctx     context.Context // ends when Close begins; background work stops with it
 	stop    context.CancelFunc
@@ -52,7 +58,11 @@ type Node struct {
 
 	firstToken string
 
-	swapping sync.Mutex // held from reading the registry to swapping the table
+	waiting  waiting
+	wake     chan struct{}      // 1 slot: loading has to look at what waits
+	swapping sync.Mutex         // held from reading the registry to swapping the table
+	served   *registry.Snapshot // guarded by swapping: the last one; nil: none yet
+	next     chan struct{}      // guarded by swapping: closed when served changes
 	closing  sync.Once
 	closeErr error
 }
@@ -69,10 +79,12 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{config: config, log: config.Log, started: time.Now(), metrics: prometheus.NewRegistry(), failed: make(chan error, 5)}
+	n := &Node{config: config, log: config.Log, started: time.Now(), metrics: prometheus.NewRegistry(), failed: make(chan error, 6),
+		wake: make(chan struct{}, 1), next: make(chan struct{})}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	for _, step := range []func(context.Context) error{
-		n.openData, n.openRuntime, n.openRegistry, n.openRouter, n.openAdmin, n.openRedis, n.listen, n.serve,
+		n.openData, n.openDen, n.openStore, n.openRuntime, n.openPeers, n.openRegistry, n.openRouter, n.openAdmin, n.openPlaneForNodes,
+		n.openRedis, n.listen, n.serve,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Close(context.Background()))
@@ -90,7 +102,7 @@ func (n *Node) push(name string, close func(context.Context) error) {
 // answer the first one's error.
 func (n *Node) Close(ctx context.Context) error {
 	n.closing.Do(func() {
-		n.ready.set("draining")
+		n.ready.end("draining")
 		n.stop()
 		var errs []error
 		for i := len(n.closers) - 1; i >= 0; i-- {
@@ -112,8 +124,8 @@ func (n *Node) HTTPAddr() string { return n.httpListener.Addr().String() }
 // AdminAddr is the admin plane's address.
 func (n *Node) AdminAddr() string { return n.adminListener.Addr().String() }
 
-// ClusterAddr is the address kept for other nodes.
-func (n *Node) ClusterAddr() string { return n.clusterListener.Addr().String() }
+// ClusterAddr is gossip's address.
+func (n *Node) ClusterAddr() string { return n.den.gossip.Addr() }
 
 // RedisAddr is the Redis protocol's address, empty when it is off.
 func (n *Node) RedisAddr() string {
@@ -138,20 +150,69 @@ func (n *Node) openData(ctx context.Context) error {
 	}
 	n.dir = dir
 	n.push("data directory", func(context.Context) error { return dir.close() })
-	n.store, err = kv.Open(ctx, kv.Config{Dir: dir.join(storeDir), Log: n.log, Metrics: n.metrics})
-	if err != nil {
-		return err
-	}
-	n.push("store", func(context.Context) error { return n.store.Close() })
-	if err := n.store.CaughtUp(ctx); err != nil {
-		return err
-	}
 	n.logs, err = logs.Open(logs.Config{Dir: dir.join(logsDir), Log: n.log, Metrics: n.metrics})
 	if err != nil {
 		return err
 	}
 	n.push("logs", func(context.Context) error { return n.logs.Close() })
 	return nil
+}
+
+// openStore opens this node's copy of the store. A node that is its group alone has all of it when it returns.
+func (n *Node) openStore(ctx context.Context) (err error) {
+	group := replica.Config{ID: n.ID(), Transport: n.den.raft, Resolve: n.resolve}
+	if n.den.founding != nil {
+		group.Bootstrap = []replica.Server{{ID: n.ID(), Address: n.den.raft.Addr().String(), Voter: true}}
+	}
+	config := kv.Config{Dir: n.dir.join(storeDir), Group: group, Log: n.log, Metrics: n.metrics}
+	if n.config.InMemory {
+		config.Dir, config.InMemory = "", true
+	}
+	if n.store, err = kv.Open(ctx, config); err != nil {
+		return err
+	}
+	n.push("store", func(context.Context) error { return n.store.Close() })
+	n.den.records = trust.NewRecords(n.store)
+	if !n.alone() {
+		return nil
+	}
+	if err := n.store.CaughtUp(ctx); err != nil {
+		return err
+	}
+	return n.putFounding(ctx)
+}
+
+// openPeers prepares what this node asks of other nodes, and what it answers.
+func (n *Node) openPeers(context.Context) (err error) {
+	n.toNodes = n.nodeTransport()
+	n.push("connections to nodes", func(context.Context) error { n.toNodes.CloseIdleConnections(); return nil })
+	dial := func(ctx context.Context, address, id string) (net.Conn, error) {
+		return n.den.http.DialNode(ctx, address, id)
+	}
+	if n.den.client, err = peer.NewClient(peer.ClientConfig{Dial: dial, Self: n.ID(), Log: n.log, Metrics: n.metrics}); err != nil {
+		return err
+	}
+	n.push("client of nodes", func(context.Context) error { n.den.client.Close(); return nil })
+	n.den.loader, err = peer.NewLoader(peer.LoaderConfig{Fetcher: n.den.client, Modules: n.runtime.Modules(), Holders: n.holders,
+		Arrived: func(string) { n.wakeLoading() }, Log: n.log})
+	if err != nil {
+		return err
+	}
+	n.push("loader", func(context.Context) error { n.den.loader.Close(); return nil })
+	return nil
+}
+
+// alone says whether this node is its group's only member.
+func (n *Node) alone() bool {
+	servers := n.store.Replica().Servers()
+	return len(servers) == 1 && servers[0].ID == n.ID()
+}
+
+// openPlaneForNodes prepares what this node answers other nodes.
+func (n *Node) openPlaneForNodes(context.Context) (err error) {
+	n.den.server, err = peer.NewServer(peer.ServerConfig{Modules: n.runtime.Modules(), Invoker: taken{n}, Fetcher: n.den.client,
+		Admin: n.admin.ForNodes(), Log: n.log, Metrics: n.metrics})
+	return err
 }
 
 func (n *Node) openRuntime(ctx context.Context) (err error) {
@@ -170,14 +231,13 @@ func (n *Node) openRegistry(ctx context.Context) (err error) {
 	if n.registry, err = registry.Open(ctx, n.store); err != nil {
 		return err
 	}
-	n.collectModules()
 	return nil
 }
 
 func (n *Node) openRouter(context.Context) (err error) {
-	if n.router, err = router.New(router.Config{Invoker: n.runtime, Log: n.log, Metrics: n.metrics, Sink: n.logs,
+	if n.router, err = router.New(router.Config{Invoker: invoker{n}, Spill: spill{n}, Log: n.log, Metrics: n.metrics, Sink: n.logs,
 		Idle: n.runtime.Clean, FuelHeader: n.config.FuelHeader}); err != nil {
 		return err
 	}
-	return n.swap()
+	return n.changed()
 }

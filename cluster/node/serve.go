@@ -4,22 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net"
 	"time"
 
 	"github.com/sett-run/sett/kv/redis"
 	"github.com/sett-run/sett/router/admin"
-	"github.com/sett-run/sett/runtime/logs"
 	"github.com/sett-run/sett/runtime/registry"
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
 
 func (n *Node) openAdmin(ctx context.Context) (err error) {
 	n.admin, err = admin.New(admin.Config{
 		Modules: n.runtime.Modules(), Deployer: n, Registry: n.registry, Changes: n, Invoker: n.router,
-		Bencher: n.runtime, Logs: logReader{n.logs}, Tokens: n.store, KV: n.store, Node: n,
+		Bencher: n.runtime, Logs: nodeLogs{n}, Tokens: n.store, KV: n.store, Node: n, Cluster: n, Backuper: n,
 		Gatherer: n.metrics, Metrics: n.metrics, Log: n.log, Loopback: loopback(n.config.Admin),
 	})
 	if err != nil {
@@ -72,14 +69,12 @@ func (n *Node) FirstToken() string { return n.firstToken }
 // serve answers on the listeners. The admin plane drains before it closes, but after the data plane, so that
 // /readyz and metrics can be read meanwhile.
 func (n *Node) serve(context.Context) error {
-	n.group.Go(n.holdCluster)
-	n.group.Go(n.collectNowAndThen)
-	n.group.Go(n.watchStore)
-	n.push("background work", func(context.Context) error {
-		n.clusterListener.Close()
-		n.group.Wait()
-		return nil
-	})
+	for _, work := range []func(){n.collectNowAndThen, n.watchStore, n.followStore, n.loadWaiting, n.lead, n.tell, n.renewNowAndThen, n.letIn, n.seed} {
+		n.group.Go(work)
+	}
+	n.push("background work", func(context.Context) error { n.group.Wait(); return nil })
+	n.group.Go(func() { n.report("cluster", n.den.server.Serve(n.den.http)) })
+	n.push("plane for nodes", n.den.server.Shutdown)
 	if n.redis != nil {
 		n.group.Go(func() { n.report("redis", n.redis.Serve(n.redisListener)) })
 		n.push("redis", n.redis.Shutdown)
@@ -89,7 +84,10 @@ func (n *Node) serve(context.Context) error {
 	n.group.Go(func() { n.report("http", n.router.Serve(n.httpListener)) })
 	n.push("data plane", n.router.Shutdown)
 	n.push("followed logs", func(context.Context) error { n.admin.Drain(); return nil })
-	n.ready.set("")
+	if n.alone() {
+		n.ready.set(nil)
+	}
+	n.group.Go(n.becomeReady)
 	return nil
 }
 
@@ -98,7 +96,7 @@ func (n *Node) report(plane string, err error) {
 	if err == nil || n.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 		return
 	}
-	n.ready.set(plane + " failed")
+	n.ready.end(plane + " failed")
 	n.failed <- fmt.Errorf("serve %s: %w", plane, err)
 }
 
@@ -111,27 +109,11 @@ func (n *Node) watchStore() {
 	}
 }
 
-// Ready answers nil when the node serves, else why it does not.
-func (n *Node) Ready() error { return n.ready.Ready() }
-
 // Info says what the node is.
 func (n *Node) Info() client.Node {
 	return client.Node{
 		Name: n.Name(), Region: n.config.Region, Version: n.config.Version,
 		HTTP: n.HTTPAddr(), Admin: n.AdminAddr(), Cluster: n.ClusterAddr(), Redis: n.RedisAddr(),
-		Started: n.started, UptimeSeconds: int64(time.Since(n.started).Seconds()),
+		Started: n.started, UptimeSeconds: int64(time.Since(n.started).Seconds()), Generation: n.registry.Snapshot().Generation(),
 	}
-}
-
-// logReader reads the node's logs for the admin plane.
-type logReader struct{ logs *logs.Logs }
-
-func (l logReader) Read(q client.LogQuery) []abi.Line { return l.logs.Read(query(q)) }
-
-func (l logReader) Follow(ctx context.Context, q client.LogQuery) iter.Seq[abi.Line] {
-	return l.logs.Follow(ctx, query(q))
-}
-
-func query(q client.LogQuery) logs.Query {
-	return logs.Query{App: q.App, Function: q.Function, Invocation: q.Invocation, Since: q.Since, Limit: q.Limit}
 }

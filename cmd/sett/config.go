@@ -29,6 +29,8 @@ type upConfig struct {
 	Redis      string `env:"REDIS"`
 	Name       string `env:"NAME"`
 	Region     string `env:"REGION"`
+	Join       string `env:"JOIN"`
+	Advertise  string `env:"ADVERTISE"`
 	PrintToken bool
 	FuelHeader bool
 	File       string `env:"CONFIG"`
@@ -50,6 +52,8 @@ func (c *upConfig) options() []option {
 		{"redis", "address that speaks the Redis protocol; beyond loopback it asks for a token (SETT_REDIS, default off)", &c.Redis},
 		{"name", "the node's name (SETT_NAME, default the host's)", &c.Name},
 		{"region", "where the node stands (SETT_REGION)", &c.Region},
+		{"join", "token from sett cluster invite; a node that belongs to a cluster already ignores it (SETT_JOIN)", &c.Join},
+		{"advertise", "address, or host alone, at which other nodes reach this one (SETT_ADVERTISE, default where --cluster listens)", &c.Advertise},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,25 +71,29 @@ func demoRequests() []demoRequest {
 
 // demo shows a node, deployments, requests and how fast they are.
 func (c *cli) demo() *cobra.Command {
-	once := false
+	once, nodes := false, 1
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See everything on this machine: a node, functions built and deployed, requests, a table of latencies",
 		Long: "Starts a node in a temporary directory on free ports, builds and deploys examples with the Go toolchain,\n" +
 			"makes requests and measures them. Then it serves until it is interrupted.",
-		Args: arguments(0, 0, "[--once]"),
+		Args: arguments(0, 0, "[--once] [--nodes N]"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := c.runDemo(cmd.Context(), once); err != nil {
+			if nodes < 1 || nodes > maxDemoNodes {
+				return usage("demo: --nodes %d: must be 1 to %d", nodes, maxDemoNodes)
+			}
+			if err := c.runDemo(cmd.Context(), nodes, once); err != nil {
 				return fmt.Errorf("demo: %w", err)
 			}
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end after the table instead of serving on")
+	cmd.Flags().IntVar(&nodes, "nodes", 1, "show a cluster of so many nodes instead, and the loss of its leader")
 	return cmd
 }
 
-func (c *cli) runDemo(ctx context.Context, once bool) (err error) {
+func (c *cli) runDemo(ctx context.Context, nodes int, once bool) (err error) {
 	if _, err := findGo(); err != nil {
 		return fmt.Errorf("the examples are built from source: %w", err)
 	}
@@ -98,11 +103,15 @@ func (c *cli) runDemo(ctx context.Context, once bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
 	d.say("Sett: upload a .wasm, every node answers for it.\n")
+	if nodes > 1 {
+		return d.runCluster(ctx, nodes, once)
+	}
 	if err := d.start(ctx); err != nil {
 		return err
 	}
 	defer func() { err = closeNode(d.node, err) }()
-	for _, step := range []func(context.Context) error{d.deploy, d.requests, d.latency} {
+	all := func(ctx context.Context) error { return d.deploy(ctx, "hello", "users", "counter", "wagi") }
+	for _, step := range []func(context.Context) error{all, d.requests, d.latency} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -141,11 +150,7 @@ func (d *demo) start(ctx context.Context) (err error) {
 }
 
 // deploy builds the examples, uploads them and deploys them, saying what it does as it does it.
-func (d *demo) deploy(ctx context.Context) error {
-	names := make([]string, 0, len(demoFunctions()))
-	for _, f := range demoFunctions() {
-		names = append(names, f.name)
-	}
+func (d *demo) deploy(ctx context.Context, names ...string) error {
 	files, err := exampleProject(names...)
 	if err != nil {
 		return err
@@ -155,6 +160,9 @@ func (d *demo) deploy(ctx context.Context) error {
 	}
 	d.say("\nFunctions: Go source to .wasm, uploaded, compiled, live (Go's first build for WASI takes longest)\n\n")
 	for _, f := range demoFunctions() {
+		if !slices.Contains(names, f.name) {
+			continue
+		}
 		d.say("  %-7s %-34s ", f.name, f.what)
 		m := module{f.name, "./" + f.name, filepath.Join(d.dir, f.name+".wasm")}
 		begin := time.Now()

@@ -61,6 +61,9 @@ func (c *cli) deploy() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("deploy %s%w", p.title(what, err), err)
 			}
+			if err := c.awaitNodes(cmd.Context(), done); err != nil {
+				return fmt.Errorf("deploy: %w", err)
+			}
 			return c.showDeployed(done)
 		},
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,7 +34,8 @@ func TestMain(m *testing.M) {
 // Rust can build for WASI, [all] when SETT_TEST_ALL is set; then the first two pretend that all is there, so that what is missing fails.
 // [root] holds for the superuser. Beside testscript's own commands there are:
 //
-//	node start [FLAG...]   run sett up on free ports; sets $SETT_NODE, $HTTP, $HTTPADDR, $ADMIN, $PID
+//	node [@NAME] start [FLAG...]  run sett up on free ports; sets $SETT_NODE, $HTTP, $HTTPADDR, $ADMIN, $PID, and of
+//	                       node @NAME, which has a directory of its own, $NAME_NODE, $NAME_HTTP, ...
 //	node stop | kill       SIGTERM, which must end with status 0, or SIGKILL
 //	node signal            SIGTERM, without waiting
 //	node gone              wait for the end after a signal, which must not be status 0
@@ -53,7 +55,7 @@ func TestScripts(t *testing.T) {
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, environ...)
-			e.Values[nodeKey{}] = &running{}
+			e.Values[nodeKey{}] = map[string]*running{}
 			sett, err := settPath(e.Getenv("PATH"))
 			e.Setenv("SETT", sett)
 			return err
@@ -116,11 +118,12 @@ func goEnviron() ([]string, error) {
 		"GOTOOLCHAIN=local", "REPO=" + root}, nil
 }
 
-// nodeKey finds the node of a script, a *running.
+// nodeKey finds the nodes of a script, a map[string]*running by name.
 type nodeKey struct{}
 
-// running is the node of one script.
+// running is a node of a script.
 type running struct {
+	name   string // empty: the one without a name
 	cmd    *exec.Cmd
 	stderr string        // file
 	lines  chan []string // what it printed, once it ended
@@ -128,9 +131,18 @@ type running struct {
 
 func cmdNode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: node start [FLAG...] | stop | kill | log")
+		ts.Fatalf("usage: node [@NAME] start [FLAG...] | stop | kill | log")
 	}
-	state := ts.Value(nodeKey{}).(*running)
+	nodes := ts.Value(nodeKey{}).(map[string]*running)
+	name := ""
+	if named, ok := strings.CutPrefix(args[0], "@"); ok && len(args) > 1 {
+		name, args = named, args[1:]
+	}
+	state := nodes[name]
+	if state == nil {
+		state = &running{name: name}
+		nodes[name] = state
+	}
 	switch args[0] {
 	case "start":
 		ts.Defer(func() { state.cleanUp(ts) })
@@ -171,14 +183,14 @@ func (r *running) start(ts *testscript.TestScript, flags []string) {
 	if r.cmd != nil && r.cmd.ProcessState == nil {
 		ts.Fatalf("node runs already")
 	}
-	r.stderr = ts.MkAbs("node.stderr")
+	r.stderr = ts.MkAbs(r.name + "node.stderr")
 	log, err := os.Create(r.stderr)
 	ts.Check(err)
 	defer log.Close()
 	given := strings.Join(flags, " ")
 	args := []string{"up"}
-	for _, d := range [][2]string{{"--data", ts.MkAbs("data")}, {"--http", "127.0.0.1:0"}, {"--admin", "127.0.0.1:0"},
-		{"--cluster", "127.0.0.1:0"}, {"--name", "test"}} {
+	for _, d := range [][2]string{{"--data", ts.MkAbs(r.name + "data")}, {"--http", "127.0.0.1:0"},
+		{"--admin", "127.0.0.1:0"}, {"--cluster", "127.0.0.1:0"}, {"--name", cmp.Or(r.name, "test")}} {
 		if !strings.Contains(given, d[0]) {
 			args = append(args, d[0], d[1])
 		}
@@ -218,6 +230,10 @@ func (r *running) read(stdout io.Reader, ready chan<- string) {
 }
 
 func (r *running) export(ts *testscript.TestScript, line string) {
+	set := ts.Setenv
+	if r.name != "" {
+		set = func(name, value string) { ts.Setenv(r.name+"_"+strings.TrimPrefix(name, "SETT_"), value) }
+	}
 	fields, ok := strings.CutPrefix(line, "sett: ready ")
 	if !ok {
 		ts.Fatalf("first line is %q, want the ready line", line)
@@ -226,14 +242,16 @@ func (r *running) export(ts *testscript.TestScript, line string) {
 		key, value, _ := strings.Cut(f, "=")
 		switch key {
 		case "http":
-			ts.Setenv("HTTP", "http://"+value)
-			ts.Setenv("HTTPADDR", value)
+			set("HTTP", "http://"+value)
+			set("HTTPADDR", value)
+		case "cluster":
+			set("CLUSTER", value)
 		case "admin":
-			ts.Setenv("ADMIN", value)
-			ts.Setenv("SETT_NODE", "http://"+value)
+			set("ADMIN", value)
+			set("SETT_NODE", "http://"+value)
 		}
 	}
-	ts.Setenv("PID", strconv.Itoa(r.cmd.Process.Pid))
+	set("PID", strconv.Itoa(r.cmd.Process.Pid))
 	fmt.Fprintln(ts.Stdout(), line)
 }
 

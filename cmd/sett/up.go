@@ -41,11 +41,9 @@ func (c *cli) up() *cobra.Command {
 	cmd.Flags().BoolVar(&config.PrintToken, "print-token", false, "make the first admin token and show it on stderr, once")
 	cmd.Flags().BoolVar(&config.FuelHeader, "fuel-header", false, "tell clients in Sett-Fuel how many instructions each reply took")
 	cmd.Flags().StringVar(&config.File, "config", "", "YAML file with these flags as keys (SETT_CONFIG)")
-	for _, name := range []string{"join", "advertise", "s3"} {
-		cmd.Flags().String(name, "", "not offered yet")
-		cmd.Flags().Lookup(name).Hidden = true
-	}
-	cmd.PreRunE = refuseHidden("join", "advertise", "s3")
+	cmd.Flags().String("s3", "", "not offered yet")
+	cmd.Flags().Lookup("s3").Hidden = true
+	cmd.PreRunE = refuseHidden("s3")
 	return cmd
 }
 
@@ -70,13 +68,16 @@ func (c *cli) runNode(ctx context.Context, config upConfig) error {
 	limitMemory(logger)
 	n, err := node.Start(ctx, node.Config{
 		Data: config.Data, HTTP: config.HTTP, Admin: config.Admin, Cluster: config.Cluster, Redis: config.Redis, Name: config.Name,
-		Region: config.Region, Version: buildVersion(), FirstToken: config.PrintToken, FuelHeader: config.FuelHeader, Log: logger,
+		Region: config.Region, Join: config.Join, Advertise: config.Advertise, Version: buildVersion(), FirstToken: config.PrintToken, FuelHeader: config.FuelHeader, Log: logger,
 	})
 	if err != nil {
 		return err
 	}
 	if config.PrintToken {
 		c.printToken(n)
+	}
+	if err := awaitReady(ctx, n); err != nil {
+		return closeNode(n, err)
 	}
 	ready := fmt.Sprintf("sett: ready node=%s http=%s admin=%s cluster=%s", n.Name(), n.HTTPAddr(), n.AdminAddr(), n.ClusterAddr())
 	if n.RedisAddr() != "" {
@@ -92,6 +93,20 @@ func (c *cli) runNode(ctx context.Context, config upConfig) error {
 	case err := <-n.Failed():
 		return closeNode(n, err)
 	}
+}
+
+// awaitReady waits until the node is ready, however long that takes, or is told to stop, or fails.
+func awaitReady(ctx context.Context, n *node.Node) error {
+	waiting, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go func() {
+		select {
+		case err := <-n.Failed():
+			end(err)
+		case <-waiting.Done():
+		}
+	}()
+	return n.WaitReady(waiting)
 }
 
 // closeNode drains and closes; err, when there is one, is the reason and comes first.

@@ -30,7 +30,7 @@ func TestClientRoundTrip(t *testing.T) {
 	t.Run("tokens", func(t *testing.T) { roundTripTokens(t, c) })
 	t.Run("keys and values", func(t *testing.T) { roundTripKV(t, c) })
 	t.Run("cluster", func(t *testing.T) { roundTripCluster(t, c, d) })
-	t.Run("node", func(t *testing.T) { roundTripNode(t, c) })
+	t.Run("node", func(t *testing.T) { roundTripNode(t, w, c) })
 	t.Run("remove", func(t *testing.T) { roundTripRemove(t, c) })
 	for _, path := range []string{"/metrics", "/healthz", "/v1/openapi.json"} {
 		if res, text := call(t, server, "GET", path, ""); res.StatusCode != 200 {
@@ -251,10 +251,13 @@ func roundTripTokens(t *testing.T, c *client.Client) {
 	}
 }
 
-func roundTripNode(t *testing.T, c *client.Client) {
+func roundTripNode(t *testing.T, w *world, c *client.Client) {
 	n, err := c.NodeInfo(context.Background())
 	if err != nil || n.Name != "n1" || n.HTTP != "127.0.0.1:8080" || n.UptimeSeconds < 90 || n.Region != "eu" {
 		t.Errorf("node: %+v, %v", n, err)
+	}
+	if n, err = c.NodeServing(context.Background(), 7); err != nil || n.Name != "n1" || w.awaited != 7 {
+		t.Errorf("node serving generation 7: %+v, %v, waited for %d", n, err, w.awaited)
 	}
 	if err := c.Ready(context.Background()); err != nil {
 		t.Errorf("ready: %v", err)

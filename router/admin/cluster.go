@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/sett-run/sett/sdk/abi"
@@ -27,9 +28,11 @@ type Cluster interface {
 	Status() client.ClusterStatus
 	Members() []client.Member
 	Invite(ctx context.Context, role string, ttl time.Duration) (client.Invite, error)
-	// Remove forgets a node that is gone; abi.Conflict for one that lives.
-	Remove(ctx context.Context, id string) error
+	// RemoveMember forgets a node that is gone; abi.Conflict for one that lives.
+	RemoveMember(ctx context.Context, id string) error
 	Leave(ctx context.Context) error
+	// Rollout says how far a version is on all nodes, this one first, or on this one.
+	Rollout(ctx context.Context, v client.VersionName, local client.LocalOnly) []client.NodeVersion
 }
 
 // Backuper writes the cluster's state and modules.
@@ -45,6 +48,8 @@ func (a *Admin) clusterRoutes() map[string]route {
 		"POST /v1/cluster/invites":        {admins, a.invite},
 		"POST /v1/cluster/leave":          {admins, a.leave},
 		"GET /v1/cluster/backup":          {admins, a.backup},
+
+		"GET /v1/apps/{app}/functions/{function}/versions/{version}/nodes": {ofApp, a.rollout},
 	}
 }
 
@@ -54,6 +59,23 @@ func (a *Admin) cluster() (Cluster, error) {
 		return nil, abi.WithCode(abi.Unsupported, errors.New("this node has no cluster"))
 	}
 	return a.config.Cluster, nil
+}
+
+func (a *Admin) rollout(w http.ResponseWriter, r *http.Request, _ caller) error {
+	c, err := a.cluster()
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	if err := checkKeys(q, "local"); err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(r.PathValue("version"))
+	if err != nil || number < 1 {
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("version %.40q: must be a number from 1", r.PathValue("version")))
+	}
+	v := client.VersionName{App: r.PathValue("app"), Function: r.PathValue("function"), Version: number}
+	return answer(w, http.StatusOK, client.Rollout{Nodes: c.Rollout(r.Context(), v, q.Get("local") == "true")})
 }
 
 func (a *Admin) clusterStatus(w http.ResponseWriter, _ *http.Request, _ caller) error {
@@ -112,7 +134,7 @@ func (a *Admin) removeMember(w http.ResponseWriter, r *http.Request, _ caller) e
 	if len(id) > maxNodeID {
 		return abi.WithCode(abi.InvalidInput, fmt.Errorf("id %.40q: longer than a node's id", id))
 	}
-	if err := c.Remove(r.Context(), id); err != nil {
+	if err := c.RemoveMember(r.Context(), id); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

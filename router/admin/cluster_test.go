@@ -35,7 +35,7 @@ func (d *den) Invite(_ context.Context, role string, ttl time.Duration) (client.
 	return client.Invite{Token: "sett-join-1.x", Role: role, Expires: time.Now().Add(ttl)}, nil
 }
 
-func (d *den) Remove(_ context.Context, id string) error {
+func (d *den) RemoveMember(_ context.Context, id string) error {
 	if id == "n1" {
 		return abi.WithCode(abi.Conflict, errors.New("it lives"))
 	}
@@ -52,6 +52,17 @@ func (d *den) Backup(_ context.Context, w io.Writer) error {
 		}
 	}
 	return d.broken
+}
+
+func (d *den) Rollout(_ context.Context, v client.VersionName, local client.LocalOnly) []client.NodeVersion {
+	here := client.NodeVersion{Node: "one", ID: "n1", State: client.VersionServing}
+	if v.Version > 1 {
+		here.State = client.VersionAbsent
+	}
+	if local {
+		return []client.NodeVersion{here}
+	}
+	return []client.NodeVersion{here, {Node: "two", ID: "n2", State: client.VersionLoading, ReceivedBytes: 7}}
 }
 
 func clusterClient(t *testing.T, d *den) *client.Client {
@@ -82,6 +93,13 @@ func roundTripCluster(t *testing.T, c *client.Client, d *den) {
 	if err := c.Leave(ctx); err != nil || d.left != 1 {
 		t.Errorf("Leave(): %v, left %d times", err, d.left)
 	}
+	v := client.VersionName{App: "default", Function: "hello", Version: 2}
+	if nodes, err := c.Rollout(ctx, v, false); err != nil || len(nodes) != 2 || nodes[0].State != client.VersionAbsent || nodes[1].ReceivedBytes != 7 {
+		t.Errorf("Rollout() = %+v, %v", nodes, err)
+	}
+	if nodes, err := c.Rollout(ctx, v, true); err != nil || len(nodes) != 1 {
+		t.Errorf("Rollout(local) = %+v, %v", nodes, err)
+	}
 	var out bytes.Buffer
 	if n, err := c.Backup(ctx, &out); err != nil || n != 5 || out.String() != "state" {
 		t.Errorf("Backup() = %d, %v, %q", n, err, out.String())
@@ -90,6 +108,9 @@ func roundTripCluster(t *testing.T, c *client.Client, d *den) {
 
 func TestInviteRefuses(t *testing.T) {
 	c := clusterClient(t, &den{})
+	if _, err := c.Rollout(context.Background(), client.VersionName{App: "default", Function: "f"}, false); abi.CodeOf(err) != abi.InvalidInput {
+		t.Errorf("Rollout of version 0: %v, want invalid input", err)
+	}
 	for _, r := range []client.InviteRequest{{TTLSeconds: -1}, {TTLSeconds: 1 << 62}, {TTLSeconds: 7*24*3600 + 1}, {Role: "king"}} {
 		if i, err := c.Invite(context.Background(), r); abi.CodeOf(err) != abi.InvalidInput {
 			t.Errorf("Invite(%+v) = %+v, %v, want invalid input", r, i, err)

@@ -52,7 +52,7 @@ func (a *Admin) invoke(w http.ResponseWriter, r *http.Request, _ caller) error {
 	}
 	out := client.InvokeResponse{
 		Invocation: event.Invocation, Version: event.Version, Status: status, Headers: result.Headers, Body: result.Body,
-		Error: result.Error, Start: result.Start, TookUS: took.Microseconds(), MemoryBytes: result.MemoryBytes,
+		Error: result.Error, Start: result.Start, Node: result.Node, TookUS: took.Microseconds(), MemoryBytes: result.MemoryBytes,
 		Fuel: result.Fuel,
 	}
 	if out.Headers == nil {

@@ -39,7 +39,7 @@ func (a *Admin) readLogs(w http.ResponseWriter, r *http.Request, who caller) err
 	if !q.Follow {
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		w.WriteHeader(http.StatusOK)
-		writeLines(w, a.config.Logs.Read(q))
+		writeLines(w, a.config.Logs.Read(r.Context(), q))
 		return nil
 	}
 	if !a.followers.enter() {
@@ -97,7 +97,7 @@ func logQuery(v url.Values) (client.LogQuery, error) {
 	invalid := func(format string, args ...any) (client.LogQuery, error) {
 		return client.LogQuery{}, abi.WithCode(abi.InvalidInput, fmt.Errorf(format, args...))
 	}
-	if err := checkKeys(v, "app", "function", "invocation", "since", "limit", "follow"); err != nil {
+	if err := checkKeys(v, "app", "function", "invocation", "since", "limit", "follow", "local"); err != nil {
 		return client.LogQuery{}, err
 	}
 	if q.App != "" {
@@ -126,12 +126,14 @@ func logQuery(v url.Values) (client.LogQuery, error) {
 		}
 		q.Limit = n
 	}
-	switch v.Get("follow") {
-	case "", "false":
-	case "true":
-		q.Follow = true
-	default:
-		return invalid("follow %.40q: must be true or false", v.Get("follow"))
+	for key, into := range map[string]*bool{"follow": &q.Follow, "local": &q.Local} {
+		switch v.Get(key) {
+		case "", "false":
+		case "true":
+			*into = true
+		default:
+			return invalid("%s %.40q: must be true or false", key, v.Get(key))
+		}
 	}
 	return q, nil
 }

@@ -1,9 +1,12 @@
 package admin
 
 import (
+	"context"
 	_ "embed"
+	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -15,6 +18,9 @@ import (
 // maxScrapes is how many readers of /metrics are served at once; each takes a snapshot of every figure.
 const maxScrapes = 4
 
+// maxGenerationWait is how long a caller may wait for a node to serve a change.
+const maxGenerationWait = time.Second
+
 //go:embed openapi.json
 var openAPIDocument []byte
 
@@ -24,7 +30,19 @@ func (a *Admin) openAPI(w http.ResponseWriter, _ *http.Request, _ caller) error 
 	return nil
 }
 
-func (a *Admin) nodeInfo(w http.ResponseWriter, _ *http.Request, _ caller) error {
+func (a *Admin) nodeInfo(w http.ResponseWriter, r *http.Request, _ caller) error {
+	if err := checkKeys(r.URL.Query(), "generation"); err != nil {
+		return err
+	}
+	if text := r.URL.Query().Get("generation"); text != "" {
+		generation, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return abi.WithCode(abi.InvalidInput, fmt.Errorf("generation %.40q: not a number", text))
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), maxGenerationWait)
+		defer cancel()
+		a.config.Node.Serving(ctx, generation)
+	}
 	n := a.config.Node.Info()
 	n.UptimeSeconds = int64(time.Since(n.Started) / time.Second)
 	return answer(w, http.StatusOK, n)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http/httptest"
 	"testing"
 
@@ -12,8 +13,9 @@ import (
 // at is a node that listens at an address.
 type at string
 
-func (a at) Info() client.Node { return client.Node{HTTP: string(a)} }
-func (a at) Ready() error      { return nil }
+func (a at) Info() client.Node               { return client.Node{HTTP: string(a)} }
+func (a at) Ready() error                    { return nil }
+func (a at) Serving(context.Context, uint64) {}
 
 func TestURLOfADeployment(t *testing.T) {
 	routes := func(patterns ...string) (out []registry.Route) {

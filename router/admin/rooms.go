@@ -60,8 +60,8 @@ type Bencher interface {
 
 // Logs reads what guests and the platform wrote.
 type Logs interface {
-	// Read returns the newest lines that match, oldest first.
-	Read(q client.LogQuery) []abi.Line
+	// Read returns the newest lines that match, oldest first. What could not be read is said in a line of the platform's.
+	Read(ctx context.Context, q client.LogQuery) []abi.Line
 	// Follow yields what Read returns, and then new lines until ctx ends.
 	Follow(ctx context.Context, q client.LogQuery) iter.Seq[abi.Line]
 }
@@ -90,8 +90,10 @@ type Keys interface {
 	Watch(ctx context.Context, namespace, prefix string, after uint64) iter.Seq2[op.Change, error]
 }
 
-// Node says what the node is. Both methods answer at once.
+// Node says what the node is. Info and Ready answer at once.
 type Node interface {
+	// Serving returns when the node serves the functions as changed up to a generation, or ctx ends.
+	Serving(ctx context.Context, generation uint64)
 	Info() client.Node // UptimeSeconds may be 0
 	Ready() error      // why the node does not serve: starting, draining
 }

@@ -120,7 +120,7 @@ func (a *Admin) admit(w *recorder, r *http.Request, pattern string, who *caller)
 			return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d requests at once", a.limits.Requests))
 		}
 		defer a.requests.leave()
-		if a.config.Loopback {
+		if a.config.Loopback && r.Context().Value(nodeKey{}) == nil {
 			if err := guard(r); err != nil {
 				return err
 			}

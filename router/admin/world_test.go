@@ -39,6 +39,7 @@ type world struct {
 	modules map[string][]byte
 	lines   []abi.Line
 	ready   error
+	awaited uint64 // generation
 
 	put      func(digest string, r io.Reader) (int64, error) // instead of keeping a module
 	deploy   func([]registry.Change) error                   // before deploying
@@ -198,7 +199,7 @@ func (w *world) Bench(_ context.Context, v *registry.Version, e *abi.Event, path
 	return slices.Repeat([]time.Duration{time.Millisecond}, count), nil
 }
 
-func (w *world) Read(q client.LogQuery) []abi.Line {
+func (w *world) Read(_ context.Context, q client.LogQuery) []abi.Line {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []abi.Line
@@ -220,13 +221,19 @@ func (w *world) Follow(ctx context.Context, q client.LogQuery) iter.Seq[abi.Line
 		return w.follow(ctx, q)
 	}
 	return func(yield func(abi.Line) bool) {
-		for _, l := range w.Read(q) {
+		for _, l := range w.Read(ctx, q) {
 			if !yield(l) {
 				return
 			}
 		}
 		<-ctx.Done()
 	}
+}
+
+func (w *world) Serving(_ context.Context, generation uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.awaited = generation
 }
 
 func (w *world) Info() client.Node {

@@ -47,7 +47,8 @@ func (f Function) deploy(c Change, now time.Time) (next Function, d Deployed) {
 	}
 	next = f.copy()
 	next.Latest++
-	v := Version{App: f.App, Function: f.Name, Number: next.Latest, Created: now, Module: c.Module, Settings: c.Settings.Complete(), Seed: c.Seed}
+	v := Version{App: f.App, Function: f.Name, Number: next.Latest, Created: now, Module: c.Module, Settings: c.Settings.Complete(),
+		Seed: c.Seed, Holders: c.Holders}
 	next.Versions = append(next.Versions, v)
 	next.Aliases[LiveAlias] = []Weight{{Version: v.Number, Weight: MaxWeight}}
 	return next.retire(Retained), Deployed{Version: v}

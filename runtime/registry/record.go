@@ -96,6 +96,8 @@ type Version struct {
 	// Seed is a random value from which the random numbers are drawn that a guest asks for while its image is
 	// built, so that every node builds the same image and no two versions do. It never leaves the nodes.
 	Seed string `json:"seed,omitempty"`
+	// Holders are the ids of the nodes that had the module when it was deployed; others fetch it from there.
+	Holders []string `json:"holders,omitempty"`
 }
 
 // Weight is a version's share of an alias: its weight over the sum of all weights.
@@ -119,6 +121,7 @@ type Change struct {
 	Module   Module
 	Settings Settings
 	Seed     string
+	Holders  []string
 }
 
 // Deployed is what a deployment did to one function.

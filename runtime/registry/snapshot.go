@@ -99,3 +99,16 @@ func (s *Snapshot) Modules() map[string]bool {
 func notFound(app, name string) error {
 	return abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", quoteShort(name), quoteShort(app)))
 }
+
+// Holders answers the ids of the nodes that had a module when versions with it were deployed.
+func (s *Snapshot) Holders(digest string) []string {
+	var ids []string
+	for _, f := range s.functions {
+		for i := range f.Versions {
+			if v := &f.Versions[i]; v.Module.Digest == digest {
+				ids = append(ids, v.Holders...)
+			}
+		}
+	}
+	return ids
+}

@@ -125,6 +125,7 @@ type Line struct {
 	Function   string    `json:"function"`
 	Version    int       `json:"version"`
 	Invocation string    `json:"invocation,omitempty"`
+	Node       string    `json:"node,omitempty"`  // name of the node it was written on, where lines of several come together
 	Stream     string    `json:"stream"`          // one of the Stream constants
 	Level      string    `json:"level,omitempty"` // DEBUG INFO WARN ERROR; empty for stdout and stderr
 	Message    string    `json:"message"`

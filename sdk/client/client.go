@@ -72,6 +72,12 @@ func New(node, token string) (*Client, error) {
 	return &Client{base: base, token: token, http: &http.Client{Transport: transport, CheckRedirect: refuse}}, nil
 }
 
+// NewOver returns a client that makes its requests over a transport of the caller's, which reaches the node and says
+// who asks. Name is how errors name the node: a host name.
+func NewOver(name string, transport http.RoundTripper) *Client {
+	return &Client{base: &url.URL{Scheme: "http", Host: name}, http: &http.Client{Transport: transport}}
+}
+
 // Node returns the node's address, as errors name it.
 func (c *Client) Node() string { return c.base.String() }
 

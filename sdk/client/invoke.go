@@ -32,6 +32,7 @@ type InvokeResponse struct {
 	Body        []byte      `json:"body_base64"`
 	Error       string      `json:"error,omitempty"` // a Handle that returned an error: its message
 	Start       abi.Start   `json:"start"`
+	Node        string      `json:"node,omitempty"` // name of the node it ran on, when another than the one asked
 	TookUS      int64       `json:"took_us"`
 	MemoryBytes int64       `json:"memory_bytes"`
 	Fuel        uint64      `json:"fuel"` // instructions counted

@@ -25,6 +25,7 @@ type LogQuery struct {
 	Since      time.Time // zero: from the beginning
 	Limit      int       // the newest so many; 0: the node's own limit
 	Follow     bool      // then go on with new lines until the context ends
+	Local      bool      // of the node that is asked alone; else of all nodes
 }
 
 func (q LogQuery) values() url.Values {
@@ -42,6 +43,9 @@ func (q LogQuery) values() url.Values {
 	}
 	if q.Follow {
 		v.Set("follow", "true")
+	}
+	if q.Local {
+		v.Set("local", "true")
 	}
 	return v
 }

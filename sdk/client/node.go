@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -17,12 +19,21 @@ type Node struct {
 	Redis         string    `json:"redis"`   // the Redis protocol's address, host:port; empty when off
 	Started       time.Time `json:"started"`
 	UptimeSeconds int64     `json:"uptime_seconds"`
+	Generation    uint64    `json:"generation"` // of the functions it serves: it grows with every change
 }
 
 // NodeInfo returns what the node says of itself.
 func (c *Client) NodeInfo(ctx context.Context) (Node, error) {
 	var out Node
 	err := c.do(ctx, request{method: http.MethodGet, path: path("node"), out: &out})
+	return out, err
+}
+
+// NodeServing returns what the node says of itself once it serves the functions as they were changed up to a generation,
+// as Node.Generation counts them, or after a second.
+func (c *Client) NodeServing(ctx context.Context, generation uint64) (Node, error) {
+	var out Node
+	err := c.do(ctx, request{method: http.MethodGet, path: path("node"), query: url.Values{"generation": {strconv.FormatUint(generation, 10)}}, out: &out})
 	return out, err
 }
 

@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sett-run/sett/cluster/peer"
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
+)
+
+// clusterPrefix is where, in namespace op.System, the cluster's records are; the rest are functions' and tokens.
+const clusterPrefix = "cluster/"
+
+// followPause is how long to wait before the store is followed again after an error.
+const followPause = time.Second
+
+// followStore keeps this node as the store says, whichever node changed it, until Close.
+func (n *Node) followStore() {
+	for n.ctx.Err() == nil {
+		changes := n.store.Watch(n.ctx, op.System, "", 0) // from now on, so that what follows misses nothing
+		n.refresh(n.ctx)
+		n.refreshCluster(n.ctx)
+		for c, err := range changes {
+			switch {
+			case err != nil:
+				n.log.Warn("follow store", "err", err)
+			case strings.HasPrefix(c.Key, clusterPrefix):
+				n.refreshCluster(n.ctx)
+			default:
+				n.refresh(n.ctx)
+			}
+		}
+		select {
+		case <-n.ctx.Done():
+		case <-time.After(followPause):
+		}
+	}
+}
+
+// refresh serves what other nodes have deployed.
+func (n *Node) refresh(ctx context.Context) {
+	changed, err := n.registry.Refresh(ctx)
+	if err == nil && changed {
+		err = n.changed()
+	}
+	if err != nil && ctx.Err() == nil {
+		n.log.Error("refresh functions", "err", err)
+	}
+}
+
+// changed serves the registry's state. Versions that this node cannot run yet wait: requests for them go to nodes that
+// can, and they are loaded in the background. Prepared are those that were made ready before.
+func (n *Node) changed(prepared ...versionKey) error {
+	n.swapping.Lock()
+	defer n.swapping.Unlock()
+	s := n.registry.Snapshot()
+	n.want(s, prepared)
+	if err := n.router.Swap(s); err != nil {
+		return fmt.Errorf("swap route table: %w", err)
+	}
+	n.runtime.Retain(retained(s))
+	n.served = s
+	close(n.next)
+	n.next = make(chan struct{})
+	n.collectModules()
+	return nil
+}
+
+// want has the modules of all versions come here, and the versions that cannot be run until then wait. The first time
+// only those without a module do: what this node has served before is compiled when it is asked for.
+func (n *Node) want(s *registry.Snapshot, prepared []versionKey) {
+	live, others := retained(s)
+	var modules []peer.Module
+	for _, v := range append(live, others...) {
+		modules = append(modules, peer.Module{Digest: v.Module.Digest, SizeBytes: v.Module.SizeBytes})
+	}
+	n.den.loader.Want(modules)
+	missing := n.den.loader.Missing()
+	var more []versionKey
+	here := map[versionKey]bool{}
+	for i, v := range append(live, others...) {
+		here[keyOf(v)] = true
+		_, gone := missing[v.Module.Digest]
+		if isNew := i < len(live) && n.served != nil && !n.serves(v); gone || isNew {
+			more = append(more, keyOf(v))
+		}
+	}
+	for _, k := range prepared {
+		delete(here, k)
+	}
+	n.waiting.change(more, func(k versionKey) bool { return here[k] })
+	n.wakeLoading()
+}
+
+// serves says whether a version is among those of the last table.
+func (n *Node) serves(v *registry.Version) bool {
+	f := n.served.Function(v.App, v.Function)
+	return f != nil && f.Version(v.Number) != nil
+}
+
+// wakeLoading has loading look at what waits.
+func (n *Node) wakeLoading() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// loadWaiting compiles versions whose module has come, and lets them run here, until Close.
+func (n *Node) loadWaiting() {
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-n.wake:
+		}
+		for _, k := range n.waiting.keys() {
+			if n.ctx.Err() == nil {
+				n.load(k)
+			}
+		}
+	}
+}
+
+// load makes one version ready to run, if its module is here. One that cannot be compiled is no longer waited for: its
+// invocations say why.
+func (n *Node) load(k versionKey) {
+	s := n.registry.Snapshot()
+	f := s.Function(k.app, k.function)
+	if f == nil || f.Version(k.number) == nil {
+		n.waiting.done(k)
+		return
+	}
+	v := *f.Version(k.number)
+	if _, gone := n.den.loader.Missing()[v.Module.Digest]; gone {
+		return
+	}
+	begin := time.Now()
+	if _, err := n.runtime.Prepare(n.ctx, &v); err != nil && n.ctx.Err() == nil {
+		n.log.Error("load version", "app", k.app, "function", k.function, "version", k.number, "err", err)
+	}
+	n.waiting.done(k)
+	n.log.Debug("load version", "app", k.app, "function", k.function, "version", k.number, "took", time.Since(begin))
+}

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/cluster/node"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// cluster shows and changes who belongs to the cluster.
+func (c *cli) cluster() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cluster members|status|invite|leave|remove|backup|restore",
+		Short: "Join nodes, see them, and back up what they hold",
+		Example: "  sett cluster invite                    prints a join token; on the next machine:\n" +
+			"  sett up --join TOKEN",
+		Args: cobra.ArbitraryArgs,
+		RunE: unknownCommand,
+	}
+	cmd.AddCommand(c.members(), c.clusterStatus(), c.invite(), c.leave(), c.removeMember(), c.backup(), c.restore())
+	return cmd
+}
+
+func (c *cli) members() *cobra.Command {
+	return &cobra.Command{
+		Use:   "members",
+		Short: "List the nodes",
+		Args:  arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			to, err := c.client()
+			if err != nil {
+				return err
+			}
+			members, err := to.Members(cmd.Context())
+			if err != nil {
+				return fmt.Errorf("list members: %w", err)
+			}
+			if c.format == formatJSON {
+				return c.json(client.MemberList{Members: notNil(members)})
+			}
+			rows := make([][]string, 0, len(members))
+			for _, m := range members {
+				rows = append(rows, memberRow(m))
+			}
+			return c.table([]string{"NAME", "ID", "ROLE", "STATE", "HTTP", "REGION", "VERSION", "RTT"}, rows, "RTT")
+		},
+	}
+}
+
+func memberRow(m client.Member) []string {
+	role, rtt, region := m.Role, "-", m.Region
+	if m.Leader {
+		role += ", leader"
+	}
+	if m.RTTMS > 0 {
+		rtt = microText(m.RTTMS * 1000)
+	}
+	if m.Self {
+		rtt = "here"
+	}
+	if region == "" {
+		region = "-"
+	}
+	return []string{m.Name, m.ID, role, m.State, m.HTTP, region, m.Version, rtt}
+}
+
+func (c *cli) clusterStatus() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Say how the cluster is, as the node sees it",
+		Args:  arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			to, err := c.client()
+			if err != nil {
+				return err
+			}
+			s, err := to.Cluster(cmd.Context())
+			if err != nil {
+				return fmt.Errorf("cluster status: %w", err)
+			}
+			if c.format == formatJSON {
+				return c.json(s)
+			}
+			return c.table([]string{"WHAT", "VALUE"}, statusRows(s))
+		},
+	}
+}
+
+func statusRows(s client.ClusterStatus) [][]string {
+	leader, quorum, ready := s.Leader, "yes", "yes"
+	if leader == "" {
+		leader = "none is known"
+	}
+	if !s.Quorum {
+		quorum = "no: nothing can be written until a majority of the voters is back"
+	}
+	if !s.Ready {
+		ready = "no: " + s.NotReady
+	}
+	return [][]string{
+		{"cluster", s.ID}, {"node", s.Node}, {"ready", ready}, {"leader", leader}, {"quorum", quorum},
+		{"members", fmt.Sprintf("%d voters, %d readers; %d alive", s.Voters, s.Readers, s.Alive)},
+		{"term", strconv.FormatUint(s.Term, 10)}, {"committed", strconv.FormatUint(s.Commit, 10)},
+		{"applied here", strconv.FormatUint(s.Applied, 10)}, {"feature level", strconv.Itoa(s.Level)},
+	}
+}
+
+func (c *cli) invite() *cobra.Command {
+	var ttl time.Duration
+	var role string
+	cmd := &cobra.Command{
+		Use:   "invite",
+		Short: "Print a token with which one node may join, once",
+		Args:  arguments(0, 0, "[--ttl 1h] [--role voter|reader]"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			to, err := c.client()
+			if err != nil {
+				return err
+			}
+			if ttl < time.Second {
+				return usage("invite: --ttl %s: must be a second at least", ttl)
+			}
+			invite, err := to.Invite(cmd.Context(), client.InviteRequest{TTLSeconds: int64(ttl.Seconds()), Role: role})
+			if err != nil {
+				return fmt.Errorf("invite: %w", err)
+			}
+			if c.format == formatJSON {
+				return c.json(invite)
+			}
+			fmt.Fprintf(c.err, "one node may join as a %s until %s:  sett up --join TOKEN\n", invite.Role, invite.Expires.Local().Format(time.DateTime))
+			if invite.Note != "" {
+				fmt.Fprintf(c.err, "%s\n", printable(invite.Note))
+			}
+			_, err = fmt.Fprintln(c.out, invite.Token)
+			return err
+		},
+	}
+	cmd.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long the token is good for, a week at most")
+	cmd.Flags().StringVar(&role, "role", client.RoleVoter, "voter, or reader: it has the state and no vote")
+	return cmd
+}
+
+func (c *cli) leave() *cobra.Command {
+	return &cobra.Command{
+		Use:   "leave",
+		Short: "Have the node leave its cluster, for good; stop it afterwards",
+		Args:  arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			to, err := c.client()
+			if err != nil {
+				return err
+			}
+			if err := to.Leave(cmd.Context()); err != nil {
+				return fmt.Errorf("leave: %w", err)
+			}
+			if c.format == formatJSON {
+				return c.json(map[string]string{"left": to.Node()})
+			}
+			_, err = fmt.Fprintf(c.out, "%s has left its cluster; stop it now\n", to.Node())
+			return err
+		},
+	}
+}
+
+func (c *cli) removeMember() *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove NAME|ID",
+		Short: "Remove a node that is gone for good: it cannot come back under its id",
+		Args:  arguments(1, 1, "NAME|ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			to, err := c.client()
+			if err != nil {
+				return err
+			}
+			id, err := memberID(cmd.Context(), to, args[0])
+			if err == nil {
+				err = to.RemoveMember(cmd.Context(), id)
+			}
+			if err != nil {
+				return fmt.Errorf("remove %s: %w", args[0], err)
+			}
+			if c.format == formatJSON {
+				return c.json(map[string]string{"removed": id})
+			}
+			_, err = fmt.Fprintf(c.out, "%s removed\n", printable(args[0]))
+			return err
+		},
+	}
+}
+
+// memberID answers the id of the member of a name, or the word itself when it is no name.
+func memberID(ctx context.Context, to *client.Client, word string) (id string, err error) {
+	members, err := to.Members(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, m := range members {
+		switch {
+		case m.ID == word:
+			return word, nil
+		case m.Name == word && id != "":
+			return "", abi.WithCode(abi.Conflict, errors.New("several members have this name: give the id"))
+		case m.Name == word:
+			id = m.ID
+		}
+	}
+	if id == "" {
+		return "", abi.WithCode(abi.NotFound, errors.New("no such member; see: sett cluster members"))
+	}
+	return id, nil
+}
+
+func (c *cli) backup() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE|-",
+		Short: "Write the cluster's state, as it is at one moment, and its modules to a file",
+		Args:  arguments(1, 1, "FILE|-"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			to, err := c.client()
+			if err != nil {
+				return err
+			}
+			if args[0] == "-" {
+				_, err = to.Backup(cmd.Context(), c.out)
+				return wrapBackup(args[0], err)
+			}
+			size, err := writeWhole(args[0], func(w io.Writer) (int64, error) { return to.Backup(cmd.Context(), w) })
+			if err != nil {
+				return wrapBackup(args[0], err)
+			}
+			if c.format == formatJSON {
+				return c.json(map[string]any{"file": args[0], "size_bytes": size})
+			}
+			_, err = fmt.Fprintf(c.out, "%s: %s\n", args[0], sizeText(size))
+			return err
+		},
+	}
+}
+
+// restore works without a node.
+func (c *cli) restore() *cobra.Command {
+	var config upConfig
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Make a data directory of a backup; sett up on it begins a new cluster with the old one's functions and state",
+		Args:  arguments(1, 1, "FILE [--data DIR]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := config.complete(os.Environ())
+			if err != nil {
+				return err
+			}
+			done, err := node.Restore(cmd.Context(), args[0], node.RestoreConfig{Data: config.Data})
+			if err != nil {
+				return err
+			}
+			if c.format == formatJSON {
+				return c.json(map[string]any{"data": config.Data, "made": done.Time, "index": done.Index, "modules": done.Modules})
+			}
+			_, err = fmt.Fprintf(c.out, "%s holds the state of %s and %d modules; start it with: sett up --data %s\n", config.Data,
+				done.Time.Local().Format(time.DateTime), done.Modules, config.Data)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&config.Data, "data", "", "data directory to make (SETT_DATA, default $XDG_DATA_HOME/sett, else ~/.local/share/sett)")
+	return cmd
+}
+
+func wrapBackup(file string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("backup %s: %w", file, err)
+}
+
+// writeWhole makes a file of what fill writes, only whole, and readable by its owner alone: it holds secrets.
+func writeWhole(name string, fill func(io.Writer) (int64, error)) (size int64, err error) {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.partial")
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	size, err = fill(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return 0, err
+	}
+	return size, os.Rename(f.Name(), name)
+}
