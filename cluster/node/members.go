@@ -270,6 +270,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	if len(n.store.Replica().Servers()) < 2 {
 		return abi.WithCode(abi.Conflict, errors.New("it is the only node of its cluster: stop it"))
 	}
+	n.leaving.Store(true)
 	n.ready.end("leaving its cluster")
 	if err := n.strike(ctx, n.ID()); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,6 +64,7 @@ type Node struct {
 	swapping sync.Mutex         // held from reading the registry to swapping the table
 	served   *registry.Snapshot // guarded by swapping: the last one; nil: none yet
 	next     chan struct{}      // guarded by swapping: closed when served changes
+	leaving  atomic.Bool        // it was asked to leave its cluster
 	closing  sync.Once
 	closeErr error
 }
@@ -174,12 +176,12 @@ func (n *Node) openStore(ctx context.Context) (err error) {
 	n.push("store", func(context.Context) error { return n.store.Close() })
 	n.den.records = trust.NewRecords(n.store)
 	if !n.alone() {
-		return nil
+		return n.finishRecovery(ctx) // which says when it was cut off
 	}
 	if err := n.store.CaughtUp(ctx); err != nil {
 		return err
 	}
-	return n.putFounding(ctx)
+	return errors.Join(n.putFounding(ctx), n.finishRecovery(ctx))
 }
 
 // openPeers prepares what this node asks of other nodes, and what it answers.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/sett-run/sett/kv/replica"
 )
 
 // Times of being ready.
@@ -23,6 +25,9 @@ const (
 
 // errStarting is why a node that has only begun is not ready.
 var errStarting = errors.New("starting")
+
+// errRemoved is why a node that its cluster has removed ends.
+var errRemoved = errors.New("this node was removed from its cluster: start it with an empty data directory to join again")
 
 // readiness is why a node does not answer yet, or any more.
 type readiness struct {
@@ -103,8 +108,12 @@ func (n *Node) becomeReady() {
 		ctx, cancel := context.WithTimeout(n.ctx, catchUpTimeout)
 		err := n.store.CaughtUp(ctx)
 		cancel()
-		if err == nil && n.inGroup(n.ID()) {
+		if err == nil {
 			break
+		}
+		if errors.Is(err, replica.ErrRemoved) {
+			n.report("cluster", errRemoved)
+			return
 		}
 		if !n.pause(readyPause) {
 			return
@@ -126,6 +135,9 @@ func (n *Node) followLeader() {
 	for led := time.Now(); ; {
 		leader, changed := n.store.Replica().Leader()
 		switch {
+		case n.store.Replica().Removed() && !n.leaving.Load():
+			n.report("cluster", errRemoved)
+			return
 		case leader.ID != "":
 			led = time.Now()
 			n.ready.set(nil)

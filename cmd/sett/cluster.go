@@ -20,14 +20,14 @@ import (
 // cluster shows and changes who belongs to the cluster.
 func (c *cli) cluster() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "cluster members|status|invite|leave|remove|backup|restore",
+		Use:   "cluster members|status|invite|leave|remove|backup|restore|recover",
 		Short: "Join nodes, see them, and back up what they hold",
 		Example: "  sett cluster invite                    prints a join token; on the next machine:\n" +
 			"  sett up --join TOKEN",
 		Args: cobra.ArbitraryArgs,
 		RunE: unknownCommand,
 	}
-	cmd.AddCommand(c.members(), c.clusterStatus(), c.invite(), c.leave(), c.removeMember(), c.backup(), c.restore())
+	cmd.AddCommand(c.members(), c.clusterStatus(), c.invite(), c.leave(), c.removeMember(), c.backup(), c.restore(), c.recover())
 	return cmd
 }
 
@@ -272,6 +272,42 @@ func (c *cli) restore() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&config.Data, "data", "", "data directory to make (SETT_DATA, default $XDG_DATA_HOME/sett, else ~/.local/share/sett)")
+	return cmd
+}
+
+// recover works without a node.
+func (c *cli) recover() *cobra.Command {
+	var config upConfig
+	sure := false
+	cmd := &cobra.Command{
+		Use:   "recover",
+		Short: "Make a stopped node the only one of its cluster, when the majority is gone for good",
+		Long: "When the majority of the voters is gone for good, nothing can be written any more. This makes one node that is\n" +
+			"left, and stopped, its cluster's only one: what the others acknowledged and it never received is lost. They are\n" +
+			"removed, and must never run again with the data they have. Take the node whose log is newest: see applied in\n" +
+			"sett cluster status of each.",
+		Args: arguments(0, 0, "[--data DIR] --yes"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := config.complete(os.Environ())
+			if err != nil {
+				return err
+			}
+			if !sure {
+				return usage("recover: what only the lost nodes have is gone for ever, and they must never run again: add --yes")
+			}
+			index, err := node.Recover(cmd.Context(), config.Data, newLogger(c.err))
+			if err != nil {
+				return err
+			}
+			if c.format == formatJSON {
+				return c.json(map[string]any{"data": config.Data, "index": index})
+			}
+			_, err = fmt.Fprintf(c.out, "%s is its cluster's only node, as of entry %d; start it with: sett up --data %s\n", config.Data, index, config.Data)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&config.Data, "data", "", "the node's data directory (SETT_DATA, default $XDG_DATA_HOME/sett, else ~/.local/share/sett)")
+	cmd.Flags().BoolVar(&sure, "yes", false, "do it")
 	return cmd
 }
 

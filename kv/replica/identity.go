@@ -108,8 +108,41 @@ func (s *storage) become(c Config, known string, members raft.Configuration) err
 		known, c.ID, SoleID)
 }
 
-// rename appends an entry to the log after which its only member is c.ID.
+// Recover makes the replica in cfg.Dir, which does not run, the only member of its group, a voter: what the others
+// acknowledged and this one never received is lost, and they must never run again. It answers the index of the newest
+// entry this one has. ID, Dir and Machine of cfg are needed.
+func Recover(cfg Config) (index uint64, err error) {
+	cfg = cfg.withDefaults()
+	s, err := openStorage(cfg, cfg.Machine.Applied(), func(error) {})
+	if err != nil {
+		return 0, fmt.Errorf("recover replica: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	members, err := s.newestConfiguration()
+	if err == nil && len(members.Servers) == 0 {
+		err = errors.New("it was never a member of a group")
+	}
+	if err == nil {
+		err = s.makeSole(cfg)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("recover replica: %w", err)
+	}
+	_, last, err := s.bounds()
+	return last - 1, err
+}
+
+// rename makes the log that of c.ID, its only member.
 func (s *storage) rename(c Config) error {
+	if err := s.makeSole(c); err != nil {
+		return fmt.Errorf("rename %q: %w", SoleID, err)
+	}
+	c.Log.Info("rename member", "from", SoleID, "to", c.ID)
+	return nil
+}
+
+// makeSole appends an entry to the log after which its only member is c.ID.
+func (s *storage) makeSole(c Config) error {
 	var l raft.Log
 	last, err := s.logs.LastIndex()
 	if err == nil && last > 0 {
@@ -128,11 +161,7 @@ func (s *storage) rename(c Config) error {
 	members := configurationOf([]Server{{ID: c.ID, Address: c.Transport.Addr().String(), Voter: true}})
 	entry := raft.Log{Index: last + 1, Term: max(term, l.Term), Type: raft.LogConfiguration,
 		Data: raft.EncodeConfiguration(members)}
-	if err := s.logs.StoreLog(&entry); err != nil {
-		return fmt.Errorf("rename %q: %w", SoleID, err)
-	}
-	c.Log.Info("rename member", "from", SoleID, "to", c.ID)
-	return nil
+	return s.logs.StoreLog(&entry)
 }
 
 // termKey is raft's, in its stable store.
