@@ -52,6 +52,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"GET /v1/apps/{app}/kv/usage":                                      ofApp,
 		"GET /v1/apps/{app}/kv/quota":                                      admins,
 		"PUT /v1/apps/{app}/kv/quota":                                      admins,
+		"GET /v1/invocations":                                              known,
+		"GET /v1/top":                                                      admins,
 		"GET /v1/logs":                                                     known,
 		"GET /v1/tokens":                                                   admins,
 		"POST /v1/tokens":                                                  admins,

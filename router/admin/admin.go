@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all but the last three are needed.
+// Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all but the last four are needed.
 type Config struct {
 	Modules  Modules
 	Deployer Deployer
@@ -32,6 +32,7 @@ type Config struct {
 	KV       KV       // nil: what concerns keys and values answers abi.Unsupported
 	Cluster  Cluster  // nil: what concerns other nodes answers abi.Unsupported
 	Backuper Backuper // nil: backups answer abi.Unsupported
+	Activity Activity // nil: what nodes did answers abi.Unsupported
 
 	Gatherer prometheus.Gatherer   // what /metrics serves
 	Metrics  prometheus.Registerer // where the admin plane's own figures go; nil: nowhere

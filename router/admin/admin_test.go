@@ -19,8 +19,8 @@ import (
 // TestClientRoundTrip makes every call of the client against a real handler; the server compares requests and
 // responses with openapi.json.
 func TestClientRoundTrip(t *testing.T) {
-	w, d := newWorld(t), &den{text: "state"}
-	_, server := w.start(t, func(c *Config) { c.Cluster, c.Backuper = d, d })
+	w, d, p := newWorld(t), &den{text: "state"}, &past{}
+	_, server := w.start(t, func(c *Config) { c.Cluster, c.Backuper, c.Activity = d, d, p })
 	c := connect(t, server, "")
 	t.Run("deploy", func(t *testing.T) { roundTripDeploy(t, c) })
 	t.Run("versions", func(t *testing.T) { roundTripVersions(t, c) })
@@ -30,6 +30,7 @@ func TestClientRoundTrip(t *testing.T) {
 	t.Run("tokens", func(t *testing.T) { roundTripTokens(t, c) })
 	t.Run("keys and values", func(t *testing.T) { roundTripKV(t, c) })
 	t.Run("cluster", func(t *testing.T) { roundTripCluster(t, c, d) })
+	t.Run("activity", func(t *testing.T) { roundTripActivity(t, c, p) })
 	t.Run("node", func(t *testing.T) { roundTripNode(t, w, c) })
 	t.Run("remove", func(t *testing.T) { roundTripRemove(t, c) })
 	for _, path := range []string{"/metrics", "/healthz", "/v1/openapi.json"} {

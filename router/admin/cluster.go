@@ -75,7 +75,11 @@ func (a *Admin) rollout(w http.ResponseWriter, r *http.Request, _ caller) error 
 		return abi.WithCode(abi.InvalidInput, fmt.Errorf("version %.40q: must be a number from 1", r.PathValue("version")))
 	}
 	v := client.VersionName{App: r.PathValue("app"), Function: r.PathValue("function"), Version: number}
-	return answer(w, http.StatusOK, client.Rollout{Nodes: c.Rollout(r.Context(), v, q.Get("local") == "true")})
+	local, err := flag(q, "local")
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, client.Rollout{Nodes: c.Rollout(r.Context(), v, client.LocalOnly(local))})
 }
 
 func (a *Admin) clusterStatus(w http.ResponseWriter, _ *http.Request, _ caller) error {

@@ -138,7 +138,9 @@ func TestNoCluster(t *testing.T) {
 	_, members := c.Members(ctx)
 	_, invite := c.Invite(ctx, client.InviteRequest{})
 	_, backup := c.Backup(ctx, io.Discard)
-	for _, err := range []error{status, members, invite, backup, c.RemoveMember(ctx, "n1"), c.Leave(ctx)} {
+	_, top := c.Top(ctx, false)
+	_, invocations := c.Invocations(ctx, client.InvocationQuery{})
+	for _, err := range []error{top, invocations, status, members, invite, backup, c.RemoveMember(ctx, "n1"), c.Leave(ctx)} {
 		if abi.CodeOf(err) != abi.Unsupported {
 			t.Errorf("without a cluster: %v, want unsupported", err)
 		}

@@ -126,16 +126,12 @@ func logQuery(v url.Values) (client.LogQuery, error) {
 		}
 		q.Limit = n
 	}
-	for key, into := range map[string]*bool{"follow": &q.Follow, "local": &q.Local} {
-		switch v.Get(key) {
-		case "", "false":
-		case "true":
-			*into = true
-		default:
-			return invalid("%s %.40q: must be true or false", key, v.Get(key))
-		}
+	var err error
+	if q.Follow, err = flag(v, "follow"); err != nil {
+		return q, err
 	}
-	return q, nil
+	q.Local, err = flag(v, "local")
+	return q, err
 }
 
 // checkKeys refuses a query with unknown keys or keys that come twice.

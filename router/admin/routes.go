@@ -53,6 +53,8 @@ func (a *Admin) table() map[string]route {
 		"POST " + function + "/bench":             {ofApp, a.bench},
 
 		"GET /v1/logs":           {anyone, a.readLogs},
+		"GET /v1/invocations":    {anyone, a.listInvocations},
+		"GET /v1/top":            {admins, a.top},
 		"GET /v1/tokens":         {admins, a.listTokens},
 		"POST /v1/tokens":        {admins, a.createToken},
 		"DELETE /v1/tokens/{id}": {admins, a.revokeToken},

@@ -1,0 +1,117 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// maxAccess is how many records of the router are looked at.
+const maxAccess = 1024
+
+// Invocations lists recent invocations of all nodes, or of this one.
+func (n *Node) Invocations(ctx context.Context, q client.InvocationQuery) client.InvocationList {
+	list := client.InvocationList{Invocations: n.recent(q)}
+	if q.Local {
+		return list
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var mu sync.Mutex // guards list
+	var asking sync.WaitGroup
+	q.Local = true
+	for _, m := range n.otherMembers() {
+		asking.Go(func() {
+			got, err := n.adminOf(m.ID).Invocations(ctx, q)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				list.Silent = append(list.Silent, m.Name)
+			}
+			list.Invocations = append(list.Invocations, got.Invocations...)
+		})
+	}
+	asking.Wait()
+	slices.Sort(list.Silent)
+	slices.SortStableFunc(list.Invocations, func(a, b client.Invocation) int { return a.Time.Compare(b.Time) })
+	list.Invocations = list.Invocations[max(0, len(list.Invocations)-q.Limit):]
+	return list
+}
+
+// recent answers this node's, oldest first.
+func (n *Node) recent(q client.InvocationQuery) []client.Invocation {
+	records, _ := n.router.Access(0, maxAccess)
+	var found []client.Invocation
+	for _, a := range records {
+		if (q.App == "" || a.App == q.App) && (q.Function == "" || a.Function == q.Function) && (!q.Failed || a.Status >= 400) {
+			found = append(found, n.invocationOf(a))
+		}
+	}
+	return found[max(0, len(found)-q.Limit):]
+}
+
+func (n *Node) invocationOf(a router.Access) client.Invocation {
+	return client.Invocation{
+		Time: a.Time.UTC(), Invocation: a.Invocation, Node: n.Name(), App: a.App, Function: a.Function, Version: a.Version,
+		Trigger: a.Trigger, Method: a.Method, Path: a.Path, Status: a.Status, Code: a.Code, Start: a.Start,
+		TookUS: a.Took.Microseconds(), Fuel: a.Fuel, RequestBytes: a.RequestBytes, ReplyBytes: a.ReplyBytes,
+	}
+}
+
+// Top says what all nodes did since they started, this one first, or this one.
+func (n *Node) Top(ctx context.Context, local client.LocalOnly) []client.NodeTotals {
+	all := []client.NodeTotals{n.totals()}
+	if local {
+		return all
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	members := n.otherMembers()
+	others := make([]client.NodeTotals, len(members))
+	var asking sync.WaitGroup
+	for i, m := range members {
+		asking.Go(func() {
+			got, err := n.adminOf(m.ID).Top(ctx, true)
+			if err != nil || len(got) != 1 {
+				others[i] = client.NodeTotals{Node: m.Name, ID: m.ID, State: client.VersionSilent, Functions: []client.FunctionTotals{}}
+				return
+			}
+			others[i] = got[0]
+		})
+	}
+	asking.Wait()
+	return append(all, others...)
+}
+
+func (n *Node) totals() client.NodeTotals {
+	t := client.NodeTotals{Node: n.Name(), ID: n.ID(), State: client.StateAlive, UptimeSeconds: time.Since(n.started).Seconds(),
+		Functions: []client.FunctionTotals{}}
+	t.Running, t.Capacity = n.router.Load()
+	t.CPUSeconds, t.MemoryBytes = n.process()
+	for _, s := range n.router.Stats() {
+		t.Functions = append(t.Functions, client.FunctionTotals{App: s.App, Function: s.Function, Invocations: s.Invocations,
+			Failed: s.Failed, Cold: s.Cold, Running: s.Running, DurationSeconds: s.DurationSeconds})
+	}
+	return t
+}
+
+// process answers what the process has used, as its metrics say; 0 where they do not.
+func (n *Node) process() (cpuSeconds float64, memoryBytes int64) {
+	families, err := n.metrics.Gather()
+	if err != nil {
+		n.log.Debug("read process metrics", "err", err)
+	}
+	for _, f := range families {
+		switch f.GetName() {
+		case "process_cpu_seconds_total":
+			cpuSeconds = f.GetMetric()[0].GetCounter().GetValue()
+		case "process_resident_memory_bytes":
+			memoryBytes = int64(f.GetMetric()[0].GetGauge().GetValue())
+		}
+	}
+	return cpuSeconds, memoryBytes
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// invocations lists what ran lately, on all nodes.
+func (c *cli) invocations() *cobra.Command {
+	var query client.InvocationQuery
+	cmd := &cobra.Command{
+		Use:   "invocations [NAME]",
+		Short: "List recent invocations of all nodes, oldest first",
+		Args:  arguments(0, 1, "[NAME]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			node, err := c.client()
+			if err != nil {
+				return err
+			}
+			query.App = c.app
+			if len(args) == 1 {
+				query.Function = args[0]
+			}
+			list, err := node.Invocations(cmd.Context(), query)
+			if err != nil {
+				return fmt.Errorf("list invocations: %w", err)
+			}
+			if c.format == formatJSON {
+				return c.json(list)
+			}
+			if len(list.Silent) > 0 {
+				fmt.Fprintf(c.err, "no answer from %s\n", printable(strings.Join(list.Silent, ", ")))
+			}
+			rows := make([][]string, 0, len(list.Invocations))
+			for _, i := range list.Invocations {
+				rows = append(rows, invocationRow(i))
+			}
+			return c.table([]string{"TIME", "INVOCATION", "NODE", "FUNCTION", "STATUS", "START", "TOOK", "REQUEST"}, rows, "TOOK")
+		},
+	}
+	cmd.Flags().BoolVar(&query.Failed, "failed", false, "only those answered with 4xx or 5xx")
+	cmd.Flags().IntVar(&query.Limit, "limit", 0, "the newest so many (default 100)")
+	return cmd
+}
+
+func invocationRow(i client.Invocation) []string {
+	request := strings.TrimSpace(i.Method + " " + i.Path)
+	return []string{
+		i.Time.Local().Format("15:04:05.000"), i.Invocation, i.Node, fmt.Sprintf("%s v%d", cmp.Or(i.Function, "-"), i.Version),
+		strings.TrimSpace(strconv.Itoa(i.Status) + " " + string(i.Code)), cmp.Or(string(i.Start), "-"), microText(float64(i.TookUS)),
+		cmp.Or(cut(request, maxRoutesWidth), "-"),
+	}
+}
