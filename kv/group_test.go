@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"path/filepath"
@@ -290,6 +291,19 @@ func TestTooNew(t *testing.T) {
 		t.Errorf("open with an older build: %v, want a word about an upgrade", err)
 	}
 	s = openTest(t, Config{Dir: dir, level: 2})
+	snapshot, err := s.machine.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snapshot.Close()
+	var stream bytes.Buffer
+	if _, err := snapshot.WriteTo(&stream); err != nil {
+		t.Fatal(err)
+	}
+	older := openTest(t, Config{InMemory: true, level: 1})
+	if err := older.machine.Restore(&stream); !errors.Is(err, fsm.ErrTooNew) || !errors.Is(err, replica.ErrUnfit) {
+		t.Errorf("restore with an older build: %v, want %v", err, fsm.ErrTooNew)
+	}
 	if level, err := s.Level(); err != nil || level != 2 {
 		t.Errorf("level = %d, %v, want 2", level, err)
 	}

@@ -99,6 +99,9 @@ func (m *machine) Restore(r io.Reader) error {
 	if err := m.Store.Restore(r); err != nil {
 		return err
 	}
+	if err := m.checkLevel(); err != nil {
+		return fmt.Errorf("%w: %w", replica.ErrUnfit, err)
+	}
 	m.notify()
 	return nil
 }

@@ -27,7 +27,6 @@ type Applied struct {
 	Writes   []Write
 	Outcomes []Outcome // one for each command; none when the entry itself is malformed
 	Time     time.Time // leader time
-	Level    uint8     // feature level of the group after it
 }
 
 // Apply answers what the entry at index does to the state v. Its commands see what those before them did. One that
@@ -68,7 +67,7 @@ func ApplyAs(v View, index uint64, entry []byte, known uint8) (Applied, error) {
 		return Applied{}, fmt.Errorf("apply entry %d: %w", index, err)
 	}
 	b.write(Write{Key: []byte(progressKey), Value: b.progress.append(nil)})
-	return Applied{Writes: b.writes, Outcomes: outcomes, Time: timeOf(b.progress.time), Level: b.progress.level}, nil
+	return Applied{Writes: b.writes, Outcomes: outcomes, Time: timeOf(b.progress.time)}, nil
 }
 
 // batch is an entry at work.

@@ -185,6 +185,9 @@ func (e *entries) restore(stream io.Reader) error {
 		return err
 	}
 	if err := e.machine.Restore(stream); err != nil {
+		if errors.Is(err, ErrUnfit) {
+			e.replica.fail(fmt.Errorf("restore: %w", err))
+		}
 		return err
 	}
 	e.applied = e.machine.Applied()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -317,6 +318,37 @@ func TestNotRemoved(t *testing.T) {
 				t.Errorf("%s takes itself for removed", id)
 			}
 		}
+	})
+}
+
+// unfit is a machine that takes no state from others.
+type unfit struct{ *toy }
+
+func (u unfit) Restore(r io.Reader) error {
+	if err := u.toy.Restore(r); err != nil {
+		return err
+	}
+	return fmt.Errorf("from the future: %w", ErrUnfit)
+}
+
+// TestUnfit has a member get a state with which it cannot go on: it stops, and the others do without.
+func TestUnfit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGroup(t, "")
+		g.start("a", []Server{{"a", "a", true}}, smallLog)
+		for i := range 100 {
+			g.mustIncr("a", "k", int64(i+1))
+		}
+		eventually(t, "a log that forgets", func() bool { return g.replicas["a"].Stats().FirstIndex > 50 })
+		b := g.start("b", nil, func(c *Config) { c.Machine = unfit{g.machines["b"]} })
+		if err := g.replicas["a"].AddReader(t.Context(), "b", "b"); err != nil {
+			t.Fatal(err)
+		}
+		<-b.Failed()
+		if !errors.Is(b.Err(), ErrUnfit) {
+			t.Errorf("Err() = %v, want %v", b.Err(), ErrUnfit)
+		}
+		g.mustIncr("a", "k", 101)
 	})
 }
 

@@ -38,6 +38,9 @@ var ErrNotLeader = errors.New("this replica does not lead")
 // holds: one of the two was removed, replaced or not flushed by the disk. Such a node comes back empty, as a new one.
 var ErrBehind = errors.New("log and state do not fit together")
 
+// ErrUnfit is what Machine.Restore answers when it has the new state and cannot go on with it.
+var ErrUnfit = errors.New("the machine cannot go on with this state")
+
 // Machine is the state that is replicated. Apply and Restore are called one at a time, and Restore only while no
 // other method runs and no Snapshot is open; Applied and Durable may be called at any time.
 type Machine interface {
@@ -55,7 +58,8 @@ type Machine interface {
 	// Snapshot answers the state at one index, which later entries do not change.
 	Snapshot() (Snapshot, error)
 	// Restore replaces the state by one that Snapshot wrote. The new state is durable when it returns; after an error
-	// the old one stands. Applied answers the snapshot's index afterwards.
+	// the old one stands, but for ErrUnfit, which is as fatal as an error of Apply. Applied answers the snapshot's index
+	// afterwards.
 	Restore(r io.Reader) error
 }
 
