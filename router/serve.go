@@ -103,13 +103,13 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
 	writeProblem(ctx, string(q.id[:]), refusal{status: status, code: code, detail: clientDetail(code, err)})
 	if result.Start != "" {
 		ctx.Response.Header.Set(headerStart, string(result.Start))
-		r.tell(&ctx.Response.Header, result)
 	}
+	r.tell(&ctx.Response.Header, result)
 }
 
 // tell tells the client how many instructions its invocation took, and on which other node it ran.
 func (r *Router) tell(h *fasthttp.ResponseHeader, result *abi.Result) {
-	if r.config.FuelHeader {
+	if r.config.FuelHeader && result.Start != "" {
 		h.Set(headerFuel, strconv.FormatUint(result.Fuel, 10))
 	}
 	if result.Node != "" {

@@ -150,16 +150,23 @@ func (n *Node) Members() []client.Member {
 }
 
 func memberOf(m gossip.Member) client.Member {
+	state := client.StateDead
+	switch m.State {
+	case gossip.Alive:
+		state = client.StateAlive
+	case gossip.Left:
+		state = client.StateStopped
+	}
 	return client.Member{
-		Name: cmp.Or(m.About.Name, m.ID), ID: m.ID, Role: client.RoleJoiner, State: string(m.State), HTTP: m.About.HTTP,
+		Name: cmp.Or(m.About.Name, m.ID), ID: m.ID, Role: client.RoleJoiner, State: state, HTTP: m.About.HTTP,
 		Admin: m.About.Admin, Cluster: m.Addr, Region: m.About.Region, Version: m.About.Version,
 		RTTMS: float64(m.RTT.Microseconds()) / 1000, Self: m.Self,
 	}
 }
 
-// otherMembers are the members of the group but this one, dead ones too.
+// otherMembers are the members but this one, dead and stopped ones too.
 func (n *Node) otherMembers() []client.Member {
-	return slices.DeleteFunc(n.Members(), func(m client.Member) bool { return m.Self || m.State == client.StateLeft })
+	return slices.DeleteFunc(n.Members(), func(m client.Member) bool { return m.Self })
 }
 
 // Status is the cluster as this node sees it.

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,6 +106,7 @@ func (n *Node) push(name string, close func(context.Context) error) {
 func (n *Node) Close(ctx context.Context) error {
 	n.closing.Do(func() {
 		n.ready.end("draining")
+		n.sayGoodbye(ctx)
 		n.stop()
 		var errs []error
 		for i := len(n.closers) - 1; i >= 0; i-- {
@@ -115,6 +117,30 @@ func (n *Node) Close(ctx context.Context) error {
 		n.closeErr = errors.Join(errs...)
 	})
 	return n.closeErr
+}
+
+// goodbyeTimeout is how long a node that stops may take to hand over what it leads, and to tell others that it goes.
+const goodbyeTimeout = 2 * time.Second
+
+// sayGoodbye spares the others an election and requests to a node that is gone, when there are others.
+func (n *Node) sayGoodbye(ctx context.Context) {
+	if n.store == nil || n.den.gossip == nil || len(n.living()) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, goodbyeTimeout)
+	defer cancel()
+	if n.den.server != nil {
+		n.den.server.Drain()
+	}
+	another := func(s replica.Server) bool { return s.Voter && s.ID != n.ID() }
+	if n.store.Replica().Leading() != 0 && slices.ContainsFunc(n.store.Replica().Servers(), another) {
+		if err := n.store.Replica().TransferLeadership(ctx); err != nil {
+			n.log.Warn("hand over leadership", "err", err)
+		}
+	}
+	if err := n.den.gossip.Leave(ctx); err != nil {
+		n.log.Warn("say goodbye", "err", err)
+	}
 }
 
 // Failed tells when a listener or the store ends without Close: the node no longer serves and should be closed.

@@ -52,18 +52,22 @@ func deploy(t *testing.T, n *Node, name string, module []byte) client.Deployed {
 }
 
 // deployTo deploys as the command line does, over the admin plane.
-func deployTo(ctx context.Context, n *Node, name string, module []byte) (d client.Deployed, err error) {
+func deployTo(ctx context.Context, n *Node, name string, module []byte) (client.Deployed, error) {
+	return deployFunction(ctx, n, module, client.DeployFunction{Name: name})
+}
+
+func deployFunction(ctx context.Context, n *Node, module []byte, f client.DeployFunction) (d client.Deployed, err error) {
 	c, err := client.New("http://"+n.AdminAddr(), "")
 	if err != nil {
 		return d, err
 	}
 	defer c.Close()
 	sum := sha256.Sum256(module)
-	digest := hex.EncodeToString(sum[:])
-	if _, err := c.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}); err != nil {
+	f.Digest = hex.EncodeToString(sum[:])
+	if _, err := c.UploadModule(ctx, client.Upload{Digest: f.Digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}); err != nil {
 		return d, err
 	}
-	done, err := c.Deploy(ctx, "default", client.DeployRequest{Functions: []client.DeployFunction{{Name: name, Digest: digest}}})
+	done, err := c.Deploy(ctx, "default", client.DeployRequest{Functions: []client.DeployFunction{f}})
 	if err != nil {
 		return d, err
 	}

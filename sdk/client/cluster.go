@@ -12,9 +12,9 @@ import (
 
 // States of a member.
 const (
-	StateAlive = "alive"
-	StateDead  = "dead" // not heard of; it may come back
-	StateLeft  = "left" // it left of its own accord
+	StateAlive   = "alive"
+	StateDead    = "dead"    // not heard of; it may come back
+	StateStopped = "stopped" // it said that it stops; it may come back
 )
 
 // Roles of a member.
@@ -30,7 +30,7 @@ type Member struct {
 	ID      string  `json:"id"`
 	Role    string  `json:"role"` // RoleVoter, RoleReader, RoleJoiner
 	Leader  bool    `json:"leader"`
-	State   string  `json:"state"`   // StateAlive, StateDead, StateLeft
+	State   string  `json:"state"`   // StateAlive, StateDead, StateStopped
 	HTTP    string  `json:"http"`    // data plane's address
 	Admin   string  `json:"admin"`   // admin plane's address
 	Cluster string  `json:"cluster"` // gossip's address

@@ -1,0 +1,126 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// join starts a node that joins the cluster of another one, and waits until it is ready.
+func join(t *testing.T, first *Node, name string) *Node {
+	t.Helper()
+	invite, err := first.Invite(t.Context(), client.RoleVoter, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := Start(t.Context(), Config{Data: t.TempDir(), HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Cluster: "127.0.0.1:0",
+		Name: name, Join: invite.Token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close(context.Background()) })
+	ready, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := n.WaitReady(ready); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// await looks again and again until what is wanted holds, for a minute at most.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited a minute until %s", what)
+		}
+	}
+}
+
+// endless is a command that never ends: a loop whose body branches to its begin.
+func endless() []byte {
+	var m wasmtest.Module
+	m.Memory(0, 1)
+	m.Func("_start", "", wasmtest.Loop([]byte{0x0c, 0}))
+	return m.Bytes()
+}
+
+// answer makes a request and tells the status and the node that says it ran there.
+func answer(t *testing.T, n *Node, path string) (status int, node string) {
+	t.Helper()
+	r, err := http.Get("http://" + n.HTTPAddr() + path)
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	defer r.Body.Close()
+	return r.StatusCode, r.Header.Get("Sett-Node")
+}
+
+// TestSpill has a node without room pass on what it is asked, once, and refuse when the other has none either.
+func TestSpill(t *testing.T) {
+	a := start(t, t.TempDir())
+	b := join(t, a, "b")
+	d, err := deployFunction(t.Context(), a, endless(), client.DeployFunction{Name: "loop", Settings: registry.Settings{Reserved: 1, TimeoutMS: 2000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := versionKey{"default", "loop", d.Version}
+	await(t, "b runs the function", func() bool { return b.waiting.on(k) == nil && b.registry.Snapshot().Function("default", "loop") != nil })
+	busy := func(n *Node) func() bool {
+		return func() bool { running, _ := n.router.Load(); return running == 1 }
+	}
+	var requests sync.WaitGroup
+	requests.Go(func() {
+		if status, node := answer(t, a, "/loop"); status != http.StatusGatewayTimeout || node != "" {
+			t.Errorf("first request = %d on node %q, want 504 on the node that was asked", status, node)
+		}
+	})
+	await(t, "a is busy", busy(a))
+	requests.Go(func() {
+		if status, node := answer(t, a, "/loop"); status != http.StatusGatewayTimeout || node != "b" {
+			t.Errorf("request without room = %d on node %q, want 504 on b", status, node)
+		}
+	})
+	await(t, "b is busy", busy(b))
+	if status, node := answer(t, a, "/loop"); status != http.StatusTooManyRequests || node != "" {
+		t.Errorf("request without room anywhere = %d on node %q, want 429", status, node)
+	}
+	requests.Wait()
+}
+
+// TestForward has a node that cannot run a version yet pass requests on, and wait for itself when nobody else can.
+func TestForward(t *testing.T) {
+	a := start(t, t.TempDir())
+	b := join(t, a, "b")
+	d := deploy(t, a, "hello", hello("one"))
+	k := versionKey{"default", "hello", d.Version}
+	await(t, "b runs the function", func() bool {
+		return b.waiting.on(k) == nil && b.registry.Snapshot().Function("default", "hello") != nil
+	})
+	if status, node := answer(t, b, "/hello"); status != 200 || node != "" {
+		t.Errorf("request = %d on node %q, want 200 on the node that was asked", status, node)
+	}
+	all := func(versionKey) bool { return true }
+	b.waiting.change([]versionKey{k}, all)
+	if status, node := answer(t, b, "/hello"); status != 200 || node != a.Name() {
+		t.Errorf("request for a version that is not loaded = %d on node %q, want 200 on %s", status, node, a.Name())
+	}
+	a.waiting.change([]versionKey{k}, all)
+	var late sync.WaitGroup
+	late.Go(func() {
+		if status, node := answer(t, b, "/hello"); status != 200 || node != "" {
+			t.Errorf("request for a version that no node has loaded = %d on node %q, want 200 in the end", status, node)
+		}
+	})
+	await(t, "the request waits", func() bool { running, _ := b.router.Load(); return running == 1 })
+	b.wakeLoading()
+	late.Wait()
+	a.waiting.done(k)
+}
