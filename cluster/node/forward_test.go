@@ -73,6 +73,7 @@ func TestSpill(t *testing.T) {
 	}
 	k := versionKey{"default", "loop", d.Version}
 	await(t, "b runs the function", func() bool { return b.waiting.on(k) == nil && b.registry.Snapshot().Function("default", "loop") != nil })
+	await(t, "a knows that b has room", func() bool { return len(a.withRoom(1)) == 1 })
 	busy := func(n *Node) func() bool {
 		return func() bool { running, _ := n.router.Load(); return running == 1 }
 	}

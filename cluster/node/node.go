@@ -201,6 +201,9 @@ func (n *Node) openStore(ctx context.Context) (err error) {
 	}
 	n.push("store", func(context.Context) error { return n.store.Close() })
 	n.den.records = trust.NewRecords(n.store)
+	seeded := make(chan struct{})
+	go func() { defer close(seeded); n.seed() }()
+	n.push("search for the cluster", func(context.Context) error { <-seeded; return nil })
 	if !n.alone() {
 		return n.finishRecovery(ctx) // which says when it was cut off
 	}

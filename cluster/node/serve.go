@@ -22,6 +22,12 @@ func (n *Node) openAdmin(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	wide := !loopback(n.config.Admin) || n.config.Redis != "" && !loopback(n.config.Redis)
+	if (wide || n.config.FirstToken) && !n.alone() { // whether there are tokens, the others know
+		if err := n.store.CaughtUp(ctx); err != nil {
+			return fmt.Errorf("read tokens: %w", err)
+		}
+	}
 	tokens, err := n.admin.Tokens(ctx)
 	if err != nil {
 		return fmt.Errorf("read tokens: %w", err)
@@ -69,7 +75,7 @@ func (n *Node) FirstToken() string { return n.firstToken }
 // serve answers on the listeners. The admin plane drains before it closes, but after the data plane, so that
 // /readyz and metrics can be read meanwhile.
 func (n *Node) serve(context.Context) error {
-	for _, work := range []func(){n.collectNowAndThen, n.watchStore, n.followStore, n.loadWaiting, n.lead, n.tell, n.renewNowAndThen, n.letIn, n.seed} {
+	for _, work := range []func(){n.collectNowAndThen, n.watchStore, n.followStore, n.loadWaiting, n.lead, n.tell, n.renewNowAndThen, n.letIn} {
 		n.group.Go(work)
 	}
 	n.push("background work", func(context.Context) error { n.group.Wait(); return nil })
