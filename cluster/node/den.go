@@ -20,6 +20,7 @@ import (
 	"github.com/sett-run/sett/cluster/peer"
 	"github.com/sett-run/sett/cluster/trust"
 	"github.com/sett-run/sett/kv"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // Names inside a data directory's clusterDir.
@@ -33,9 +34,10 @@ const (
 
 // Times of joining.
 const (
-	joinTimeout = 30 * time.Second // until the cluster has answered a join token
-	seedPause   = time.Second      // between tries to reach the nodes that a joiner was told of
-	tellPause   = time.Second      // between looks whether others have to be told of this node anew
+	joinTimeout = 30 * time.Second       // until the cluster has answered a join token
+	joinPause   = 500 * time.Millisecond // between tries
+	seedPause   = time.Second            // between tries to reach the nodes that a joiner was told of
+	tellPause   = time.Second            // between looks whether others have to be told of this node anew
 )
 
 // den is a node's part in its cluster: who it is, and how it reaches the others.
@@ -123,9 +125,7 @@ func (n *Node) join(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
-	answer, err := trust.Join(ctx, n.config.Network, token, trust.Request{
+	answer, err := n.askToJoin(ctx, token, trust.Request{
 		ID: n.ID(), Name: n.config.Name, Region: n.config.Region, Version: n.config.Version, Level: uint64(kv.Level), CSR: csr,
 	})
 	if err != nil {
@@ -144,6 +144,24 @@ func (n *Node) join(ctx context.Context) error {
 	}
 	n.log.Info("joined", "cluster", n.den.identity.Cluster(), "role", answer.Role)
 	return nil
+}
+
+// askToJoin asks again as long as nobody can answer: the cluster may be starting, or electing a leader.
+func (n *Node) askToJoin(ctx context.Context, token trust.Token, r trust.Request) (trust.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	for {
+		answer, err := trust.Join(ctx, n.config.Network, token, r)
+		if err == nil || abi.CodeOf(err) != abi.Unavailable {
+			return answer, err
+		}
+		n.log.Warn("join", "err", err)
+		select {
+		case <-time.After(joinPause):
+		case <-ctx.Done():
+			return answer, err
+		}
+	}
 }
 
 // found makes a cluster of which this node is the first.
