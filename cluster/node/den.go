@@ -20,6 +20,7 @@ import (
 	"github.com/sett-run/sett/cluster/peer"
 	"github.com/sett-run/sett/cluster/trust"
 	"github.com/sett-run/sett/kv"
+	"github.com/sett-run/sett/runtime"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -44,6 +45,7 @@ const (
 type den struct {
 	identity *trust.Identity
 	founding *trust.Authority // not nil: this node has made the cluster, and the store does not know yet
+	engine   string           // of compiled code that may come from elsewhere; empty: none may
 	keys     [][]byte
 	seeds    []string // gossip addresses
 	port     *trust.Port
@@ -62,7 +64,7 @@ type den struct {
 
 // openDen finds out which cluster the node belongs to, or joins or makes one, and opens the port for other nodes.
 func (n *Node) openDen(ctx context.Context) (err error) {
-	n.den.act = make(chan struct{}, 1)
+	n.den.act, n.den.engine = make(chan struct{}, 1), runtime.Engine()
 	n.den.members.Store(&map[string]trust.Member{})
 	if n.den.identity, err = trust.OpenIdentity(n.dir.join(clusterDir), n.ID()); err != nil {
 		return err
@@ -292,7 +294,7 @@ func (n *Node) openGossip(ctx context.Context) (err error) {
 
 // about is what this node tells others of itself.
 func (n *Node) about() gossip.About {
-	a := gossip.About{Name: n.config.Name, Region: n.config.Region, Version: n.config.Version, Level: uint8(kv.Level)}
+	a := gossip.About{Name: n.config.Name, Region: n.config.Region, Version: n.config.Version, Level: uint8(kv.Level), Engine: n.den.engine}
 	if n.den.port != nil {
 		a.Port = n.den.port.Addr().String()
 	}

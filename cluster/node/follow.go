@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -139,9 +140,42 @@ func (n *Node) load(k versionKey) {
 		return
 	}
 	begin := time.Now()
+	n.borrowCode(v.Module.Digest)
 	if _, err := n.runtime.Prepare(n.ctx, &v); err != nil && n.ctx.Err() == nil {
 		n.log.Error("load version", "app", k.app, "function", k.function, "version", k.number, "err", err)
 	}
 	n.waiting.done(k)
 	n.log.Debug("load version", "app", k.app, "function", k.function, "version", k.number, "took", time.Since(begin))
+}
+
+// Limits of taking compiled code from other nodes instead of compiling.
+const (
+	maxLenders    = 2                // nodes that are asked; more find it more often and make who has to compile wait longer
+	borrowTimeout = 20 * time.Second // for each
+)
+
+// borrowCode gets a module's compiled code from a node with the same engine, so that the cluster compiles once. Without
+// success it is compiled here.
+func (n *Node) borrowCode(digest string) {
+	if n.den.engine == "" || n.runtime.HasCode(digest) {
+		return
+	}
+	engines := map[string]string{}
+	for _, m := range n.living() {
+		engines[m.ID] = m.About.Engine
+	}
+	asked := 0
+	for _, node := range n.holders(digest) {
+		if engines[node.ID] != n.den.engine || asked == maxLenders {
+			continue
+		}
+		asked++
+		ctx, cancel := context.WithTimeout(n.ctx, borrowTimeout)
+		err := n.den.client.Code(ctx, node, digest, func(r io.Reader) error { return n.runtime.PutCode(ctx, digest, r) })
+		cancel()
+		if err == nil {
+			return
+		}
+		n.log.Debug("borrow code", "module", digest, "node", node.ID, "err", err)
+	}
 }

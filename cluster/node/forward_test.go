@@ -125,3 +125,39 @@ func TestForward(t *testing.T) {
 	late.Wait()
 	a.waiting.done(k)
 }
+
+// TestCodeIsBorrowed has a cluster of equal nodes compile a module once.
+func TestCodeIsBorrowed(t *testing.T) {
+	a := start(t, t.TempDir())
+	b := join(t, a, "b")
+	d := deploy(t, a, "hello", hello("one"))
+	k := versionKey{"default", "hello", d.Version}
+	await(t, "b runs the function", func() bool {
+		return b.waiting.on(k) == nil && b.registry.Snapshot().Function("default", "hello") != nil
+	})
+	if got, want := get(t, b, "/hello"), "200 OK one"; got != want {
+		t.Errorf("GET /hello = %q, want %q", got, want)
+	}
+	if n := compiled(t, a); n != 1 {
+		t.Errorf("the node that was deployed to compiled %d modules, want 1", n)
+	}
+	if n := compiled(t, b); n != 0 {
+		t.Errorf("the other node compiled %d modules, want none", n)
+	}
+}
+
+// compiled is how many modules a node has compiled.
+func compiled(t *testing.T, n *Node) uint64 {
+	t.Helper()
+	families, err := n.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "sett_runtime_compile_seconds" {
+			return f.GetMetric()[0].GetHistogram().GetSampleCount()
+		}
+	}
+	t.Fatal("no metric of compiling")
+	return 0
+}

@@ -242,7 +242,7 @@ func (n *Node) alone() bool {
 // openPlaneForNodes prepares what this node answers other nodes.
 func (n *Node) openPlaneForNodes(context.Context) (err error) {
 	n.den.server, err = peer.NewServer(peer.ServerConfig{Modules: n.runtime.Modules(), Invoker: taken{n}, Fetcher: n.den.client,
-		Admin: n.admin.ForNodes(), Log: n.log, Metrics: n.metrics})
+		Codes: n.runtime, Admin: n.admin.ForNodes(), Log: n.log, Metrics: n.metrics})
 	return err
 }
 

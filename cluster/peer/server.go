@@ -19,6 +19,7 @@ type ServerConfig struct {
 	Modules Modules
 	Invoker Invoker
 	Fetcher Fetcher               // for other nodes' Hold
+	Codes   Codes                 // nil: there is no compiled code to be had
 	Admin   http.Handler          // the admin plane for nodes, below /v1/; nil: it is not offered
 	Log     *slog.Logger          // default: discards
 	Metrics prometheus.Registerer // default: none
@@ -69,6 +70,7 @@ func NewServer(config ServerConfig) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /modules/{digest}", s.module) // and HEAD
 	mux.HandleFunc("POST /modules/{digest}", s.hold)
+	mux.HandleFunc("GET /code/{digest}", s.code)
 	mux.HandleFunc("POST /invoke", s.invoke)
 	if config.Admin != nil {
 		mux.Handle("/v1/", config.Admin)
