@@ -24,13 +24,13 @@ type Process struct {
 	in      io.Closer
 }
 
-// Start runs this program again, with -serve dir: it must call Serve then. The caller calls Stop.
-func Start(ctx context.Context, dir string) (*Process, error) {
+// Start runs this program again, with -serve dir and more arguments: it must call Serve then. The caller calls Stop.
+func Start(ctx context.Context, dir string, more ...string) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{command: exec.CommandContext(ctx, self, "-"+Flag, dir)}
+	p := &Process{command: exec.CommandContext(ctx, self, append([]string{"-" + Flag, dir}, more...)...)}
 	p.command.Stderr = os.Stderr
 	if p.in, err = p.command.StdinPipe(); err != nil {
 		return nil, err
@@ -50,6 +50,15 @@ func Start(ctx context.Context, dir string) (*Process, error) {
 
 // Stop ends the process. What still runs in its node is cut off after a moment.
 func (p *Process) Stop() error { return errors.Join(p.in.Close(), p.command.Wait()) }
+
+// Kill ends the process at once, as kill -9 does, instead of Stop.
+func (p *Process) Kill() error {
+	if err := p.command.Process.Kill(); err != nil {
+		return fmt.Errorf("kill node: %w", err)
+	}
+	_ = p.command.Wait() // it says that it was killed
+	return nil
+}
 
 // PID is the process's id.
 func (p *Process) PID() int { return p.command.Process.Pid }

@@ -29,18 +29,24 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 		c.Settings = c.Settings.Complete()
 		v := &registry.Version{App: app, Function: c.Name, Module: c.Module, Settings: c.Settings, Seed: n.liveSeed(app, c)}
 		var err error
+		begin := time.Now()
 		if compile[i], err = n.runtime.Prepare(ctx, v); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name, err)
 		}
+		n.steps.add(stepCompile, compile[i])
+		begin = n.steps.since(stepTry, begin.Add(compile[i]))
 		c.Module, c.Seed = v.Module, v.Seed
 		if c.Holders, err = n.spread(ctx, v.Module); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name, err)
 		}
+		n.steps.since(stepSpread, begin)
 	}
+	begin := time.Now()
 	done, err := n.registry.Deploy(ctx, app, changes)
 	if err != nil {
 		return nil, err
 	}
+	begin = n.steps.since(stepCommit, begin)
 	deployed := make([]admin.Deployed, len(done))
 	prepared := make([]versionKey, len(done))
 	for i, d := range done {
@@ -53,7 +59,9 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 	if err := n.changed(prepared...); err != nil {
 		return nil, err
 	}
+	begin = n.steps.since(stepSwitch, begin)
 	n.settle(ctx)
+	n.steps.since(stepSettle, begin)
 	return deployed, nil
 }
 

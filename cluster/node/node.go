@@ -38,6 +38,7 @@ type Node struct {
 	started  time.Time
 	dir      *dataDir
 	metrics  *prometheus.Registry
+	steps    steps
 	store    *kv.Store
 	logs     *logs.Logs
 	runtime  *runtime.Runtime
@@ -172,6 +173,7 @@ func (n *Node) ID() string { return n.dir.ID }
 func (n *Node) openData(ctx context.Context) error {
 	n.metrics.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsAll)),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.steps = newSteps(n.metrics)
 	dir, err := openDataDir(n.config.Data)
 	if err != nil {
 		return err

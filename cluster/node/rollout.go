@@ -18,8 +18,16 @@ func (n *Node) settle(ctx context.Context) {
 	generation := n.registry.Snapshot().Generation()
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
+	living := n.living()
 	var asking sync.WaitGroup
-	for _, m := range n.living() {
+	if len(living) > 0 {
+		asking.Go(func() {
+			if err := n.store.Announce(ctx); err != nil {
+				n.log.Debug("settle", "err", err)
+			}
+		})
+	}
+	for _, m := range living {
 		asking.Go(func() {
 			if _, err := n.adminOf(m.ID).NodeServing(ctx, generation); err != nil {
 				n.log.Debug("settle", "node", m.ID, "err", err)
