@@ -60,6 +60,7 @@ type Gossip struct {
 
 	meta  atomic.Pointer[[]byte] // told, encoded
 	news  chan struct{}          // holds one: the peers file is out of date
+	fresh chan struct{}          // holds one: told has changed
 	ctx   context.Context        // ends with Close
 	stop  context.CancelFunc
 	tasks tasks
@@ -96,6 +97,7 @@ func Open(ctx context.Context, c Config) (*Gossip, error) {
 	}
 	g.tasks.start(g.keepPeers)
 	g.tasks.start(g.rejoin)
+	g.tasks.start(g.retell)
 	return g, nil
 }
 
@@ -103,7 +105,7 @@ func Open(ctx context.Context, c Config) (*Gossip, error) {
 func prepare(c Config) (*Gossip, error) {
 	m := newMetrics(c.Metrics)
 	g := &Gossip{config: c, metrics: m, log: newLogWriter(c.Log, m), decoder: newDecoder(), resolver: resolverOf(c.Network),
-		news: make(chan struct{}, 1), told: told{About: c.About}}
+		news: make(chan struct{}, 1), fresh: make(chan struct{}, 1), told: told{About: c.About}}
 	meta, err := g.told.encode()
 	if err != nil {
 		return nil, err
@@ -216,7 +218,19 @@ func (g *Gossip) SetAbout(a About) error {
 
 // tell has memberlist send what is new and wait at most for a time. Not to have waited until the end is no error.
 func (g *Gossip) tell(t told, wait time.Duration) error {
-	meta, err := t.encode()
+	if err := g.send(t, wait); err != nil {
+		return err
+	}
+	select {
+	case g.fresh <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// send is tell, once.
+func (g *Gossip) send(t told, wait time.Duration) error {
+	meta, err := t.pad().encode()
 	if err != nil {
 		return err
 	}
