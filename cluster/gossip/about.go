@@ -34,8 +34,9 @@ type Load struct {
 
 // told is a member's metadata on the wire.
 type told struct {
-	About About `cbor:"1,keyasint"`
-	Left  bool  `cbor:"2,keyasint,omitempty"` // it is about to leave
+	About   About  `cbor:"1,keyasint"`
+	Left    bool   `cbor:"2,keyasint,omitempty"` // it is about to leave
+	Padding string `cbor:"3,keyasint,omitempty"` // says nothing; see pad
 }
 
 func (t told) encode() ([]byte, error) {

@@ -218,7 +218,19 @@ func (g *Gossip) SetAbout(a About) error {
 
 // tell has memberlist send what is new and wait at most for a time. Not to have waited until the end is no error.
 func (g *Gossip) tell(t told, wait time.Duration) error {
-	meta, err := t.encode()
+	if err := g.send(t, wait); err != nil {
+		return err
+	}
+	select {
+	case g.fresh <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// send is tell, once.
+func (g *Gossip) send(t told, wait time.Duration) error {
+	meta, err := t.pad().encode()
 	if err != nil {
 		return err
 	}

@@ -43,12 +43,16 @@ type process struct {
 // den is several nodes of one cluster on this machine.
 type den struct {
 	*demo
-	nodes []*process
+	program string // sett
+	nodes   []*process
 }
 
 // runCluster shows a cluster: a deployment to one node that all answer, and the loss of the leader under load.
 func (d *demo) runCluster(ctx context.Context, count int, once bool) (err error) {
 	c := &den{demo: d}
+	if c.program, err = os.Executable(); err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
 	defer func() { err = errors.Join(err, c.stop()) }()
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return c.startAll(ctx, count) }, c.deployToOne, c.askAll, c.loseLeader,
@@ -100,16 +104,12 @@ func (c *den) startAll(ctx context.Context, count int) error {
 
 // launch starts a node and waits for its ready line.
 func (c *den) launch(ctx context.Context, p *process) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
 	log, err := os.OpenFile(filepath.Join(c.dir, p.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), self, p.args...) // it is told to stop, and waited for
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), c.program, p.args...) // it is told to stop, and waited for
 	p.cmd.Stderr = log
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -1,0 +1,5 @@
+package main
+
+import "testing"
+
+func testStrangers(t *testing.T, c *den) {}

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// clusterPatience is until something that must happen is missing.
+const clusterPatience = time.Minute
+
+// clusterLoad is how a cluster is loaded in tests; benchmarks/cluster does it at the rates that are asked for. The race
+// detector makes everything several times slower.
+func clusterLoad() (reads, increments int) {
+	if testing.Short() {
+		return 100, 40
+	}
+	return 400, 100
+}
+
+// startCluster starts nodes that are processes of their own and all vote. They end with the test.
+func startCluster(t *testing.T, count int) *den {
+	t.Helper()
+	program, err := settPath(os.Getenv("PATH"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &demo{cli: &cli{out: io.Discard, err: io.Discard, app: registry.DefaultApp}, dir: t.TempDir()}
+	c := &den{demo: d, program: program}
+	t.Cleanup(func() {
+		if err := c.stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			for _, p := range c.nodes {
+				t.Logf("log of %s:\n%s", p.name, c.logOf(p))
+			}
+		}
+	})
+	if err := c.startAll(t.Context(), count); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (c *den) logOf(p *process) []byte {
+	text, _ := os.ReadFile(filepath.Join(c.dir, p.name+".log"))
+	return text
+}
+
+// kill ends a node at once.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.ended
+}
+
+func (p *process) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// others are all nodes but one.
+func (c *den) others(than *process) (others []*process) {
+	for _, p := range c.nodes {
+		if p != than {
+			others = append(others, p)
+		}
+	}
+	return others
+}
+
+// eventually asks again and again until something is so.
+func eventually(t *testing.T, what string, is func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), clusterPatience)
+	defer cancel()
+	var err error
+	for ctx.Err() == nil {
+		if err = is(ctx); err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("not after %s: %s: %v", clusterPatience, what, err)
+}
+
+// whole waits until all nodes vote, are alive and ready.
+func (c *den) whole(t *testing.T) {
+	t.Helper()
+	for _, p := range c.nodes {
+		eventually(t, p.name+" sees the cluster whole", func(ctx context.Context) error {
+			s, err := p.client.Cluster(ctx)
+			if err == nil && (s.Voters != len(c.nodes) || s.Alive != len(c.nodes) || s.Readers != 0 || !s.Quorum || !s.Ready) {
+				err = errors.New("it is not")
+			}
+			return err
+		})
+	}
+}
+
+// read answers a key's value at a node.
+func (c *den) read(ctx context.Context, p *process, key string, how op.Consistency) (string, error) {
+	item, err := p.client.KV().Get(ctx, c.app, key, op.Read{Consistency: how})
+	return string(item.Value), err
+}
+
+func (c *den) put(t *testing.T, p *process, key, value string) {
+	t.Helper()
+	if _, err := p.client.KV().Put(t.Context(), c.app, key, client.Put{Value: []byte(value)}); err != nil {
+		t.Fatalf("put %s at %s: %v", key, p.name, err)
+	}
+}
+
+func (c *den) mustLead(t *testing.T) (leader *process, others []*process) {
+	t.Helper()
+	eventually(t, "somebody leads", func(ctx context.Context) (err error) {
+		leader, others, err = c.leader(ctx)
+		return err
+	})
+	return leader, others
+}
+
+// TestCluster has the nodes of one cluster lost in several ways.
+func TestCluster(t *testing.T) {
+	c := startCluster(t, 3)
+	if err := c.deployToOne(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, *den)
+	}{
+		{"Kills", testKills}, {"PausedLeader", testPausedLeader}, {"LostDisk", testLostDisk}, {"RollingRestart", testRollingRestart},
+		{"Strangers", testStrangers},
+	} {
+		if !t.Run(part.name, func(t *testing.T) { part.run(t, c); c.whole(t) }) {
+			return
+		}
+	}
+}
+
+// testKills kills a leader and a follower while the others are asked: they answer every read and every increment, and
+// the counter is what they acknowledged, also at the node that was killed.
+func testKills(t *testing.T, c *den) {
+	leader, others := c.mustLead(t)
+	for _, victim := range []*process{leader, others[0]} {
+		others := c.others(victim)
+		before, err := c.counter(t.Context(), others[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reads, increments load
+		readRate, incrementRate := clusterLoad()
+		loaded, end := context.WithTimeout(t.Context(), 2*time.Second)
+		var running sync.WaitGroup
+		running.Go(func() { reads.run(loaded, http.MethodGet, "/hello/Ada", others, readRate) })
+		running.Go(func() { increments.run(loaded, http.MethodPost, "/counter/visits", others, incrementRate) })
+		for increments.done.Load() < 10 && loaded.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		victim.kill(t)
+		running.Wait()
+		end()
+		t.Logf("%s killed: reads: %s; increments: %s", victim.name, reads.text(), increments.text())
+		if reads.failed.Load() != 0 || increments.failed.Load() != 0 || increments.done.Load() == 0 {
+			t.Errorf("%s killed: %d reads and %d increments failed, want none", victim.name, reads.failed.Load(), increments.failed.Load())
+		}
+		if err := c.launch(t.Context(), victim); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range c.nodes {
+			if after, err := c.counter(t.Context(), p); err != nil || after-before != increments.done.Load() {
+				t.Errorf("the counter at %s is %d more than before, %v, and %d increments were acknowledged", p.name, after-before, err, increments.done.Load())
+			}
+		}
+		c.whole(t)
+	}
+}
+
+// testPausedLeader stops the leader's process for a while. What it is asked meanwhile it answers with what was written
+// meanwhile, or not at all: it must not believe that it still leads.
+func testPausedLeader(t *testing.T, c *den) {
+	leader, others := c.mustLead(t)
+	c.put(t, leader, "paused", "old")
+	leader.signal(t, syscall.SIGSTOP)
+	defer leader.cmd.Process.Signal(syscall.SIGCONT)
+	c.put(t, others[0], "paused", "new")
+	const questions = 20
+	answers := make(chan string, questions)
+	ctx, cancel := context.WithTimeout(t.Context(), clusterPatience)
+	defer cancel()
+	var asking sync.WaitGroup
+	for range questions {
+		asking.Go(func() {
+			value, err := c.read(ctx, leader, "paused", op.Strong)
+			if err != nil {
+				value = "error: " + err.Error()
+			}
+			answers <- value
+		})
+	}
+	time.Sleep(3 * time.Second) // the questions wait in its sockets, with what others sent it
+	leader.signal(t, syscall.SIGCONT)
+	asking.Wait()
+	close(answers)
+	for value := range answers {
+		if value != "new" && !strings.HasPrefix(value, "error: ") {
+			t.Errorf("the leader that was stopped answered a strong read with %q, want %q", value, "new")
+		}
+	}
+	eventually(t, "it has what it missed", func(ctx context.Context) error {
+		value, err := c.read(ctx, leader, "paused", op.Local)
+		if err == nil && value != "new" {
+			err = errors.New("it has " + value)
+		}
+		return err
+	})
+}
+
+// testLostDisk has a node lose its disk: it comes back as another one, and the old one is removed.
+func testLostDisk(t *testing.T, c *den) {
+	_, others := c.mustLead(t)
+	victim := others[0]
+	keeper := c.others(victim)[0]
+	c.put(t, keeper, "kept", "whole")
+	before, err := c.counter(t.Context(), keeper)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost, err := victim.client.Cluster(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	victim.kill(t)
+	if err := os.RemoveAll(filepath.Join(c.dir, victim.name)); err != nil {
+		t.Fatal(err)
+	}
+	invite, err := keeper.client.Invite(t.Context(), client.InviteRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	victim.args = append(victim.args[:9:9], "--join", invite.Token)
+	if err := c.launch(t.Context(), victim); err != nil {
+		t.Fatal(err)
+	}
+	again, err := victim.client.Cluster(t.Context())
+	if err != nil || again.Node == lost.Node || again.ID != lost.ID {
+		t.Errorf("the node came back as %s in cluster %s, %v; it was %s in %s", again.Node, again.ID, err, lost.Node, lost.ID)
+	}
+	eventually(t, "the old id is removed", func(ctx context.Context) error {
+		return keeper.client.RemoveMember(ctx, lost.Node)
+	})
+	c.whole(t)
+	if value, err := c.read(t.Context(), victim, "kept", op.Local); err != nil || value != "whole" {
+		t.Errorf("the node that lost its disk has %q, %v, want all that was there", value, err)
+	}
+	if after, err := c.counter(t.Context(), victim); err != nil || after != before {
+		t.Errorf("counter = %d, %v, want %d", after, err, before)
+	}
+	text, err := ask(t.Context(), http.MethodGet, victim.http, "/hello/Ada")
+	if err != nil || !strings.HasPrefix(text, "Hello, Ada!") {
+		t.Errorf("GET /hello/Ada at the node that lost its disk: %q, %v", text, err)
+	}
+	for _, p := range c.others(victim) {
+		if bytes.Contains(c.logOf(p), []byte("panic")) {
+			t.Errorf("%s has panicked", p.name)
+		}
+	}
+}
