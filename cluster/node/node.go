@@ -207,6 +207,10 @@ func (n *Node) openStore(ctx context.Context) (err error) {
 	go func() { defer close(seeded); n.seed() }()
 	n.push("search for the cluster", func(context.Context) error { <-seeded; return nil })
 	if !n.alone() {
+		if n.den.founding != nil {
+			return fmt.Errorf("%s has lost the identity of a node of a cluster, %s: restore it from a copy, or join again with an "+
+				"empty --data", n.dir.path, clusterDir)
+		}
 		return n.finishRecovery(ctx) // which says when it was cut off
 	}
 	if err := n.store.CaughtUp(ctx); err != nil {

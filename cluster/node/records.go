@@ -23,18 +23,25 @@ func (n *Node) putFounding(ctx context.Context) error {
 	if n.den.founding == nil {
 		return nil
 	}
-	var err error
-	for _, put := range []func() error{
-		func() error { return n.den.records.PutAuthority(ctx, n.den.founding, 0) },
-		func() error { return n.den.records.PutKeyring(ctx, n.den.keys, 0) },
-		func() error {
-			return n.den.records.PutMember(ctx, trust.Member{ID: n.ID(), Name: n.config.Name, Region: n.config.Region,
-				Role: trust.Voter, Joined: time.Now().UTC()})
-		},
-	} {
-		if err = put(); err != nil && abi.CodeOf(err) != abi.Conflict { // else an earlier start came so far
-			return fmt.Errorf("make a cluster: %w", err)
-		}
+	// What is there is of an earlier start that came so far, or of a cluster whose identity this directory has lost.
+	_, authority, err := n.den.records.Authority(ctx, op.Read{})
+	if err == nil || abi.CodeOf(err) == abi.NotFound {
+		err = n.den.records.PutAuthority(ctx, n.den.founding, authority)
+	}
+	if err != nil {
+		return fmt.Errorf("make a cluster: %w", err)
+	}
+	_, keyring, err := n.den.records.Keyring(ctx, op.Read{})
+	if err == nil || abi.CodeOf(err) == abi.NotFound {
+		err = n.den.records.PutKeyring(ctx, n.den.keys, keyring)
+	}
+	if err != nil {
+		return fmt.Errorf("make a cluster: %w", err)
+	}
+	err = n.den.records.PutMember(ctx, trust.Member{ID: n.ID(), Name: n.config.Name, Region: n.config.Region, Role: trust.Voter,
+		Joined: time.Now().UTC()})
+	if err != nil {
+		return fmt.Errorf("make a cluster: %w", err)
 	}
 	if err := os.Remove(n.dir.join(filepath.Join(clusterDir, foundingFile))); err != nil {
 		return fmt.Errorf("make a cluster: %w", err)
