@@ -139,7 +139,8 @@ func (c *cli) invite() *cobra.Command {
 			}
 			fmt.Fprintf(c.err, "one node may join as a %s until %s:  sett up --join TOKEN\n", invite.Role, invite.Expires.Local().Format(time.DateTime))
 			if invite.Note != "" {
-				fmt.Fprintf(c.err, "%s\n", printable(invite.Note))
+				fmt.Fprintf(c.err, "%s\non this machine a node needs a directory and ports of its own: --data DIR --name NAME"+
+					" --http 127.0.0.1:0 --admin 127.0.0.1:0 --cluster 127.0.0.1:0\n", printable(invite.Note))
 			}
 			_, err = fmt.Fprintln(c.out, invite.Token)
 			return err

@@ -48,7 +48,7 @@ func (c *upConfig) options() []option {
 		{"data", "data directory (SETT_DATA, default $XDG_DATA_HOME/sett, else ~/.local/share/sett)", &c.Data},
 		{"http", "data plane's address (SETT_HTTP, default " + node.DefaultHTTP + ")", &c.HTTP},
 		{"admin", "admin plane's address; beyond loopback it asks for a token (SETT_ADMIN, default " + node.DefaultAdmin + ")", &c.Admin},
-		{"cluster", "address for other nodes (SETT_CLUSTER, default " + node.DefaultCluster + ")", &c.Cluster},
+		{"cluster", "address for other nodes, which also use the TCP port after it (SETT_CLUSTER, default " + node.DefaultCluster + ")", &c.Cluster},
 		{"redis", "address that speaks the Redis protocol; beyond loopback it asks for a token (SETT_REDIS, default off)", &c.Redis},
 		{"name", "the node's name (SETT_NAME, default the host's)", &c.Name},
 		{"region", "where the node stands (SETT_REGION)", &c.Region},
