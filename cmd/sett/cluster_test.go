@@ -138,12 +138,49 @@ func (c *den) mustLead(t *testing.T) (leader *process, others []*process) {
 	return leader, others
 }
 
+// deployForTest deploys the examples hello and counter. With the race detector compiling them takes minutes: then hello is
+// a module of a few bytes, and counting does without a function.
+func (c *den) deployForTest(t *testing.T) {
+	t.Helper()
+	if !testing.Short() {
+		if err := c.deployToOne(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	text, err := testModule("text", "Hello, Ada!")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := module{name: "hello", file: filepath.Join(c.dir, "hello.wasm")}
+	if err := os.WriteFile(m.file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := c.upload(t.Context(), c.nodes[0].client, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := client.DeployRequest{Functions: []client.DeployFunction{{Name: m.name, Digest: digest}}}
+	if _, err := c.nodes[0].client.Deploy(t.Context(), c.app, request); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// counting is where an increment of the counter is asked for.
+func counting(nodes []*process) (path string, at []*process) {
+	if !testing.Short() {
+		return "/counter/visits", nodes
+	}
+	for _, p := range nodes {
+		at = append(at, &process{http: p.admin})
+	}
+	return "/v1/apps/default/kv/incr?key=counter/visits&delta=1", at
+}
+
 // TestCluster has the nodes of one cluster lost in several ways.
 func TestCluster(t *testing.T) {
 	c := startCluster(t, 3)
-	if err := c.deployToOne(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	c.deployForTest(t)
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, *den)
@@ -172,7 +209,8 @@ func testKills(t *testing.T, c *den) {
 		loaded, end := context.WithTimeout(t.Context(), 2*time.Second)
 		var running sync.WaitGroup
 		running.Go(func() { reads.run(loaded, http.MethodGet, "/hello/Ada", others, readRate) })
-		running.Go(func() { increments.run(loaded, http.MethodPost, "/counter/visits", others, incrementRate) })
+		path, at := counting(others)
+		running.Go(func() { increments.run(loaded, http.MethodPost, path, at, incrementRate) })
 		for increments.done.Load() < 10 && loaded.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
