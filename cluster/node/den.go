@@ -123,6 +123,9 @@ func (n *Node) join(ctx context.Context) error {
 	if _, err := os.Stat(n.dir.join(storeDir)); err == nil {
 		return fmt.Errorf("join: %s holds a store of its own, which cannot become part of another: choose an empty --data", n.dir.path)
 	}
+	if err := n.tryPorts(ctx); err != nil { // before the token is used
+		return err
+	}
 	csr, err := n.den.identity.NewRequest()
 	if err != nil {
 		return fmt.Errorf("join: %w", err)
@@ -145,6 +148,21 @@ func (n *Node) join(ctx context.Context) error {
 		return fmt.Errorf("join: %w", err)
 	}
 	n.log.Info("joined", "cluster", n.den.identity.Cluster(), "role", answer.Role)
+	return nil
+}
+
+// tryPorts sees that the addresses that the node will listen on are free.
+func (n *Node) tryPorts(ctx context.Context) error {
+	for flag, address := range map[string]string{"cluster": n.config.Cluster, "redis": n.config.Redis, "admin": n.config.Admin, "http": n.config.HTTP} {
+		if address == "" {
+			continue
+		}
+		l, err := n.config.Network.Listen(ctx, address)
+		if err != nil {
+			return listenError(flag, address, err)
+		}
+		l.Close()
+	}
 	return nil
 }
 
@@ -270,7 +288,7 @@ func (n *Node) openPort(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	n.push("cluster port", func(context.Context) error { return n.den.port.Close() })
-	n.den.raft = raftTransport{n.den.port.Stream(trust.ProtocolRaft), n.ID()}
+	n.den.raft = raftTransport{n.den.port.Stream(trust.ProtocolRaft), n.ID(), new(atomic.Bool)}
 	n.den.http = n.den.port.Stream(trust.ProtocolHTTP)
 	return nil
 }
@@ -367,7 +385,8 @@ func (n *Node) removed(id string) bool {
 // must be that node, since one that took over another's address would be counted as that other.
 type raftTransport struct {
 	*trust.Stream
-	self string
+	self    string
+	refused *atomic.Bool // the others do not accept this node's certificate
 }
 
 type raftAddr string
@@ -383,7 +402,28 @@ func (t raftTransport) Dial(ctx context.Context, address string) (net.Conn, erro
 	if !ok {
 		return nil, fmt.Errorf("dial %s: not an address of a node: ID@HOST:PORT", address)
 	}
-	return t.DialNode(ctx, at, id)
+	c, err := t.DialNode(ctx, at, id)
+	if err != nil {
+		return nil, err
+	}
+	return &raftConn{c, t.refused}, nil
+}
+
+// raftConn notes whether the other end refuses this node's certificate, which it says in what is read first.
+type raftConn struct {
+	net.Conn
+	refused *atomic.Bool
+}
+
+func (c *raftConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	switch {
+	case n > 0:
+		c.refused.Store(false)
+	case err != nil && strings.Contains(err.Error(), "tls: bad certificate"): // crypto/tls has no error to compare with
+		c.refused.Store(true)
+	}
+	return n, err
 }
 
 // Addr is where others reach this node's replica.

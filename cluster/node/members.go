@@ -278,8 +278,10 @@ func (n *Node) Leave(ctx context.Context) error {
 		return abi.WithCode(abi.Conflict, errors.New("it is the only node of its cluster: stop it"))
 	}
 	n.leaving.Store(true)
-	n.ready.end("leaving its cluster")
+	n.ready.set(errors.New("leaving its cluster"))
 	if err := n.strike(ctx, n.ID()); err != nil {
+		n.leaving.Store(false)
+		n.ready.set(nil)
 		return err
 	}
 	if err := n.den.gossip.Leave(ctx); err != nil {

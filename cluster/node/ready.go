@@ -29,6 +29,10 @@ var errStarting = errors.New("starting")
 // errRemoved is why a node that its cluster has removed ends.
 var errRemoved = errors.New("this node was removed from its cluster: start it with an empty data directory to join again")
 
+// errRefused is what a node can tell that was removed while it was away: the others do not speak to it.
+var errRefused = errors.New("the other nodes refuse this node's certificate: if it was removed from the cluster, start it with an " +
+	"empty data directory to join again")
+
 // readiness is why a node does not answer yet, or any more.
 type readiness struct {
 	mu    sync.Mutex // guards the rest
@@ -115,6 +119,9 @@ func (n *Node) becomeReady() {
 			n.report("cluster", errRemoved)
 			return
 		}
+		if n.den.raft.refused.Load() {
+			n.ready.set(errRefused)
+		}
 		if !n.pause(readyPause) {
 			return
 		}
@@ -138,6 +145,7 @@ func (n *Node) followLeader() {
 		case n.store.Replica().Removed() && !n.leaving.Load():
 			n.report("cluster", errRemoved)
 			return
+		case n.leaving.Load():
 		case leader.ID != "":
 			led = time.Now()
 			n.ready.set(nil)

@@ -56,6 +56,7 @@ type Limits struct {
 	ReadTimeout time.Duration // how long a JSON body may take to arrive, 30 s
 	Stall       time.Duration // longest pause within an upload, or of a reader of logs or changes, 30 s
 	UploadTime  time.Duration // how long an upload may take in all, 15 min
+	Time        time.Duration // how long a call may take that neither streams nor runs a function, 30 s; without a leader it waits so long
 	ReplyTime   time.Duration // how long a response may take to be read, 2 min; a line of a followed log or watch: Stall
 }
 
@@ -72,6 +73,7 @@ const (
 	defaultStallTimeout = 30 * time.Second
 	defaultUploadTime   = 15 * time.Minute
 	defaultReplyTime    = 2 * time.Minute
+	defaultTime         = 30 * time.Second
 )
 
 func (l Limits) complete() Limits {
@@ -85,6 +87,7 @@ func (l Limits) complete() Limits {
 	l.Stall = orDefault(l.Stall, defaultStallTimeout)
 	l.UploadTime = orDefault(l.UploadTime, defaultUploadTime)
 	l.ReplyTime = orDefault(l.ReplyTime, defaultReplyTime)
+	l.Time = orDefault(l.Time, defaultTime)
 	return l
 }
 

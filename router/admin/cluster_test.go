@@ -20,6 +20,7 @@ type den struct {
 	left    int
 	text    string
 	broken  error // after the text
+	stuck   bool  // nothing can be written
 }
 
 func (d *den) Status() client.ClusterStatus {
@@ -30,7 +31,11 @@ func (d *den) Members() []client.Member {
 	return []client.Member{{Name: "one", ID: "n1", Role: client.RoleVoter, Leader: true, State: client.StateAlive, Self: true}}
 }
 
-func (d *den) Invite(_ context.Context, role string, ttl time.Duration) (client.Invite, error) {
+func (d *den) Invite(ctx context.Context, role string, ttl time.Duration) (client.Invite, error) {
+	if d.stuck {
+		<-ctx.Done()
+		return client.Invite{}, abi.WithCode(abi.Unavailable, ctx.Err())
+	}
 	d.invited, d.role = ttl, role
 	return client.Invite{Token: "sett-join-1.x", Role: role, Expires: time.Now().Add(ttl)}, nil
 }
@@ -118,6 +123,15 @@ func TestInviteRefuses(t *testing.T) {
 	}
 	if err := c.RemoveMember(context.Background(), "12345678901234567"); abi.CodeOf(err) != abi.InvalidInput {
 		t.Errorf("RemoveMember of a long id: %v, want invalid input", err)
+	}
+}
+
+// TestTimeOfACall has a call that waits for a leader end.
+func TestTimeOfACall(t *testing.T) {
+	d := &den{stuck: true}
+	_, server := newWorld(t).start(t, func(c *Config) { c.Cluster, c.Limits.Time = d, 10*time.Millisecond })
+	if _, err := connect(t, server, "").Invite(t.Context(), client.InviteRequest{}); abi.CodeOf(err) != abi.Unavailable {
+		t.Errorf("Invite() without a leader = %v, want unavailable", err)
 	}
 }
 

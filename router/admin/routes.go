@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -163,6 +164,11 @@ func (a *Admin) enterRoute(w *recorder, r *http.Request, to route) error {
 			return err
 		}
 	}
+	if !takesLong(r.Pattern) {
+		ctx, cancel := context.WithTimeout(r.Context(), a.limits.Time)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
 	for _, kind := range []string{"app", "function", "alias"} {
 		if strings.Contains(r.Pattern, "{"+kind+"}") {
 			if err := registry.CheckName(kind, r.PathValue(kind)); err != nil {
@@ -171,6 +177,16 @@ func (a *Admin) enterRoute(w *recorder, r *http.Request, to route) error {
 		}
 	}
 	return to.handle(w, r, w.who)
+}
+
+// takesLong says of which routes the time is bounded by what they do: they stream, compile, or run functions.
+func takesLong(pattern string) bool {
+	for _, end := range []string{"/modules/{digest}", "/deployments", "/invoke", "/bench", "/logs", "/watch", "/cluster/backup"} {
+		if strings.HasSuffix(pattern, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // missing answers for a path or method that no route has, with Allow when the path has others.
