@@ -99,7 +99,7 @@ func (n *Node) refreshAuthority(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.den.identity.IssuedBy(authority) == nil && time.Now().Before(n.den.identity.RenewAt()) {
+	if n.den.identity.Under(authority) && time.Now().Before(n.den.identity.RenewAt()) {
 		return nil
 	}
 	if err := n.den.records.Renew(ctx, n.den.identity); err != nil {

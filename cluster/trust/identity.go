@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/tls"
@@ -187,6 +188,24 @@ func (i *Identity) RenewAt() time.Time {
 	}
 	leaf := c.chain[0]
 	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 3)
+}
+
+// Under says whether the authority's present root has issued the certificate, and its roots are those that are trusted.
+func (i *Identity) Under(a *Authority) bool {
+	c := i.current.Load()
+	return len(c.chain) > 0 && c.chain[0].CheckSignatureFrom(a.root) == nil && bytes.Equal(encodeCertificates(c.roots), a.Roots())
+}
+
+// Issuer is the fingerprint of the root that has issued the certificate, or of the one that was put behind it while
+// roots change; zero: there is no certificate, or none of the roots has.
+func (i *Identity) Issuer() Fingerprint {
+	c := i.current.Load()
+	for _, root := range c.roots {
+		if c.chain[0].CheckSignatureFrom(root) == nil {
+			return fingerprint(root)
+		}
+	}
+	return Fingerprint{}
 }
 
 // NewRequest makes a certificate request (PKCS #10). Before the node has joined it is for the key that is on disk, so

@@ -165,3 +165,35 @@ func TestRenew(t *testing.T) {
 		}
 	})
 }
+
+func TestUnder(t *testing.T) {
+	i, a := open(t, "", NewID()), authority(t)
+	if i.Under(a) || i.Issuer() != (Fingerprint{}) {
+		t.Error("an identity without a certificate is under an authority")
+	}
+	use := func(a *Authority) {
+		t.Helper()
+		if err := i.IssuedBy(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotated, err := a.Rotate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	retired := rotated.Retire()
+	for step, used := range []*Authority{a, rotated, retired} {
+		use(used)
+		for other, want := range []*Authority{a, rotated, retired} {
+			if got := i.Under(want); got != (step == other) {
+				t.Errorf("issued in step %d: Under the authority of step %d = %v", step, other, got)
+			}
+		}
+		if i.Issuer() != used.Fingerprint() {
+			t.Errorf("step %d: Issuer is not the authority's root", step)
+		}
+	}
+	if i.Under(authority(t)) {
+		t.Error("an identity is under another cluster's authority")
+	}
+}
