@@ -2,6 +2,8 @@ package gossip
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/hashicorp/memberlist"
@@ -34,13 +36,23 @@ type Load struct {
 
 // told is a member's metadata on the wire.
 type told struct {
-	About   About  `cbor:"1,keyasint"`
-	Left    bool   `cbor:"2,keyasint,omitempty"` // it is about to leave
-	Padding string `cbor:"3,keyasint,omitempty"` // says nothing; see pad
+	About About `cbor:"1,keyasint"`
+	Left  bool  `cbor:"2,keyasint,omitempty"` // it is about to leave
+
+	// Pad has a random length. Memberlist's queue may drop a message in favour of another of the same length
+	// (hashicorp/memberlist pull requests 263, 322 and 324), and those of similar nodes would all have the same.
+	Pad string `cbor:"3,keyasint,omitempty"`
 }
+
+// maxPadBytes makes one of so many messages be of another's length. More makes packets larger.
+const maxPadBytes = 63
 
 func (t told) encode() ([]byte, error) {
 	data, err := cbor.Marshal(t)
+	if room := maxAboutBytes - len(data) - 3; err == nil && room > 0 { // 3: the pad's key and length
+		t.Pad = strings.Repeat(" ", rand.IntN(min(room, maxPadBytes)+1))
+		data, err = cbor.Marshal(t)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encode about: %w", err)
 	}
@@ -70,5 +82,6 @@ func (d decoder) told(data []byte) (told, error) {
 	if err := d.mode.Unmarshal(data, &t); err != nil {
 		return told{}, fmt.Errorf("decode about: %w", err)
 	}
+	t.Pad = ""
 	return t, nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/hashicorp/memberlist"
 
 	"github.com/sett-run/sett/cluster/simnet"
@@ -109,4 +110,33 @@ func FuzzPacket(f *testing.F) {
 			time.Sleep(10 * time.Second)
 		})
 	})
+}
+
+func TestPad(t *testing.T) {
+	lengths := map[int]bool{}
+	for range 1000 {
+		data, err := (told{About: About{Name: "a"}}).encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lengths[len(data)] = true
+	}
+	if len(lengths) <= maxPadBytes/2 {
+		t.Errorf("1000 messages have %d lengths", len(lengths))
+	}
+	for n := 1; ; n++ { // up to the limit of what is told
+		plain, err := cbor.Marshal(told{About: About{Name: strings.Repeat("a", n)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			_, err = told{About: About{Name: strings.Repeat("a", n)}}.encode()
+			if (err == nil) != (len(plain) <= maxAboutBytes) {
+				t.Fatalf("%d bytes without a pad: %v", len(plain), err)
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
 }

@@ -42,6 +42,11 @@ type Config struct {
 // leaveWait is how long each of the two messages of leaving may take to go out.
 const leaveWait = 3 * time.Second
 
+// repeatAfter is how long after something new was told it is told once more: when the first time was lost (see told.Pad),
+// others would hear of it only when states are exchanged, within half a minute. Sooner repeats what is not out yet; later
+// leaves others ignorant for longer.
+const repeatAfter = time.Second
+
 var errClosed = errors.New("gossip is closed")
 
 // Gossip is a member. Its methods may be called concurrently, until Close.
@@ -60,12 +65,12 @@ type Gossip struct {
 
 	meta  atomic.Pointer[[]byte] // told, encoded
 	news  chan struct{}          // holds one: the peers file is out of date
-	fresh chan struct{}          // holds one: told has changed
+	said  chan struct{}          // holds one: something new was told
 	ctx   context.Context        // ends with Close
 	stop  context.CancelFunc
 	tasks tasks
 
-	aboutMu sync.Mutex // guards told, and has one goroutine at a time update memberlist
+	aboutMu mutex // guards told, and has one goroutine at a time update memberlist, for which it may wait
 	told    told
 	left    atomic.Bool
 	keysMu  sync.Mutex // has one goroutine at a time change keyring
@@ -97,7 +102,7 @@ func Open(ctx context.Context, c Config) (*Gossip, error) {
 	}
 	g.tasks.start(g.keepPeers)
 	g.tasks.start(g.rejoin)
-	g.tasks.start(g.retell)
+	g.tasks.start(g.repeat)
 	return g, nil
 }
 
@@ -105,7 +110,7 @@ func Open(ctx context.Context, c Config) (*Gossip, error) {
 func prepare(c Config) (*Gossip, error) {
 	m := newMetrics(c.Metrics)
 	g := &Gossip{config: c, metrics: m, log: newLogWriter(c.Log, m), decoder: newDecoder(), resolver: resolverOf(c.Network),
-		news: make(chan struct{}, 1), fresh: make(chan struct{}, 1), told: told{About: c.About}}
+		news: make(chan struct{}, 1), said: make(chan struct{}, 1), aboutMu: make(mutex, 1), told: told{About: c.About}}
 	meta, err := g.told.encode()
 	if err != nil {
 		return nil, err
@@ -213,24 +218,40 @@ func (g *Gossip) SetAbout(a About) error {
 	if g.told.About == a || g.left.Load() {
 		return nil
 	}
-	return g.tell(told{About: a}, time.Nanosecond)
-}
-
-// tell has memberlist send what is new and wait at most for a time. Not to have waited until the end is no error.
-func (g *Gossip) tell(t told, wait time.Duration) error {
-	if err := g.send(t, wait); err != nil {
+	if err := g.tell(told{About: a}, time.Nanosecond); err != nil {
 		return err
 	}
 	select {
-	case g.fresh <- struct{}{}:
+	case g.said <- struct{}{}:
 	default:
 	}
 	return nil
 }
 
-// send is tell, once.
-func (g *Gossip) send(t told, wait time.Duration) error {
-	meta, err := t.pad().encode()
+// repeat tells once more what SetAbout has told, until Close.
+func (g *Gossip) repeat() {
+	for {
+		select {
+		case <-g.said:
+		case <-g.ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(repeatAfter):
+		case <-g.ctx.Done():
+			return
+		}
+		g.aboutMu.Lock()
+		if !g.left.Load() {
+			_ = g.tell(g.told, time.Nanosecond) // it could be encoded the first time
+		}
+		g.aboutMu.Unlock()
+	}
+}
+
+// tell has memberlist send what is new and wait at most for a time. Not to have waited until the end is no error.
+func (g *Gossip) tell(t told, wait time.Duration) error {
+	meta, err := t.encode()
 	if err != nil {
 		return err
 	}
@@ -284,6 +305,13 @@ func (g *Gossip) Close() error {
 	})
 	return g.closed
 }
+
+// mutex is a sync.Mutex that may be held while time passes: in a bubble of virtual time none does while somebody waits
+// for a sync.Mutex.
+type mutex chan struct{}
+
+func (m mutex) Lock()   { m <- struct{}{} }
+func (m mutex) Unlock() { <-m }
 
 // tasks are goroutines that end before Close does.
 type tasks struct {

@@ -292,6 +292,13 @@ func TestForget(t *testing.T) {
 			d.members[at].Forget("n02")
 			d.members[at].Forget(at)
 		}
+		changed := d.members["n00"].Changed()
+		d.members["n00"].Forget("n02")
+		select {
+		case <-changed:
+			t.Error("who was forgotten already is news")
+		default:
+		}
 		if !d.all("", "n02") || d.member("n00", "n00").State != Alive {
 			t.Errorf("forgotten ones are listed, or this node is not\n%s", d)
 		}
@@ -446,6 +453,27 @@ func TestReplay(t *testing.T) {
 		}
 		if m := d.member("n00", "n01"); m.About.Name != "newer" || !d.all(Alive, "n01", "n02") || !d.all(Left, "n03") {
 			t.Errorf("after the replay of %d packets n01 is %+v and\n%s", len(taken), m, d)
+		}
+	})
+}
+
+// TestAllTell has members tell something new at once, again and again: memberlist's queue loses some of it.
+func TestAllTell(t *testing.T) {
+	bubble(t, func(t *testing.T, d *den) {
+		ids := d.grow(5)
+		for round := range 30 {
+			for _, id := range ids {
+				d.must(d.members[id].SetAbout(About{Name: "name-" + id, Level: uint8(round)}))
+				time.Sleep(20 * time.Millisecond)
+			}
+			time.Sleep(3 * time.Second)
+			for _, at := range ids {
+				for _, of := range ids {
+					if got := d.member(at, of).About.Level; got != uint8(round) {
+						t.Errorf("round %d: %s knows level %d of %s", round, at, got, of)
+					}
+				}
+			}
 		}
 	})
 }

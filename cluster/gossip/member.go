@@ -218,6 +218,9 @@ func (t *table) forget(id string) {
 		delete(t.forgotten, other)
 	}
 	t.forgotten[id] = true
+	if t.records[id] == nil {
+		return // else who forgets on each change would be told of one each time
+	}
 	delete(t.records, id)
 	t.publish()
 	t.changed.send()
