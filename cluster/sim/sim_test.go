@@ -1,6 +1,10 @@
 package sim
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,33 +22,79 @@ func hello(text string) []byte {
 	return m.Bytes()
 }
 
-func TestAny(t *testing.T) {
-	Run(t, Config{Nodes: 3, Seed: 1}, func(t *testing.T, c *Cluster) {
-		c.AwaitVoters(min(5, len(c.Running())), 5*time.Second)
-		c.Deploy(1, "hello", hello("one"))
-		for i := range 3 {
-			if got := c.Get(i, "/hello"); got != "200 one" {
-				t.Errorf("node %d: %s", i, got)
+// awaitServing returns when nodes answer with a text where hello was deployed.
+func awaitServing(t *testing.T, c *Cluster, text string, within time.Duration, nodes []int) {
+	t.Helper()
+	for _, i := range nodes {
+		c.Await(within, fmt.Sprintf("node %d serves %s", i, text), func() bool { return c.Get(i, "/hello") == "200 "+text })
+	}
+}
+
+// TestMany is 25 nodes in a bad network.
+func TestMany(t *testing.T) {
+	Run(t, Config{Nodes: 25, Seed: 1, Loss: 0.05, Regions: []string{"north", "south", "west"}}, func(t *testing.T, c *Cluster) {
+		c.AwaitVoters(5, 10*time.Second)
+		c.Deploy(7, "hello", hello("one"))
+		awaitServing(t, c, "one", time.Second, c.Running())
+
+		crashed := c.Node(11).ID()
+		c.Crash(11)
+		begin := time.Now()
+		c.Await(10*time.Second, "all see the crash", func() bool {
+			return !slices.ContainsFunc(c.Running(), func(i int) bool { return c.Sees(i, crashed) })
+		})
+		t.Log("all have seen a crash after", time.Since(begin))
+
+		var away, rest []int // 15 % of 24
+		for _, i := range c.Running() {
+			if len(away) < 4 && !slices.Contains(c.Voters(0), c.Node(i).ID()) {
+				away = append(away, i)
+			} else {
+				rest = append(rest, i)
 			}
 		}
-		crashed := c.Node(0).ID()
-		c.Crash(0)
-		time.Sleep(10 * time.Second)
-		t.Log(c.Sees(1, crashed), c.Leader(1, 2))
+		c.Partition(away)
+		time.Sleep(30 * time.Second)
+		if c.AllSee(c.Running()...) {
+			t.Error("nobody has seen the partition")
+		}
+		c.Deploy(rest[3], "hello", hello("two"))
+		awaitServing(t, c, "two", time.Second, rest)
+		awaitServing(t, c, "one", time.Second, away)
+		c.Heal()
+		begin = time.Now()
+		awaitServing(t, c, "two", 10*time.Second, away)
+		t.Log("all serve the newest version after", time.Since(begin))
+		c.Await(time.Minute, "all see all", func() bool { return c.AllSee(c.Running()...) })
+		t.Log("all have seen all after", time.Since(begin))
 	})
 }
 
-func TestMany(t *testing.T) {
-	begin := time.Now()
-	Run(t, Config{Nodes: 25, Seed: 1, Loss: 0.05}, func(t *testing.T, c *Cluster) {
-		t.Log(time.Since(begin))
-		c.AwaitVoters(min(5, len(c.Running())), 5*time.Second)
-		c.Deploy(1, "hello", hello("one"))
-		for i := range 25 {
-			if got := c.Get(i, "/hello"); got != "200 one" {
-				t.Errorf("node %d: %s", i, got)
-			}
+// TestCertificatesStay checks that a change of the cluster's records makes nobody ask for a new certificate.
+func TestCertificatesStay(t *testing.T) {
+	Run(t, Config{Nodes: 3, Seed: 1}, func(t *testing.T, c *Cluster) {
+		before := identities(t, c)
+		c.Invite("reader")
+		time.Sleep(time.Second)
+		if after := identities(t, c); len(before) != 3 || !slices.Equal(before, after) {
+			t.Error("nodes have new certificates after somebody was invited")
 		}
 	})
-	t.Log(time.Since(begin))
+}
+
+// identities are the files with certificates, of all nodes.
+func identities(t *testing.T, c *Cluster) (texts []string) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(c.dir, "*", "cluster", "identity.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	return texts
 }

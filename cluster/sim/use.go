@@ -17,7 +17,7 @@ import (
 
 const (
 	app         = "default"        // of what is deployed and stored
-	useTimeout  = 30 * time.Second // of one request
+	useTimeout  = 10 * time.Second // of one request
 	awaitPause  = 50 * time.Millisecond
 	maxBodySize = 1 << 20 // read of a reply
 )
