@@ -282,7 +282,7 @@ func (n *Node) openPort(ctx context.Context) error {
 	}
 	n.den.port, err = trust.OpenPort(trust.Config{
 		Listener: listener, Network: n.config.Network, Identity: n.den.identity,
-		Advertise: net.JoinHostPort(advertised, port), Removed: n.removed, Log: n.log, Metrics: n.metrics,
+		Advertise: net.JoinHostPort(advertised, port), Removed: n.shutOut, Log: n.log, Metrics: n.metrics,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -379,6 +379,16 @@ func (n *Node) letIn() {
 func (n *Node) removed(id string) bool {
 	m, ok := (*n.den.members.Load())[id]
 	return ok && !m.Removed.IsZero() && !n.inGroup(id)
+}
+
+// shutOutAfter is how long after its removal a node may still speak to the others: it learns from them that the group has
+// agreed, as it gets no entry of the log that says so. A shorter one leaves a leaving node waiting for that in vain.
+const shutOutAfter = 5 * time.Second
+
+// shutOut says whether nobody speaks to a node any more, since it was removed some time ago. Clocks that differ by more
+// shut it out at once.
+func (n *Node) shutOut(id string) bool {
+	return n.removed(id) && time.Since((*n.den.members.Load())[id].Removed).Abs() > shutOutAfter
 }
 
 // raftTransport carries the streams of the store's replicas. An address is ID@HOST:PORT: whoever answers at HOST:PORT

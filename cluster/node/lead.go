@@ -176,10 +176,10 @@ func (n *Node) raiseLevel(ctx context.Context) error {
 	return n.store.RaiseLevel(ctx, level)
 }
 
-// cutRemoved ends the connections of nodes that have been removed and are no longer in the group.
+// cutRemoved ends the connections of nodes that were removed, and forgets them.
 func (n *Node) cutRemoved() {
 	for id := range *n.den.members.Load() {
-		if id != n.ID() && n.removed(id) {
+		if id != n.ID() && n.shutOut(id) {
 			n.den.port.Cut(id)
 			n.den.gossip.Forget(id)
 		}

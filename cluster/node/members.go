@@ -257,7 +257,7 @@ func (n *Node) strike(ctx context.Context, id string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
-	for n.inGroup(id) {
+	for n.inGroup(id) && !(id == n.ID() && n.store.Replica().Removed()) {
 		n.wakeLeader()
 		select {
 		case <-ctx.Done():

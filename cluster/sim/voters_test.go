@@ -185,3 +185,27 @@ func TestRestart(t *testing.T) {
 		awaitEqual(t, c, 5*time.Second)
 	})
 }
+
+// TestRemovedStaysOut has a node that was removed while it was away come back as the one it was.
+func TestRemovedStaysOut(t *testing.T) {
+	Run(t, Config{Nodes: 3, Seed: 1, Disk: true}, func(t *testing.T, c *Cluster) {
+		c.AwaitVoters(3, 5*time.Second)
+		old := c.Node(2).ID()
+		c.Crash(2)
+		time.Sleep(10 * time.Second)
+		if err := c.Admin(0).RemoveMember(context.Background(), old); err != nil {
+			t.Fatalf("remove: %v", err)
+		}
+		time.Sleep(10 * time.Second)
+		c.Start(2)
+		time.Sleep(30 * time.Second)
+		for _, i := range []int{0, 1} {
+			if c.Sees(i, old) || slices.Contains(c.Voters(i), old) {
+				t.Errorf("node %d takes %s, which was removed, for a member", i, old)
+			}
+		}
+		if err := c.Node(2).Ready(); err == nil {
+			t.Error("a node that was removed is ready")
+		}
+	})
+}
