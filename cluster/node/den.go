@@ -46,8 +46,8 @@ type den struct {
 	identity *trust.Identity
 	founding *trust.Authority // not nil: this node has made the cluster, and the store does not know yet
 	engine   string           // of compiled code that may come from elsewhere; empty: none may
-	keys     [][]byte
-	seeds    []string // gossip addresses
+	keys     [][]byte         // of gossip, those in use; guarded by refresh once the node is open
+	seeds    []string         // gossip addresses
 	port     *trust.Port
 	raft     raftTransport
 	http     *trust.Stream

@@ -182,6 +182,7 @@ func (n *Node) Status() client.ClusterStatus {
 	}
 	s.Voters, s.Readers, s.Alive, s.Quorum = n.count(servers)
 	s.Quorum = s.Quorum && leader.ID != ""
+	s.Keyring, s.Root = n.secrets()
 	err := n.Ready()
 	if s.Ready = err == nil; !s.Ready {
 		s.NotReady = err.Error()

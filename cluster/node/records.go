@@ -89,8 +89,11 @@ func (n *Node) refreshKeys(ctx context.Context) error {
 	if err := n.writeClusterFile(keysFile, keys); err != nil {
 		return err
 	}
+	if err := n.den.gossip.UseKeys(keys); err != nil {
+		return err
+	}
 	n.den.keys = keys
-	return n.den.gossip.UseKeys(keys)
+	return nil
 }
 
 // refreshAuthority gets a new certificate when the authority has changed or the certificate is due.

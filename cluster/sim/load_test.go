@@ -42,7 +42,7 @@ func (l *load) write(node int) {
 		select {
 		case <-l.stop:
 			return
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(25 * time.Millisecond):
 		}
 		if _, err := l.c.Incr(node, counter); err == nil {
 			l.counted.Add(1)

@@ -196,8 +196,7 @@ func (i *Identity) Under(a *Authority) bool {
 	return len(c.chain) > 0 && c.chain[0].CheckSignatureFrom(a.root) == nil && bytes.Equal(encodeCertificates(c.roots), a.Roots())
 }
 
-// Issuer is the fingerprint of the root that has issued the certificate, or of the one that was put behind it while
-// roots change; zero: there is no certificate, or none of the roots has.
+// Issuer is the fingerprint of the root that has issued the certificate; zero: there is none.
 func (i *Identity) Issuer() Fingerprint {
 	c := i.current.Load()
 	for _, root := range c.roots {

@@ -20,14 +20,14 @@ import (
 // cluster shows and changes who belongs to the cluster.
 func (c *cli) cluster() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "cluster members|status|invite|leave|remove|backup|restore|recover",
+		Use:   "cluster members|status|invite|leave|remove|rotate|backup|restore|recover",
 		Short: "Join nodes, see them, and back up what they hold",
 		Example: "  sett cluster invite                    prints a join token; on the next machine:\n" +
 			"  sett up --join TOKEN",
 		Args: cobra.ArbitraryArgs,
 		RunE: unknownCommand,
 	}
-	cmd.AddCommand(c.members(), c.clusterStatus(), c.invite(), c.leave(), c.removeMember(), c.backup(), c.restore(), c.recover())
+	cmd.AddCommand(c.members(), c.clusterStatus(), c.invite(), c.leave(), c.removeMember(), c.rotate(), c.backup(), c.restore(), c.recover())
 	return cmd
 }
 
@@ -111,7 +111,7 @@ func statusRows(s client.ClusterStatus) [][]string {
 		{"cluster", s.ID}, {"node", s.Node}, {"ready", ready}, {"leader", leader}, {"quorum", quorum},
 		{"members", fmt.Sprintf("%d voters, %d readers; %d alive", s.Voters, s.Readers, s.Alive)},
 		{"term", strconv.FormatUint(s.Term, 10)}, {"committed", strconv.FormatUint(s.Commit, 10)},
-		{"applied here", strconv.FormatUint(s.Applied, 10)}, {"feature level", strconv.Itoa(s.Level)},
+		{"applied here", strconv.FormatUint(s.Applied, 10)}, {"feature level", strconv.Itoa(s.Level)}, {"gossip keys", s.Keyring}, {"root", s.Root},
 	}
 }
 
@@ -194,6 +194,32 @@ func (c *cli) removeMember() *cobra.Command {
 				return c.json(map[string]string{"removed": id})
 			}
 			_, err = fmt.Fprintf(c.out, "%s removed\n", printable(args[0]))
+			return err
+		},
+	}
+}
+
+func (c *cli) rotate() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate keys|authority",
+		Short: "Replace the gossip keys, or the authority with all certificates, on all nodes while they go on",
+		Args:  arguments(1, 1, "keys|authority"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			secret := client.Secret(args[0])
+			if secret != client.SecretKeys && secret != client.SecretAuthority {
+				return usage("rotate %s: must be %s or %s", printable(args[0]), client.SecretKeys, client.SecretAuthority)
+			}
+			to, err := c.client()
+			if err == nil {
+				err = to.Rotate(cmd.Context(), secret)
+			}
+			if err != nil {
+				return fmt.Errorf("rotate %s: %w", secret, err)
+			}
+			if c.format == formatJSON {
+				return c.json(map[string]string{"rotated": args[0]})
+			}
+			_, err = fmt.Fprintf(c.out, "%s rotated on all nodes\n", secret)
 			return err
 		},
 	}

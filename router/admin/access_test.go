@@ -64,6 +64,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"DELETE /v1/cluster/members/{id}":                                  admins,
 		"POST /v1/cluster/invites":                                         admins,
 		"POST /v1/cluster/leave":                                           admins,
+		"POST /v1/cluster/rotate":                                          admins,
 		"GET /v1/cluster/backup":                                           admins,
 		"GET /v1/node":                                                     known,
 		"GET /v1/openapi.json":                                             open,

@@ -31,6 +31,7 @@ type Cluster interface {
 	// RemoveMember forgets a node that is gone; abi.Conflict for one that lives.
 	RemoveMember(ctx context.Context, id string) error
 	Leave(ctx context.Context) error
+	Rotate(ctx context.Context, s client.Secret) error
 	// Rollout says how far a version is on all nodes, this one first, or on this one.
 	Rollout(ctx context.Context, v client.VersionName, local client.LocalOnly) []client.NodeVersion
 }
@@ -47,6 +48,7 @@ func (a *Admin) clusterRoutes() map[string]route {
 		"DELETE /v1/cluster/members/{id}": {admins, a.removeMember},
 		"POST /v1/cluster/invites":        {admins, a.invite},
 		"POST /v1/cluster/leave":          {admins, a.leave},
+		"POST /v1/cluster/rotate":         {admins, a.rotate},
 		"GET /v1/cluster/backup":          {admins, a.backup},
 
 		"GET /v1/apps/{app}/functions/{function}/versions/{version}/nodes": {ofApp, a.rollout},
@@ -151,6 +153,25 @@ func (a *Admin) leave(w http.ResponseWriter, r *http.Request, _ caller) error {
 		return err
 	}
 	if err := c.Leave(r.Context()); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *Admin) rotate(w http.ResponseWriter, r *http.Request, _ caller) error {
+	c, err := a.cluster()
+	if err != nil {
+		return err
+	}
+	var ask client.RotateRequest
+	if err := a.readJSON(w, r, a.limits.JSONBytes, &ask); err != nil {
+		return err
+	}
+	if ask.Secret != client.SecretKeys && ask.Secret != client.SecretAuthority {
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("secret %.40q: must be %s or %s", ask.Secret, client.SecretKeys, client.SecretAuthority))
+	}
+	if err := c.Rotate(r.Context(), ask.Secret); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

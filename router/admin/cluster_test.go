@@ -18,6 +18,7 @@ type den struct {
 	role    string
 	removed string
 	left    int
+	rotated client.Secret
 	text    string
 	broken  error // after the text
 	stuck   bool  // nothing can be written
@@ -49,6 +50,8 @@ func (d *den) RemoveMember(_ context.Context, id string) error {
 }
 
 func (d *den) Leave(context.Context) error { d.left++; return nil }
+
+func (d *den) Rotate(_ context.Context, s client.Secret) error { d.rotated = s; return nil }
 
 func (d *den) Backup(_ context.Context, w io.Writer) error {
 	if d.text != "" {
@@ -98,6 +101,9 @@ func roundTripCluster(t *testing.T, c *client.Client, d *den) {
 	if err := c.Leave(ctx); err != nil || d.left != 1 {
 		t.Errorf("Leave(): %v, left %d times", err, d.left)
 	}
+	if err := c.Rotate(ctx, client.SecretKeys); err != nil || d.rotated != client.SecretKeys {
+		t.Errorf("Rotate(keys): %v, rotated %q", err, d.rotated)
+	}
 	v := client.VersionName{App: "default", Function: "hello", Version: 2}
 	if nodes, err := c.Rollout(ctx, v, false); err != nil || len(nodes) != 2 || nodes[0].State != client.VersionAbsent || nodes[1].ReceivedBytes != 7 {
 		t.Errorf("Rollout() = %+v, %v", nodes, err)
@@ -120,6 +126,9 @@ func TestInviteRefuses(t *testing.T) {
 		if i, err := c.Invite(context.Background(), r); abi.CodeOf(err) != abi.InvalidInput {
 			t.Errorf("Invite(%+v) = %+v, %v, want invalid input", r, i, err)
 		}
+	}
+	if err := c.Rotate(context.Background(), "king"); abi.CodeOf(err) != abi.InvalidInput {
+		t.Errorf("Rotate(king): %v, want invalid input", err)
 	}
 	if err := c.RemoveMember(context.Background(), "12345678901234567"); abi.CodeOf(err) != abi.InvalidInput {
 		t.Errorf("RemoveMember of a long id: %v, want invalid input", err)
@@ -154,7 +163,7 @@ func TestNoCluster(t *testing.T) {
 	_, backup := c.Backup(ctx, io.Discard)
 	_, top := c.Top(ctx, false)
 	_, invocations := c.Invocations(ctx, client.InvocationQuery{})
-	for _, err := range []error{top, invocations, status, members, invite, backup, c.RemoveMember(ctx, "n1"), c.Leave(ctx)} {
+	for _, err := range []error{top, invocations, status, members, invite, backup, c.RemoveMember(ctx, "n1"), c.Leave(ctx), c.Rotate(ctx, client.SecretKeys)} {
 		if abi.CodeOf(err) != abi.Unsupported {
 			t.Errorf("without a cluster: %v, want unsupported", err)
 		}

@@ -58,8 +58,24 @@ type ClusterStatus struct {
 	Commit   uint64 `json:"commit"`  // newest entry known to be on a majority
 	Applied  uint64 `json:"applied"` // newest entry in this node's state
 	Level    int    `json:"level"`   // feature level in effect
+	Keyring  string `json:"keyring"` // names the gossip keys this node uses
+	Root     string `json:"root"`    // names the root that has issued its certificate
 	Ready    bool   `json:"ready"`
 	NotReady string `json:"not_ready,omitempty"` // why it is not ready
+}
+
+// Secret is something that nodes know each other by.
+type Secret string
+
+// Secrets.
+const (
+	SecretKeys      Secret = "keys"      // of gossip
+	SecretAuthority Secret = "authority" // whose certificates nodes have
+)
+
+// RotateRequest asks for a new secret.
+type RotateRequest struct {
+	Secret Secret `json:"secret"`
 }
 
 // InviteRequest asks for a join token.
@@ -108,6 +124,12 @@ func (c *Client) RemoveMember(ctx context.Context, id string) error {
 // until it is stopped.
 func (c *Client) Leave(ctx context.Context) error {
 	return c.do(ctx, request{method: http.MethodPost, path: path("cluster", "leave")})
+}
+
+// Rotate replaces a secret of the cluster on all nodes, while they go on, and returns when it is done. One that was left
+// half done, since a node did not follow, goes on with the next.
+func (c *Client) Rotate(ctx context.Context, s Secret) error {
+	return c.do(ctx, request{method: http.MethodPost, path: path("cluster", "rotate"), in: RotateRequest{Secret: s}})
 }
 
 // Backup writes the cluster's state, as it is at one moment, and its modules to w, and returns how many bytes. A backup
