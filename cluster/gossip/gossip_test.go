@@ -461,7 +461,8 @@ func TestReplay(t *testing.T) {
 func TestAllTell(t *testing.T) {
 	bubble(t, func(t *testing.T, d *den) {
 		ids := d.grow(5)
-		for round := range 30 {
+		for round := range 200 {
+			time.Sleep(time.Duration(round) * 7 * time.Millisecond) // whatever else goes out at the time
 			for _, id := range ids {
 				d.must(d.members[id].SetAbout(About{Name: "name-" + id, Level: uint8(round)}))
 				time.Sleep(20 * time.Millisecond)
