@@ -21,6 +21,7 @@ const (
 	MinMessageBytes          = 1024
 	MaxMessageBytes          = 256 << 10
 	MaxReceives              = 1000
+	DefaultReceives          = 10
 	fifoSuffix               = ".fifo"
 )
 
@@ -35,7 +36,7 @@ type Queue struct {
 	WaitSeconds       int    `json:"wait_seconds,omitempty"`       // of a receive that says none, 0 to 20
 	MaxBytes          int    `json:"max_bytes,omitempty"`          // of a message, 1,024 to 262,144; 0: 262,144
 	DeadLetter        string `json:"dead_letter,omitempty"`        // queue of the same app
-	MaxReceives       int    `json:"max_receives,omitempty"`       // before a message goes there, 1 to 1,000
+	MaxReceives       int    `json:"max_receives,omitempty"`       // before a message goes there, 1 to 1,000; 0: 10
 }
 
 // Topic is a topic of an app, as it is to be.
@@ -52,6 +53,9 @@ func (q Queue) Complete() Queue {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
+	}
+	if q.DeadLetter != "" && q.MaxReceives == 0 {
+		q.MaxReceives = DefaultReceives
 	}
 	return q
 }

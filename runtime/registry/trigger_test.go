@@ -180,7 +180,7 @@ func TestValidateQueue(t *testing.T) {
 		"no dead":      {Queue{Name: "a", MaxReceives: 3}, "needs a dead-letter queue"},
 		"itself":       {Queue{Name: "a", DeadLetter: "a", MaxReceives: 3}, "is the queue itself"},
 		"mixed":        {Queue{Name: "a", DeadLetter: "b.fifo", MaxReceives: 3}, "FIFO like the queue itself"},
-		"no receives":  {Queue{Name: "a", DeadLetter: "b"}, "most receives: 0"},
+		"receives":     {Queue{Name: "a", DeadLetter: "b"}, ""},
 		"dead letter":  {Queue{Name: "a", DeadLetter: "b c", MaxReceives: 1}, "dead-letter queue: queue name"},
 		"all at once":  {Queue{Name: "", DelaySeconds: -1}, "queue name"},
 		"too receives": {Queue{Name: "a", DeadLetter: "b", MaxReceives: MaxReceives + 1}, "most receives: 1001"},
