@@ -55,11 +55,11 @@ type Function struct {
 // Config says how to read a manifest. With the zero value there are no files, options, parameters and environment
 // variables to take values from, and of schedules only the form is checked.
 type Config struct {
-	File    string                        // name to show in faults
-	Env     func(string) (string, bool)   // ${env:NAME}
-	Options map[string]string             // ${opt:NAME}; stage is the stage
-	Params  map[string]string             // ${param:NAME}; they win over those of the file
-	Files   fs.FS                         // ${file(PATH)}: the manifest's folder
+	File    string                      // name to show in faults
+	Env     func(string) (string, bool) // ${env:NAME}
+	Options map[string]string           // ${opt:NAME}; stage is the stage
+	Params  map[string]string           // ${param:NAME}; they win over those of the file
+	Files   fs.FS                       // ${file(PATH)}: the manifest's folder
 	// Schedule checks an expression, in a timezone that is empty for UTC. Its error is shown behind the expression's place.
 	Schedule func(expression, timezone string) error
 }
@@ -144,8 +144,11 @@ func (r *reader) app(data []byte) *App {
 	app.Name = r.service(sections)
 	defaults := r.defaults(sections)
 	r.params(sections)
-	app.Queues, app.Topics = r.channels(sections)
 	functions, ok := sections.find("functions")
+	if ok && functions.value.Kind == yaml.MappingNode {
+		r.functionIDs(functions.value)
+	}
+	app.Queues, app.Topics = r.channels(sections)
 	if !ok {
 		if !r.hasKey(r.root, "functions") {
 			r.faultAt(r.root, "functions", "missing: a manifest needs at least one function")

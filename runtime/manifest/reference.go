@@ -164,12 +164,12 @@ func (r *reader) value(f field) (string, bool) {
 }
 
 // functionIDs makes the logical ids known that serverless gives functions: getUsers is GetUsersLambdaFunction.
-func (r *reader) functionIDs(functions []field) {
-	for _, f := range functions {
-		id := strings.NewReplacer("-", "Dash", "_", "Underscore").Replace(f.key)
+func (r *reader) functionIDs(functions *yaml.Node) {
+	for i := 0; i+1 < len(functions.Content); i += 2 {
+		name := functions.Content[i].Value
+		id := strings.NewReplacer("-", "Dash", "_", "Underscore").Replace(name)
 		if id != "" {
-			id = strings.ToUpper(id[:1]) + id[1:]
+			r.resources[strings.ToUpper(id[:1])+id[1:]+"LambdaFunction"] = resource{kindFunction, name}
 		}
-		r.resources[id+"LambdaFunction"] = resource{kindFunction, f.key}
 	}
 }

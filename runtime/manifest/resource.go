@@ -213,7 +213,7 @@ func (r *reader) cloudName(logical string, properties field) string {
 // sqsQueue reads the properties of AWS::SQS::Queue.
 func (r *reader) sqsQueue(f, properties field, c *channels) {
 	q := registry.Queue{}
-	at := len(c.queues)
+	var dead []field
 	for _, sub := range r.keys(properties, sqsWords()) {
 		switch sub.key {
 		case "QueueName":
@@ -238,7 +238,7 @@ func (r *reader) sqsQueue(f, properties field, c *channels) {
 				case "maxReceiveCount":
 					q.MaxReceives = r.number(part, 1, registry.MaxReceives, "receives")
 				case "deadLetterTargetArn":
-					c.later = append(c.later, func() { r.deadLetter(part, &c.queues[at]) })
+					dead = append(dead, part)
 				}
 			}
 			if !r.hasKey(sub.value, "deadLetterTargetArn") {
@@ -258,7 +258,11 @@ func (r *reader) sqsQueue(f, properties field, c *channels) {
 	r.checkDedup(f, q)
 	if r.declare(f, c, kindQueue, q.Name) {
 		r.resources[f.key] = resource{kindQueue, q.Name}
+		at := len(c.queues)
 		c.queues = append(c.queues, q)
+		for _, d := range dead {
+			c.later = append(c.later, func() { r.deadLetter(d, &c.queues[at]) })
+		}
 	}
 }
 
