@@ -22,7 +22,8 @@ type built struct {
 
 // build builds a project's functions.
 func (c *cli) build() *cobra.Command {
-	return &cobra.Command{
+	var given variables
+	cmd := &cobra.Command{
 		Use:   "build [DIR|MANIFEST]",
 		Short: "Build a project's functions with the Go toolchain",
 		Args:  arguments(0, 1, "[DIR]"),
@@ -31,7 +32,7 @@ func (c *cli) build() *cobra.Command {
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			p, err := openProject(dir)
+			p, err := openProject(dir, given)
 			if err != nil {
 				return fmt.Errorf("build: %w", err)
 			}
@@ -43,6 +44,8 @@ func (c *cli) build() *cobra.Command {
 			return c.showBuilt(modules)
 		},
 	}
+	given.flags(cmd)
+	return cmd
 }
 
 // buildProject builds each module of a project once, in the order of the functions.

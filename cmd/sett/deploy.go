@@ -35,6 +35,7 @@ func (deployFlags) names() []string {
 // deploy uploads modules and makes new versions live, all at once.
 func (c *cli) deploy() *cobra.Command {
 	var flags deployFlags
+	var given variables
 	cmd := &cobra.Command{
 		Use:   "deploy [FILE.wasm|DIR|MANIFEST]",
 		Short: "Build what has source, upload it, and make it live",
@@ -46,17 +47,18 @@ func (c *cli) deploy() *cobra.Command {
 			if len(args) > 0 {
 				what = args[0]
 			}
-			p, err := openProject(what)
+			p, err := openProject(what, given)
 			if err != nil {
 				return fmt.Errorf("deploy: %w", err)
 			}
 			if err := flags.apply(cmd, p); err != nil {
 				return fmt.Errorf("deploy: %w", err)
 			}
-			c.showNotes(p)
-			if p.app != "" && !c.appGiven {
-				c.app = p.app
+			if len(p.queues)+len(p.topics) > 0 {
+				p.notes = append(p.notes, "queues and topics are checked, and not made by a deployment yet")
 			}
+			c.showNotes(p)
+			c.useApp(p)
 			done, err := c.deployProject(cmd.Context(), p)
 			if err != nil {
 				return fmt.Errorf("deploy %s%w", p.title(what, err), err)
@@ -67,6 +69,7 @@ func (c *cli) deploy() *cobra.Command {
 			return c.showDeployed(done)
 		},
 	}
+	given.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&flags.name, "name", "", "function's name (default: the file's)")
 	f.StringArrayVar(&flags.routes, "route", nil, "pattern it answers: 'GET /users/{id}' (repeatable)")
@@ -77,6 +80,13 @@ func (c *cli) deploy() *cobra.Command {
 	f.IntVar(&flags.reserved, "reserved", 0, "concurrent invocations at most (default 100)")
 	f.StringVar(&flags.isolation, "isolation", "", "strict: an instance for each invocation (default: one that is reset between them)")
 	return cmd
+}
+
+// useApp works in the manifest's app, unless another was given.
+func (c *cli) useApp(p *project) {
+	if p.app != "" && !c.appGiven {
+		c.app = p.app
+	}
 }
 
 // title is how an error names a project, unless it does so itself: its function, or what the person wrote.
@@ -125,24 +135,24 @@ func (d deployFlags) apply(cmd *cobra.Command, p *project) error {
 	for _, pattern := range d.routes {
 		s.Routes = append(s.Routes, registry.Route{Pattern: pattern})
 	}
-	env, err := parseEnv(d.env)
+	env, err := keyValues("env", d.env)
 	s.Env = env
 	faults = append(faults, err, s.Validate())
 	f.settings = s
 	return errors.Join(faults...)
 }
 
-// parseEnv reads KEY=VALUE.
-func parseEnv(words []string) (map[string]string, error) {
-	env := make(map[string]string, len(words))
+// keyValues reads the KEY=VALUE of a repeatable flag.
+func keyValues(flag string, words []string) (map[string]string, error) {
+	values := make(map[string]string, len(words))
 	for _, w := range words {
 		name, value, ok := strings.Cut(w, "=")
 		if !ok || name == "" {
-			return nil, usage("--env %q: it is KEY=VALUE", w)
+			return nil, usage("--%s %q: it is KEY=VALUE", flag, w)
 		}
-		env[name] = value
+		values[name] = value
 	}
-	return env, nil
+	return values, nil
 }
 
 // deployProject builds, uploads every module the node does not have, then makes one deployment of it all.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/sett-run/sett/runtime/manifest"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
@@ -20,7 +22,39 @@ type project struct {
 	manifest  string // path of the manifest; empty when a bare Go package or a module stands for itself
 	app       string // from the manifest; empty when it names none
 	functions []function
+	queues    []registry.Queue
+	topics    []registry.Topic
 	notes     []string // of the manifest
+}
+
+// variables are where a manifest's variables get their values from, besides its own folder and the environment.
+type variables struct {
+	stage           string
+	options, params []string // KEY=VALUE
+}
+
+// flags adds the flags that set v.
+func (v *variables) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&v.stage, "stage", "", "the manifest's ${opt:stage} and ${sls:stage}")
+	f.StringArrayVar(&v.options, "opt", nil, "the manifest's ${opt:KEY}: KEY=VALUE (repeatable)")
+	f.StringArrayVar(&v.params, "param", nil, "the manifest's ${param:KEY}: KEY=VALUE (repeatable)")
+}
+
+// config says how to read a manifest with files below a folder.
+func (v variables) config(path string, files fs.FS) (manifest.Config, error) {
+	options, err := keyValues("opt", v.options)
+	if err != nil {
+		return manifest.Config{}, err
+	}
+	params, err := keyValues("param", v.params)
+	if err != nil {
+		return manifest.Config{}, err
+	}
+	if v.stage != "" {
+		options["stage"] = v.stage
+	}
+	return manifest.Config{File: path, Env: os.LookupEnv, Options: options, Params: params, Files: files}, nil
 }
 
 // function is a name with settings and where its module comes from.
@@ -41,16 +75,16 @@ type module struct {
 const buildDir = ".sett/build"
 
 // openProject reads what path names: a manifest, a folder with one, a folder with a Go package, or a module.
-func openProject(path string) (*project, error) {
+func openProject(path string, v variables) (*project, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, notThere(path, err)
 	}
 	if info.IsDir() {
-		return openFolder(path)
+		return openFolder(path, v)
 	}
 	if ext := filepath.Ext(path); ext == ".yaml" || ext == ".yml" {
-		return openManifest(path)
+		return openManifest(path, v)
 	}
 	name := strings.TrimSuffix(filepath.Base(path), ".wasm")
 	return &project{dir: filepath.Dir(path), functions: []function{{name: name, module: module{name: name, file: path}}}}, nil
@@ -63,11 +97,11 @@ func notThere(path string, err error) error {
 	return fmt.Errorf("open %s: %w", path, err)
 }
 
-func openFolder(dir string) (*project, error) {
+func openFolder(dir string, v variables) (*project, error) {
 	for _, name := range []string{manifest.File, manifest.ServerlessFile} {
 		path := filepath.Join(dir, name)
 		if _, err := os.Stat(path); err == nil {
-			return openManifest(path)
+			return openManifest(path, v)
 		}
 	}
 	if !hasGo(dir) {
@@ -83,21 +117,12 @@ func openFolder(dir string) (*project, error) {
 	return p, nil
 }
 
-func openManifest(path string) (*project, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, manifest.MaxFileBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
-	}
-	app, err := manifest.Parse(path, text)
+func openManifest(path string, v variables) (*project, error) {
+	app, err := readManifest(path, v)
 	if err != nil {
 		return nil, err
 	}
-	p := &project{dir: filepath.Dir(path), manifest: path, app: app.Name, notes: app.Notes}
+	p := &project{dir: filepath.Dir(path), manifest: path, app: app.Name, queues: app.Queues, topics: app.Topics, notes: app.Notes}
 	var faults []error
 	for _, fn := range app.Functions {
 		m, err := p.find(fn.Module)
@@ -110,6 +135,29 @@ func openManifest(path string) (*project, error) {
 		return nil, abi.WithCode(abi.NotFound, errors.Join(faults...))
 	}
 	return p, nil
+}
+
+// readManifest reads a manifest and the files that its variables name, none above its folder, also by a link.
+func readManifest(path string, v variables) (*manifest.App, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, notThere(path, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, manifest.MaxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	folder, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	defer folder.Close()
+	config, err := v.config(path, folder.FS())
+	if err != nil {
+		return nil, err
+	}
+	return config.Parse(text)
 }
 
 // find says where a manifest's module comes from. Source wins over a .wasm beside it, which may be stale, unless

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -14,112 +15,110 @@ type claims struct {
 	owners   []string // path of the event that claims the pattern
 }
 
-// events reads the list of what triggers a function.
-func (r *reader) events(f field, claims *claims) []registry.Route {
-	if isNull(f.value) {
-		return nil
-	}
-	if f.value.Kind != yaml.SequenceNode {
-		r.faultAt(f.value, f.path, "%s where a list is needed", kindName(f.value))
-		return nil
-	}
-	var routes []registry.Route
-	for _, item := range f.value.Content {
-		item = follow(item)
-		if !r.count(item) {
-			return nil
-		}
-		if item.Kind == yaml.ScalarNode {
-			r.eventKind(field{item.Value, join(f.path, item.Value), item, item})
+// events reads the list of what triggers a function. Cors is what httpApi routes have.
+func (r *reader) events(f field, cors *registry.Cors, claims *claims) (routes []registry.Route, triggers []registry.Trigger) {
+	for _, item := range r.list(f) {
+		if item.value.Kind == yaml.ScalarNode {
+			if text, ok := r.text(item); ok {
+				r.eventKind(field{text, join(f.path, text), item.at, item.value})
+			}
 			continue
 		}
-		for _, sub := range r.mapping(f.path, item) {
-			route, ok := r.event(sub)
-			if ok && r.claim(sub, route, claims) {
-				routes = append(routes, route)
+		for _, sub := range r.mapping(item) {
+			switch sub.key {
+			case "http", "httpApi":
+				route, ok := r.route(sub)
+				if sub.key == "httpApi" {
+					route.Cors = cors
+				}
+				if ok && r.claim(sub, route, claims) {
+					routes = append(routes, route)
+				}
+			case "schedule", "sqs", "sns":
+				if trigger, ok := r.trigger(sub); ok {
+					triggers = append(triggers, trigger)
+				}
+			default:
+				r.eventKind(sub)
 			}
 		}
 	}
 	if len(routes) > registry.MaxRoutes {
 		r.faultAt(f.at, f.path, "more than %d routes", registry.MaxRoutes)
 	}
-	return routes
+	return routes, triggers
 }
 
 // eventKind reports an event that is only a word, or of a kind we do not offer.
 func (r *reader) eventKind(f field) {
-	for _, kind := range eventWords().offered {
-		if f.key == kind {
-			r.faultAt(f.at, f.path, "needs a method and a path, as in %s: 'GET /users/{id}'", kind)
-			return
-		}
-	}
-	for _, kind := range eventWords().refused {
-		if f.key == kind {
-			r.faultAt(f.at, f.path, "%s events are not offered yet", kind)
-			return
-		}
-	}
-	r.unknown(f, "event", eventWords())
-}
-
-// event reads one event to a route.
-func (r *reader) event(f field) (registry.Route, bool) {
-	payload, known := registry.PayloadHTTPAPI, httpAPIWords()
-	switch f.key {
-	case "httpApi":
-	case "http":
-		payload, known = registry.PayloadHTTP, httpWords()
+	example := map[string]string{"http": "'GET /users/{id}'", "httpApi": "'GET /users/{id}'", "schedule": "rate(1 hour)",
+		"sqs": "orders", "sns": "orders"}[f.key]
+	need := map[string]string{"http": "a method and a path", "httpApi": "a method and a path", "schedule": "the times it fires at",
+		"sqs": "a queue", "sns": "a topic"}[f.key]
+	ours := map[string]string{"queue": "sqs", "topic": "sns", "cron": "schedule", "rate": "schedule"}[f.key]
+	switch {
+	case example != "":
+		r.faultAt(f.at, f.path, "needs %s, as in %s: %s", need, f.key, example)
+	case slices.Contains(eventWords().refused, f.key):
+		r.faultAt(f.at, f.path, "%s events are not offered yet", f.key)
+	case ours != "":
+		r.faultAt(f.at, f.path, "unknown event%s", didYouMean(ours))
 	default:
-		r.eventKind(f)
-		return registry.Route{}, false
+		r.unknown(f, "event", eventWords())
 	}
-	method, where, ok := r.methodAndPath(f, known)
-	if !ok {
-		return registry.Route{}, false
-	}
-	return registry.Route{Pattern: pattern(method, where), Payload: payload}, true
 }
 
-// methodAndPath reads 'GET /users/{id}', '*', or a mapping with method and path.
-func (r *reader) methodAndPath(f field, known words) (method, where string, ok bool) {
-	if isNull(f.value) {
-		r.eventKind(f)
-		return "", "", false
-	}
-	if f.value.Kind != yaml.MappingNode {
-		text, ok := r.text(f)
-		parts := strings.Fields(text)
-		switch {
-		case !ok:
-			return "", "", false
-		case len(parts) == 1 && parts[0] == "*":
-			return "*", "*", true
-		case len(parts) != 2:
-			r.faultAt(f.value, f.path, "%q is no method and path, as in 'GET /users/{id}' or '*'", clip(text))
-			return "", "", false
-		}
-		return parts[0], parts[1], true
+// route reads an http or httpApi event.
+func (r *reader) route(f field) (registry.Route, bool) {
+	route := registry.Route{Payload: registry.PayloadHTTPAPI}
+	known := httpAPIWords()
+	if f.key == "http" {
+		route.Payload, known = registry.PayloadHTTP, httpWords()
 	}
 	before := len(r.faults)
-	for _, sub := range r.mapping(f.path, f.value) {
-		switch sub.key {
-		case "method":
-			method, _ = r.text(sub)
-		case "path":
-			where, _ = r.text(sub)
-		default:
-			r.other(sub, known)
+	method, where := "", ""
+	switch {
+	case isNull(f.value):
+		r.eventKind(f)
+	case f.value.Kind != yaml.MappingNode:
+		method, where = r.methodAndPath(f)
+	default:
+		for _, sub := range r.keys(f, known) {
+			switch sub.key {
+			case "method":
+				method, _ = r.text(sub)
+			case "path":
+				where, _ = r.text(sub)
+			case "async":
+				route.Async = r.yes(sub)
+			case "cors":
+				route.Cors = r.cors(sub)
+			case "request":
+				route.Schemas = r.request(sub)
+			}
+		}
+		if len(r.faults) == before && (where == "" || method == "" && where != "*") {
+			r.faultAt(f.at, f.path, "needs both method and path")
 		}
 	}
-	if len(r.faults) > before {
-		return "", "", false
+	route.Pattern = pattern(method, where)
+	return route, len(r.faults) == before
+}
+
+// methodAndPath reads 'GET /users/{id}' or '*'.
+func (r *reader) methodAndPath(f field) (method, where string) {
+	text, ok := r.text(f)
+	parts := strings.Fields(text)
+	switch {
+	case !ok:
+	case len(parts) == 1 && parts[0] == "*":
+		return "*", "*"
+	case len(parts) != 2:
+		r.faultAt(f.value, f.path, "%q is no method and path, as in 'GET /users/{id}' or '*'", clip(text))
+	default:
+		return parts[0], parts[1]
 	}
-	if where == "" || (method == "" && where != "*") {
-		r.faultAt(f.at, f.path, "needs both method and path")
-		return "", "", false
-	}
-	return method, where, true
+	return "", ""
 }
 
 // pattern writes serverless's method and path as a pattern of ours: {proxy+} is {proxy...}, any method is none.

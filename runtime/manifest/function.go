@@ -3,7 +3,7 @@ package manifest
 import (
 	"errors"
 	"path"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,20 +12,28 @@ import (
 	"github.com/sett-run/sett/runtime/registry"
 )
 
-// settings are the keys that provider and a function share. Zero means not given.
+// settings are the keys that the manifest, provider and a function share. Zero means not given.
 type settings struct {
 	memoryMB  int
 	timeoutMS int
 	env       map[string]string
+	egress    []string
+	cors      *registry.Cors // of httpApi routes
 }
 
-// provider reads the defaults of all functions.
-func (r *reader) provider(f field) settings {
+// defaults reads what holds for all functions: provider, and egress at the top.
+func (r *reader) defaults(sections section) settings {
 	var s settings
-	for _, sub := range r.mapping(f.path, f.value) {
-		if !r.shared(sub, &s) {
-			r.other(sub, providerWords())
+	if f, ok := sections.find("provider"); ok {
+		for _, sub := range r.keys(f, providerWords()) {
+			if sub.key == "httpApi" {
+				s.cors = r.providerCors(sub)
+			}
+			r.shared(sub, &s)
 		}
+	}
+	if f, ok := sections.find("egress"); ok {
+		s.egress = r.egress(f)
 	}
 	return s
 }
@@ -45,20 +53,21 @@ func (r *reader) shared(f field, s *settings) bool {
 	return true
 }
 
-// functions reads every entry; provider's settings are the defaults of each.
-func (r *reader) functions(n *yaml.Node, provider settings) []Function {
-	entries := r.mapping("functions", n)
-	if len(entries) == 0 && len(r.faults) == 0 {
-		r.faultAt(n, "functions", "empty: a manifest needs at least one function")
+// functions reads every entry.
+func (r *reader) functions(at field, defaults settings) []Function {
+	before := len(r.faults)
+	entries := r.mapping(at)
+	if len(entries) == 0 && len(r.faults) == before {
+		r.faultAt(at.value, at.path, "empty: a manifest needs at least one function")
 	}
 	if len(entries) > MaxFunctions {
-		r.faultAt(n, "functions", "more than %d functions", MaxFunctions)
+		r.faultAt(at.value, at.path, "more than %d functions", MaxFunctions)
 		return nil
 	}
 	functions := make([]Function, 0, len(entries))
 	claims := &claims{}
 	for _, f := range entries {
-		functions = append(functions, r.function(f, provider, claims))
+		functions = append(functions, r.function(f, defaults, claims))
 	}
 	return functions
 }
@@ -70,39 +79,38 @@ func (r *reader) function(f field, own settings, claims *claims) Function {
 		r.faultAt(f.at, f.path, "%v", err)
 	}
 	before := len(r.faults)
-	inherited := own.env
+	inherited := own
 	own.env = nil
-	handler := false
-	for _, sub := range r.mapping(f.path, f.value) {
-		if r.shared(sub, &own) {
+	s, async := &fn.Settings, asyncReader{reader: r}
+	for _, sub := range r.keys(f, functionWords()) {
+		if r.shared(sub, &own) || async.read(sub) {
 			continue
 		}
 		switch sub.key {
 		case "handler":
-			handler = true
-			fn.Module, fn.Settings.Handler = r.handler(sub)
+			fn.Module, s.Handler = r.handler(sub)
 		case "reservedConcurrency":
-			fn.Settings.Reserved = r.number(sub, 1, registry.MaxReserved, "invocations")
+			s.Reserved = r.number(sub, 1, registry.MaxReserved, "invocations")
 		case "provisionedConcurrency":
-			fn.Settings.Provisioned = r.number(sub, 0, registry.MaxReserved, "instances")
+			s.Provisioned = r.number(sub, 0, registry.MaxReserved, "instances")
 		case "isolation":
-			fn.Settings.Isolation = r.isolation(sub)
+			s.Isolation = r.isolation(sub)
 		case "events":
-			fn.Settings.Routes = r.events(sub, claims)
-		default:
-			r.other(sub, functionWords())
+			s.Routes, s.Triggers = r.events(sub, inherited.cors, claims)
+		case "egress":
+			own.egress = append(slices.Clone(own.egress), r.egress(sub)...)
 		}
 	}
-	if !handler && len(r.faults) == before {
+	if fn.Module == "" && len(r.faults) == before {
 		r.faultAt(f.at, f.path, "handler is missing: it names the module, as in handlers/%s", clip(f.key))
 	}
-	if fn.Settings.Handler == "" { // a module's HTTP handlers and a command get the request itself
-		for i := range fn.Settings.Routes {
-			fn.Settings.Routes[i].Payload = registry.PayloadRaw
+	if s.Handler == "" { // a module's HTTP handlers and a command get the request itself
+		for i := range s.Routes {
+			s.Routes[i].Payload = registry.PayloadRaw
 		}
 	}
-	fn.Settings.MemoryMB, fn.Settings.TimeoutMS = own.memoryMB, own.timeoutMS
-	fn.Settings.Env = combine(inherited, own.env)
+	s.MemoryMB, s.TimeoutMS, s.Egress = own.memoryMB, own.timeoutMS, own.egress
+	s.Env, s.Async = combine(inherited.env, own.env), async.result()
 	r.check(f, fn, len(r.faults) == before)
 	return fn
 }
@@ -171,20 +179,6 @@ func (r *reader) handler(f field) (module, handle string) {
 	return module, handle
 }
 
-// number reads a whole number from least to most.
-func (r *reader) number(f field, least, most int, unit string) int {
-	text, ok := r.text(f)
-	if !ok {
-		return 0
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		r.faultAt(f.value, f.path, "%q is no number of %s from %d to %d", clip(text), unit, least, most)
-		return 0
-	}
-	return n
-}
-
 // isolation reads how invocations are to be kept apart.
 func (r *reader) isolation(f field) registry.Isolation {
 	s, ok := r.text(f)
@@ -200,10 +194,7 @@ func (r *reader) timeout(f field) int {
 	if !ok {
 		return 0
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		d, err = time.ParseDuration(text + "s")
-	}
+	d, err := duration(text)
 	if err != nil || d < time.Millisecond || d > registry.MaxTimeout {
 		r.faultAt(f.value, f.path, "%q is no timeout from 1ms to %s: write seconds (6) or a duration (500ms)",
 			clip(text), registry.MaxTimeout)
@@ -215,8 +206,8 @@ func (r *reader) timeout(f field) int {
 // environment reads names and values; numbers and true or false become the text they are written as.
 func (r *reader) environment(f field) map[string]string {
 	env := map[string]string{}
-	for _, sub := range r.mapping(f.path, f.value) {
-		value, ok := r.text(sub)
+	for _, sub := range r.mapping(f) {
+		value, ok := r.value(sub)
 		if !ok {
 			continue
 		}
@@ -228,4 +219,25 @@ func (r *reader) environment(f field) map[string]string {
 		env[sub.key] = value
 	}
 	return env
+}
+
+// egress reads a list of hosts that functions may call, or one.
+func (r *reader) egress(f field) []string {
+	var hosts []string
+	elements := []field{f}
+	if f.value.Kind != yaml.ScalarNode || isNull(f.value) {
+		elements = r.list(f)
+	}
+	for _, e := range elements {
+		host, ok := r.text(e)
+		if !ok {
+			continue
+		}
+		if err := registry.CheckEgress(host); err != nil {
+			r.faultAt(e.value, e.path, "%v", err)
+			continue
+		}
+		hosts = append(hosts, host)
+	}
+	return hosts
 }

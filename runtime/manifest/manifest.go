@@ -2,16 +2,17 @@
 // have. Its main function is Parse. It guarantees that a file is either understood whole or refused with every
 // fault at once, each with its place and the nearest right word: what we know of serverless and do not offer yet
 // is refused by name, what only means something in somebody's cloud is noted, and nothing is ignored silently.
-// It does no I/O; the caller reads the file.
+// Variables are resolved where a value is used. It does no I/O; the caller reads the file, and says by a Config
+// where the values of variables come from.
 package manifest
 
 import (
-	"errors"
-	"fmt"
-	"strings"
+	"cmp"
+	"io/fs"
+	"maps"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
-	"go.yaml.in/yaml/v4/plugin/loaderlimits"
 
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
@@ -19,11 +20,14 @@ import (
 
 // Limits of a manifest. They bound what reading a hostile file costs; raising one costs time and memory only.
 const (
-	MaxFileBytes = 256 << 10
-	MaxDepth     = 64    // nested lists and mappings
-	MaxFields    = 20000 // fields read, counted again each time an alias is followed
-	MaxFunctions = 100   // one deployment is one transaction
-	MaxFaults    = 50    // reported; the rest is counted
+	MaxFileBytes     = 256 << 10 // the manifest, and each file that ${file(...)} names
+	MaxDepth         = 64        // nested lists and mappings, and variables whose value is a variable
+	MaxFields        = 20000     // fields and variables read, counted again each time an alias or a variable is followed
+	MaxFunctions     = 100       // one deployment is one transaction
+	MaxChannels      = 100       // queues, and topics
+	MaxFiles         = 64        // that ${file(...)} names
+	MaxExpandedBytes = 4 << 20   // text made of variables
+	MaxFaults        = 50        // reported; the rest is counted
 )
 
 // Names of the files that hold a manifest, in the order they are looked for.
@@ -36,7 +40,9 @@ const (
 type App struct {
 	Name      string     // service; empty when the file names none
 	Functions []Function // in the order of the file
-	Notes     []string   // keys that have no effect here, with their place
+	Queues    []registry.Queue
+	Topics    []registry.Topic
+	Notes     []string // keys that have no effect here, with their place
 }
 
 // Function is one entry under functions.
@@ -46,63 +52,131 @@ type Function struct {
 	Settings registry.Settings // defaults not filled in; Handler is the Handle, empty when the handler names none
 }
 
+// Config says how to read a manifest. With the zero value there are no files, options, parameters and environment
+// variables to take values from, and of schedules only the form is checked.
+type Config struct {
+	File    string                      // name to show in faults
+	Env     func(string) (string, bool) // ${env:NAME}
+	Options map[string]string           // ${opt:NAME}; stage is the stage
+	Params  map[string]string           // ${param:NAME}; they win over those of the file
+	Files   fs.FS                       // ${file(PATH)}: the manifest's folder
+	// Schedule checks an expression, in a timezone that is empty for UTC. Its error is shown behind the expression's place.
+	Schedule func(expression, timezone string) error
+}
+
 // Parse reads a manifest. File is the name to show in faults. The error joins every fault, one a line, and has
 // the code abi.InvalidInput; errors.As finds the Faults.
-func Parse(file string, data []byte) (*App, error) {
-	r := &reader{file: file}
+func Parse(file string, data []byte) (*App, error) { return Config{File: file}.Parse(data) }
+
+// Parse reads a manifest as c says. Errors are those of the function Parse.
+func (c Config) Parse(data []byte) (*App, error) {
+	r := &reader{config: c, files: map[string]*yaml.Node{}, origin: map[*yaml.Node]string{}, resolved: map[*yaml.Node]*yaml.Node{},
+		resources: map[string]resource{}, broken: &yaml.Node{Value: "broken"}, resolving: &yaml.Node{Value: "resolving"}}
 	app := r.app(data)
 	if len(r.faults) > 0 {
+		slices.SortStableFunc(r.faults, func(a, b Fault) int {
+			if a.File != b.File {
+				return cmp.Or(first(b.File == c.File)-first(a.File == c.File), cmp.Compare(a.File, b.File))
+			}
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
 		return nil, abi.WithCode(abi.InvalidInput, r.faults)
 	}
 	return app, nil
 }
 
+func first(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// Mentions answers the queues and topics that functions, queues and topics name and the manifest does not declare,
+// sorted. They exist already, or a deployment makes them with every default.
+func (a *App) Mentions() (queues, topics []string) {
+	mentioned := map[string]map[string]bool{registry.DestinationQueue: {}, registry.DestinationTopic: {}, registry.DestinationFunction: {}}
+	mention := func(kind, name string) {
+		if name != "" {
+			mentioned[kind][name] = true
+		}
+	}
+	for _, q := range a.Queues {
+		mention(registry.DestinationQueue, q.DeadLetter)
+	}
+	for _, f := range a.Functions {
+		for _, t := range f.Settings.Triggers {
+			if t.Queue != nil {
+				mention(registry.DestinationQueue, t.Queue.Queue)
+			}
+			if t.Topic != nil {
+				mention(registry.DestinationTopic, t.Topic.Topic)
+				mention(registry.DestinationQueue, t.Topic.DeadLetter)
+			}
+		}
+		if async := f.Settings.Async; async != nil {
+			for _, d := range []string{async.OnSuccess, async.OnFailure} {
+				if kind, name, err := registry.ParseDestination(d); err == nil {
+					mention(kind, name)
+				}
+			}
+		}
+	}
+	for _, q := range a.Queues {
+		delete(mentioned[registry.DestinationQueue], q.Name)
+	}
+	for _, t := range a.Topics {
+		delete(mentioned[registry.DestinationTopic], t.Name)
+	}
+	return slices.Sorted(maps.Keys(mentioned[registry.DestinationQueue])), slices.Sorted(maps.Keys(mentioned[registry.DestinationTopic]))
+}
+
 // app reads the whole file. What it answers is only good when r has no faults.
 func (r *reader) app(data []byte) *App {
 	app := &App{}
-	root := r.load(data)
-	if root == nil {
+	if r.root = r.load(r.config.File, data); r.root == nil {
 		return app
 	}
-	var provider settings
-	var functions *yaml.Node
-	for _, f := range r.mapping("", root) {
-		switch f.key {
-		case "service":
-			app.Name = r.service(f)
-		case "provider":
-			provider = r.provider(f)
-		case "functions":
-			functions = f.value
-		default:
-			r.other(f, topWords())
+	var sections section
+	for _, f := range r.keys(field{value: r.root}, topWords()) {
+		sections = append(sections, f)
+	}
+	app.Name = r.service(sections)
+	defaults := r.defaults(sections)
+	r.params(sections)
+	functions, ok := sections.find("functions")
+	if ok && functions.value.Kind == yaml.MappingNode {
+		r.functionIDs(functions.value)
+	}
+	app.Queues, app.Topics = r.channels(sections)
+	if !ok {
+		if !r.hasKey(r.root, "functions") {
+			r.faultAt(r.root, "functions", "missing: a manifest needs at least one function")
 		}
-	}
-	if functions == nil {
-		r.faultAt(root, "functions", "missing: a manifest needs at least one function")
 		return app
 	}
-	app.Functions = r.functions(functions, provider)
+	app.Functions = r.functions(functions, defaults)
+	r.checkNames(app)
 	app.Notes = r.notes
 	return app
 }
 
 // service reads the app's name: a word, or a mapping with name.
-func (r *reader) service(f field) string {
-	value, at := f.value, f
-	if value.Kind == yaml.MappingNode {
-		at.value = nil
-		for _, sub := range r.mapping(f.path, value) {
-			if sub.key == "name" {
-				at = sub
-				continue
+func (r *reader) service(sections section) string {
+	at, ok := sections.find("service")
+	if !ok {
+		return ""
+	}
+	if at.value.Kind == yaml.MappingNode {
+		before := len(r.faults)
+		name, ok := section(r.keys(at, words{offered: []string{"name"}})).find("name")
+		if !ok {
+			if len(r.faults) == before {
+				r.faultAt(at.value, at.path, "name is missing")
 			}
-			r.other(sub, words{offered: []string{"name"}})
-		}
-		if at.value == nil {
-			r.faultAt(value, f.path, "name is missing")
 			return ""
 		}
+		at = name
 	}
 	name, ok := r.text(at)
 	if !ok {
@@ -114,50 +188,43 @@ func (r *reader) service(f field) string {
 	return name
 }
 
-// load parses data to a tree, without following aliases, and answers the root mapping.
-func (r *reader) load(data []byte) *yaml.Node {
-	if len(data) > MaxFileBytes {
-		r.add(0, 0, "", fmt.Sprintf("file is larger than %d KiB", MaxFileBytes>>10))
-		return nil
-	}
-	var doc yaml.Node
-	limits := loaderlimits.New(loaderlimits.DepthValue(MaxDepth))
-	if err := yaml.Load(data, &doc, yaml.WithPlugin(limits)); err != nil {
-		r.yamlError(err)
-		return nil
-	}
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 || isNull(doc.Content[0]) {
-		r.add(1, 1, "", "file is empty: a manifest needs at least one function")
-		return nil
-	}
-	return doc.Content[0]
-}
-
-// yamlError turns what the YAML library says into faults.
-func (r *reader) yamlError(err error) {
-	var list *yaml.LoadErrors
-	if errors.As(err, &list) {
-		for _, e := range list.Errors {
-			r.yamlFault(e)
+// params checks the shape of what ${param:...} reads: params.STAGE and stages.STAGE.params.
+func (r *reader) params(sections section) {
+	if f, ok := sections.find("params"); ok {
+		for _, stage := range r.mapping(f) {
+			r.raw(stage)
 		}
-		return
 	}
-	var one *yaml.LoadError
-	if errors.As(err, &one) {
-		r.yamlFault(one)
-		return
+	if f, ok := sections.find("stages"); ok {
+		for _, stage := range r.mapping(f) {
+			for _, sub := range r.keys(stage, stageWords()) {
+				r.raw(sub)
+			}
+		}
 	}
-	r.add(0, 0, "", "not YAML: "+err.Error())
 }
 
-func (r *reader) yamlFault(e *yaml.LoadError) {
-	message := strings.TrimPrefix(e.Message, "yaml: ")
-	if message == "no documents in stream" {
-		r.add(1, 1, "", "file is empty: a manifest needs at least one function")
-		return
+// checkNames finds what names a queue, a topic or a function that is not there, and nearly one that is.
+func (r *reader) checkNames(app *App) {
+	declared := map[string][]string{}
+	for _, q := range app.Queues {
+		declared[registry.DestinationQueue] = append(declared[registry.DestinationQueue], q.Name)
 	}
-	if e.ContextMsg != "" {
-		message = e.ContextMsg + ": " + message
+	for _, t := range app.Topics {
+		declared[registry.DestinationTopic] = append(declared[registry.DestinationTopic], t.Name)
 	}
-	r.add(e.Mark.Line, e.Mark.Column, "", "not YAML: "+message)
+	for _, f := range app.Functions {
+		declared[registry.DestinationFunction] = append(declared[registry.DestinationFunction], f.Name)
+	}
+	for _, u := range r.uses {
+		names := declared[u.kind]
+		near := Nearest(u.name, names)
+		switch {
+		case slices.Contains(names, u.name):
+		case u.kind == registry.DestinationFunction:
+			r.faultAt(u.at.value, u.at.path, "there is no function %q%s", clip(u.name), didYouMean(near))
+		case near != "":
+			r.note(u.at.value, u.at.path, "%s %q is declared nowhere here%s", u.kind, clip(u.name), didYouMean(near))
+		}
+	}
 }

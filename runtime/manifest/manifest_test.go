@@ -3,11 +3,11 @@ package manifest
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
@@ -94,21 +94,21 @@ func TestFaults(t *testing.T) {
 			"service: shop\n\n\nfunctions:\n  hello:\n    handler: hello\n    memorySise: 3\n",
 			"functions.hello.memorySise: unknown key, did you mean memorySize? sett.yaml:7:5"},
 		"all at once": {
-			"servise: x\nprovider: {timeout: soon}\nfunctions:\n  Hello: {handler: hello, banana: 1}\n  b: {}\n",
+			"servise: x\nprovider: {timeout: soon}\nfunctions:\n  Hello!: {handler: hello, banana: 1}\n  b: {}\n",
 			"servise: unknown key, did you mean service? sett.yaml:1:1\n" +
 				"provider.timeout: \"soon\" is no timeout from 1ms to 15m0s: write seconds (6) or a duration (500ms) sett.yaml:2:21\n" +
-				"functions.Hello: function name \"Hello\": a name is 1 to 63 of a-z, 0-9 and -, and neither starts nor ends with - sett.yaml:4:3\n" +
-				"functions.Hello.banana: unknown key sett.yaml:4:27\n" +
+				"functions.Hello!: function name \"Hello!\": a name is 1 to 63 of a-z, A-Z, 0-9, _ and -, and neither starts nor ends with - sett.yaml:4:3\n" +
+				"functions.Hello!.banana: unknown key sett.yaml:4:28\n" +
 				"functions.b: handler is missing: it names the module, as in handlers/b sett.yaml:5:3"},
-		"known, not offered":   {one("    onError: x\n"), "functions.f.onError: not offered yet sett.yaml:4:5"},
-		"top, not offered":     {"resources: {}\n" + one(""), "resources: not offered yet sett.yaml:1:1"},
-		"variable":             {"service: ${self:custom.x}\n" + one(""), "service: variables (${...}) are not offered yet sett.yaml:1:10"},
-		"event not offered":    {one("    events: [{schedule: rate(1 minute)}]\n"), "functions.f.events.schedule: schedule events are not offered yet sett.yaml:4:15"},
-		"event as a word":      {one("    events: [sqs]\n"), "functions.f.events.sqs: sqs events are not offered yet sett.yaml:4:14"},
+		"known, not offered":   {one("    image: x\n"), "functions.f.image: not offered yet sett.yaml:4:5"},
+		"top, not offered":     {"layers: {}\n" + one(""), "layers: not offered yet sett.yaml:1:1"},
+		"variable":             {"service: ${self:custom.x}\n" + one(""), "service: ${self:custom.x} has no value; give it a default, as in ${env:NAME, 'default'} sett.yaml:1:10"},
+		"event not offered":    {one("    events: [{stream: x}]\n"), "functions.f.events.stream: stream events are not offered yet sett.yaml:4:15"},
+		"event as a word":      {one("    events: [s3]\n"), "functions.f.events.s3: s3 events are not offered yet sett.yaml:4:14"},
 		"event unknown":        {one("    events: [{htpApi: '*'}]\n"), "functions.f.events.htpApi: unknown event, did you mean httpApi? sett.yaml:4:15"},
 		"event empty":          {one("    events: [httpApi]\n"), "functions.f.events.httpApi: needs a method and a path, as in httpApi: 'GET /users/{id}' sett.yaml:4:14"},
 		"event null":           {one("    events: [{http: }]\n"), "functions.f.events.http: needs a method and a path, as in http: 'GET /users/{id}' sett.yaml:4:15"},
-		"event key":            {one("    events: [{http: {path: a, method: get, cors: true}}]\n"), "functions.f.events.http.cors: not offered yet sett.yaml:4:44"},
+		"event key":            {one("    events: [{http: {path: a, method: get, private: true}}]\n"), "functions.f.events.http.private: not offered yet sett.yaml:4:44"},
 		"event without path":   {one("    events: [{http: {method: get}}]\n"), "functions.f.events.http: needs both method and path sett.yaml:4:15"},
 		"event three words":    {one("    events: [httpApi: GET /a /b]\n"), `functions.f.events.httpApi: "GET /a /b" is no method and path, as in 'GET /users/{id}' or '*' sett.yaml:4:23`},
 		"events no list":       {one("    events: {http: x}\n"), "functions.f.events: a mapping where a list is needed sett.yaml:4:13"},
@@ -175,8 +175,8 @@ func TestLimits(t *testing.T) {
 		"depth":         {"x-a: " + strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1), "exceeded max depth"},
 		"functions":     {many(MaxFunctions + 1), "more than 100 functions"},
 		"routes":        {routes, "more than 128 routes"},
-		"alias bomb":    {bomb + "functions: {f: {<<: *a12, handler: f}}", "more than 20000 fields, aliases followed"},
-		"merges itself": {"functions: {f: &f {<<: *f, handler: f}}", "more than 20000 fields, aliases followed"},
+		"alias bomb":    {bomb + "functions: {f: {<<: *a12, handler: f}}", "more than 20000 fields, aliases and variables followed"},
+		"merges itself": {"functions: {f: &f {<<: *f, handler: f}}", "more than 20000 fields, aliases and variables followed"},
 		"environment":   {"functions: {f: {handler: f, environment: {A: " + strings.Repeat("x", registry.MaxEnvBytes) + "}}}", "env: "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -221,13 +221,11 @@ func TestNearest(t *testing.T) {
 
 // TestWordsAreApart holds that no key is offered and refused in the same place.
 func TestWordsAreApart(t *testing.T) {
-	places := map[string]words{"top": topWords(), "provider": providerWords(), "function": functionWords(),
-		"event": eventWords(), "httpApi": httpAPIWords(), "http": httpWords()}
-	for _, place := range slices.Sorted(maps.Keys(places)) {
+	for name, place := range places() {
 		seen := map[string]bool{}
-		for _, key := range slices.Concat(places[place].offered, places[place].refused, places[place].noted) {
+		for _, key := range slices.Concat(place.offered, place.refused, place.noted) {
 			if seen[key] {
-				t.Errorf("%s: %s stands twice", place, key)
+				t.Errorf("%s: %s stands twice", name, key)
 			}
 			seen[key] = true
 		}
@@ -243,8 +241,20 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	for _, seed := range []string{
+		"service: ${opt:stage, 'a'}-${self:custom.x}\ncustom: {x: '${file(a.yml):k}', y: '${self:custom.y}'}\nfunctions: {f: {handler: '${param:p, self:service}'}}",
+		"custom: {a: '${self:custom.b}${self:custom.b}', b: '${env:E}'}\nfunctions: {f: {handler: f, environment: {X: '${self:custom.a}', Y: !Ref Q}}}",
+		"queues: {a: {deadLetter: b, maxReceives: 1}, b.fifo: {}}\nfunctions: {f: {handler: f, onError: a, events: [sqs: {queue: a, filterPatterns: [{a: [1.5e3, ~]}]}]}}",
+		"resources: {Resources: {Q: {Type: AWS::SQS::Queue, Properties: {RedrivePolicy: {deadLetterTargetArn: !GetAtt Q.Arn}}}}}\nfunctions: {f: {handler: f, events: [sqs: !GetAtt Q.Arn]}}",
+		"functions: {f: {handler: f.g, events: [schedule: {rate: [rate(1 hour)], input: {a: &x [*x]}}, sns: {arn: 'arn:aws:sns:::t'}, http: {path: a, method: get, cors: true, request: {schemas: {a/b: {type: string}}}}]}}",
+	} {
+		f.Add([]byte(seed))
+	}
+	config := Config{File: "f.yaml", Env: func(name string) (string, bool) { return "${self:x}", name == "E" },
+		Options: map[string]string{"o": "1"}, Params: map[string]string{"p": "${x"},
+		Files: fstest.MapFS{"a.yml": {Data: []byte("k: {<<: &a {b: '${self:custom}'}}\nl: ['${file(a.yml):l}']")}, "t.txt": {Data: []byte("${x}")}}}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		app, err := Parse("f.yaml", data)
+		app, err := config.Parse(data)
 		if err != nil {
 			var faults Faults
 			if !errors.As(err, &faults) || len(faults) == 0 {
@@ -263,5 +273,16 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("accepted settings: %v", err)
 			}
 		}
+		for _, q := range app.Queues {
+			if err := q.Validate(); err != nil {
+				t.Errorf("accepted queue: %v", err)
+			}
+		}
+		for _, topic := range app.Topics {
+			if err := topic.Validate(); err != nil {
+				t.Errorf("accepted topic: %v", err)
+			}
+		}
+		app.Mentions()
 	})
 }

@@ -55,12 +55,6 @@ const (
 	IsolationStrict Isolation = "strict"
 )
 
-// Route is a pattern a version answers, as in Pattern.
-type Route struct {
-	Pattern string  `json:"pattern"`
-	Payload Payload `json:"payload,omitempty"`
-}
-
 // Settings are what a person chooses for a version. The zero value means every default.
 type Settings struct {
 	Handler     string            `json:"handler,omitempty"` // name of a Handle; empty: HTTP handlers, command, component
@@ -71,6 +65,9 @@ type Settings struct {
 	Provisioned int               `json:"provisioned,omitempty"` // instances kept ready
 	Reserved    int               `json:"reserved,omitempty"`    // concurrent invocations at most; 0: DefaultConcurrency
 	Isolation   Isolation         `json:"isolation,omitempty"`   // IsolationStrict, or empty: what the module allows
+	Triggers    []Trigger         `json:"triggers,omitempty"`    // what invokes it besides HTTP
+	Async       *Async            `json:"async,omitempty"`       // nil: every default
+	Egress      []string          `json:"egress,omitempty"`      // hosts it may call: api.example.com, *.example.com; none by default
 }
 
 // Module is what is known of uploaded bytes.
