@@ -71,6 +71,9 @@ type Settings struct {
 	Provisioned int               `json:"provisioned,omitempty"` // instances kept ready
 	Reserved    int               `json:"reserved,omitempty"`    // concurrent invocations at most; 0: DefaultConcurrency
 	Isolation   Isolation         `json:"isolation,omitempty"`   // IsolationStrict, or empty: what the module allows
+	Triggers    []Trigger         `json:"triggers,omitempty"`    // what invokes it besides HTTP
+	Async       *Async            `json:"async,omitempty"`       // nil: every default
+	Egress      []string          `json:"egress,omitempty"`      // hosts it may call: api.example.com, *.example.com; none by default
 }
 
 // Module is what is known of uploaded bytes.
