@@ -55,12 +55,6 @@ const (
 	IsolationStrict Isolation = "strict"
 )
 
-// Route is a pattern a version answers, as in Pattern.
-type Route struct {
-	Pattern string  `json:"pattern"`
-	Payload Payload `json:"payload,omitempty"`
-}
-
 // Settings are what a person chooses for a version. The zero value means every default.
 type Settings struct {
 	Handler     string            `json:"handler,omitempty"` // name of a Handle; empty: HTTP handlers, command, component

@@ -186,8 +186,8 @@ func TestDeployRefuses(t *testing.T) {
 		want      []string
 	}{
 		{"app", "A/..", []Change{changeOf("f", 1)}, abi.InvalidInput, []string{"app name"}},
-		{"names", "default", []Change{changeOf("F", 1), changeOf("..", 1), changeOf(strings.Repeat("f", 300), 1)}, abi.InvalidInput,
-			[]string{`function name "F"`, `function name ".."`, "(300 bytes)"}},
+		{"names", "default", []Change{changeOf("F!", 1), changeOf("..", 1), changeOf(strings.Repeat("f", 300), 1)}, abi.InvalidInput,
+			[]string{`function name "F!"`, `function name ".."`, "(300 bytes)"}},
 		{"twice", "default", []Change{changeOf("f", 1), changeOf("f", 2)}, abi.InvalidInput, []string{"function f: named twice"}},
 		{"settings of two", "default", []Change{changeOf("f", 1, "x"), changeOf("g", 1, "/{")}, abi.InvalidInput, []string{"function f: route", "function g: route"}},
 		{"digest", "default", []Change{{Name: "f", Module: Module{Digest: "ABC", Kind: KindSett}}}, abi.InvalidInput, []string{"module digest"}},

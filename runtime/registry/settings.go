@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -31,15 +32,29 @@ func (s Settings) Complete() Settings {
 	if s.Env = maps.Clone(s.Env); len(s.Env) == 0 {
 		s.Env = nil
 	}
-	if s.Routes = slices.Clone(s.Routes); len(s.Routes) == 0 {
-		s.Routes = nil
+	routes := s.Routes
+	s.Routes = nil
+	for _, r := range routes {
+		s.Routes = append(s.Routes, r.complete())
+	}
+	triggers := s.Triggers
+	s.Triggers = nil
+	for _, t := range triggers {
+		s.Triggers = append(s.Triggers, t.complete())
+	}
+	s.Async = s.Async.complete()
+	if s.Egress = slices.Compact(slices.Sorted(slices.Values(s.Egress))); len(s.Egress) == 0 {
+		s.Egress = nil
 	}
 	return s
 }
 
 // Timeout is the wall time an invocation may take.
 func (s Settings) Timeout() time.Duration {
-	return time.Duration(s.Complete().TimeoutMS) * time.Millisecond
+	if s.TimeoutMS == 0 {
+		return DefaultTimeout
+	}
+	return time.Duration(s.TimeoutMS) * time.Millisecond
 }
 
 // Concurrency is how many invocations may run at once: Reserved, else DefaultConcurrency.
@@ -51,12 +66,7 @@ func (s Settings) Concurrency() int {
 }
 
 // Equal reports whether s and t mean the same.
-func (s Settings) Equal(t Settings) bool {
-	s, t = s.Complete(), t.Complete()
-	return s.Handler == t.Handler && s.MemoryMB == t.MemoryMB && s.TimeoutMS == t.TimeoutMS &&
-		s.Provisioned == t.Provisioned && s.Reserved == t.Reserved && s.Isolation == t.Isolation &&
-		slices.Equal(s.Routes, t.Routes) && maps.Equal(s.Env, t.Env)
-}
+func (s Settings) Equal(t Settings) bool { return reflect.DeepEqual(s.Complete(), t.Complete()) }
 
 // Validate names every fault of s at once, each coded abi.InvalidInput. Zero values stand for their defaults.
 func (s Settings) Validate() error {
@@ -85,6 +95,12 @@ func (s Settings) Validate() error {
 	}
 	faults = append(faults, s.validateEnv()...)
 	faults = append(faults, s.validateRoutes()...)
+	faults = append(faults, s.validateTriggers()...)
+	faults = append(faults, s.validateAsync()...)
+	faults = append(faults, s.validateEgress()...)
+	if size := s.documentBytes(); size > MaxDocumentsBytes {
+		fault("documents: %d bytes; at most %d are allowed, inputs, filters and schemas together", size, MaxDocumentsBytes)
+	}
 	return errors.Join(faults...)
 }
 
@@ -123,26 +139,42 @@ func reservedEnv(name string) bool {
 	return strings.HasPrefix(name, "HTTP_") || strings.HasPrefix(name, "SETT_")
 }
 
-func (s Settings) validateRoutes() (faults []error) {
-	fault := func(err error) { faults = append(faults, abi.WithCode(abi.InvalidInput, err)) }
+func (s Settings) validateRoutes() []error {
+	var faults faults
 	if len(s.Routes) > MaxRoutes {
-		fault(fmt.Errorf("routes: %d; at most %d are allowed", len(s.Routes), MaxRoutes))
+		faults.add("routes: %d; at most %d are allowed", len(s.Routes), MaxRoutes)
 		return faults
 	}
 	for _, r := range s.Routes {
-		switch {
-		case r.Payload != PayloadRaw && r.Payload != PayloadHTTP && r.Payload != PayloadHTTPAPI:
-			fault(fmt.Errorf("route %.80q: unknown payload %.40q; it is %q, %q or empty",
-				r.Pattern, r.Payload, PayloadHTTP, PayloadHTTPAPI))
-		case r.Payload != PayloadRaw && s.Handler == "":
-			fault(fmt.Errorf("route %.80q: payload %s needs a handler", r.Pattern, r.Payload))
-		}
+		r.validate(s.Handler, &faults)
 	}
-	_, err := parseRoutes(s.Routes)
-	if err != nil {
-		fault(err)
+	if _, err := parseRoutes(s.Routes); err != nil {
+		faults.add("%w", err)
 	}
 	return faults
+}
+
+// documentBytes is how much JSON of a person's the settings hold.
+func (s Settings) documentBytes() (n int) {
+	for _, r := range s.Routes {
+		for _, schema := range r.Schemas {
+			n += len(schema)
+		}
+	}
+	for _, t := range s.Triggers {
+		if t.Schedule != nil {
+			n += len(t.Schedule.Input)
+		}
+		if t.Queue != nil {
+			for _, f := range t.Queue.Filters {
+				n += len(f)
+			}
+		}
+		if t.Topic != nil {
+			n += len(t.Topic.Filter)
+		}
+	}
+	return n
 }
 
 // parseRoutes parses all patterns and refuses those that tie with one another.
@@ -188,17 +220,22 @@ func DefaultPath(app, name string) string {
 }
 
 // CheckName refuses a name that is not a DNS label: 1 to MaxNameBytes of a-z, 0-9 and -, not starting or ending
-// with -. Kind ("app", "function", "alias") leads the error, coded abi.InvalidInput. An alias must not read as a
-// version, such as 4 or v4.
+// with -. Kind ("app", "function", "alias") leads the error, coded abi.InvalidInput. A function's may also have A-Z
+// and _, since people's manifests do: getUsers. An alias must not read as a version, such as 4 or v4.
 func CheckName(kind, name string) error {
 	ok := name != "" && len(name) <= MaxNameBytes && name[0] != '-' && name[len(name)-1] != '-'
+	letters := "a-z, 0-9"
+	if kind == "function" {
+		letters = "a-z, A-Z, 0-9, _"
+	}
 	for _, c := range []byte(name) {
-		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-')
+		plain := c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-'
+		ok = ok && (plain || kind == "function" && (c >= 'A' && c <= 'Z' || c == '_'))
 	}
 	if !ok {
 		return abi.WithCode(abi.InvalidInput, fmt.Errorf(
-			"%s name %s: a name is 1 to %d of a-z, 0-9 and -, and neither starts nor ends with -",
-			kind, quoteShort(name), MaxNameBytes))
+			"%s name %s: a name is 1 to %d of %s and -, and neither starts nor ends with -",
+			kind, quoteShort(name), MaxNameBytes, letters))
 	}
 	if _, isVersion := parseVersion(name); kind == "alias" && isVersion {
 		return abi.WithCode(abi.InvalidInput, fmt.Errorf("alias name %q: reads as a version; choose another", name))

@@ -1,7 +1,7 @@
 package registry
 
 import (
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -54,9 +54,9 @@ func TestValidateSettings(t *testing.T) {
 		{"routes too many", Settings{Routes: routes(many(MaxRoutes + 1)...)}, []string{"routes: 129; at most 128"}},
 		{"route invalid", Settings{Routes: routes("a", "/{")}, []string{`route: pattern "a"`, `route: pattern "/{"`}},
 		{"route tie", Settings{Routes: routes("/a/{x}", "/{y}/b")}, []string{`patterns "/a/{x}" and "/{y}/b" tie`}},
-		{"payload", Settings{Handler: "h", Routes: []Route{{"/a", PayloadHTTP}, {"/b", PayloadHTTPAPI}}}, nil},
-		{"payload unknown", Settings{Handler: "h", Routes: []Route{{"/a", "soap"}}}, []string{`unknown payload "soap"`}},
-		{"payload without handler", Settings{Routes: []Route{{"/a", PayloadHTTP}}}, []string{"needs a handler"}},
+		{"payload", Settings{Handler: "h", Routes: []Route{{Pattern: "/a", Payload: PayloadHTTP}, {Pattern: "/b", Payload: PayloadHTTPAPI}}}, nil},
+		{"payload unknown", Settings{Handler: "h", Routes: []Route{{Pattern: "/a", Payload: "soap"}}}, []string{`unknown payload "soap"`}},
+		{"payload without handler", Settings{Routes: []Route{{Pattern: "/a", Payload: PayloadHTTP}}}, []string{"needs a handler"}},
 		{"all at once", Settings{MemoryMB: -1, TimeoutMS: -1, Reserved: -1, Env: map[string]string{"": ""}, Routes: routes("x")},
 			[]string{"memory", "timeout", "reserved", "env", "route"}},
 	} {
@@ -109,8 +109,8 @@ func TestCheckName(t *testing.T) {
 	}{
 		{"function", "a", true}, {"function", "hello-2", true}, {"function", "4", true}, {"function", "v4", true},
 		{"app", strings.Repeat("a", 63), true}, {"app", strings.Repeat("a", 64), false}, {"app", strings.Repeat("a", 300), false},
-		{"function", "", false}, {"function", "-a", false}, {"function", "a-", false}, {"function", "A", false},
-		{"function", "a/b", false}, {"function", "..", false}, {"function", "a_b", false}, {"function", "é", false},
+		{"function", "", false}, {"function", "-a", false}, {"function", "a-", false}, {"function", "getUsers", true}, {"function", "a_b", true}, {"app", "A", false}, {"app", "a_b", false}, {"alias", "A", false},
+		{"function", "a/b", false}, {"function", "..", false}, {"function", "é", false},
 		{"function", "$sett", false}, {"alias", "canary", true}, {"alias", "v4", false}, {"alias", "12", false}, {"alias", "v4a", true},
 	} {
 		err := CheckName(c.kind, c.name)
@@ -135,7 +135,7 @@ func TestRoutePatterns(t *testing.T) {
 		{"settings win", Version{Module: described, Settings: Settings{Routes: []Route{{Pattern: "/s"}}}}, []Route{{Pattern: "/s"}}},
 		{"a handler has not the module's patterns", Version{Module: described, Settings: Settings{Handler: "h"}}, nil},
 	} {
-		if got := c.v.RoutePatterns(); !slices.Equal(got, c.want) {
+		if got := c.v.RoutePatterns(); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: RoutePatterns() = %v, want %v", c.name, got, c.want)
 		}
 	}
