@@ -190,7 +190,7 @@ func (c *cron) nextIn(year int, month time.Month, today int, after time.Time) (t
 				if !c.minute.has(minute) {
 					continue
 				}
-				t, exists := instant(time.Date(year, month, d, hour, minute, 0, 0, c.where), hour, minute)
+				t, exists := instant(time.Date(year, month, d, hour, minute, 0, 0, c.where), d, hour, minute)
 				if exists && t.After(after) {
 					return t.UTC(), true
 				}
@@ -200,10 +200,10 @@ func (c *cron) nextIn(year int, month time.Month, today int, after time.Time) (t
 	return time.Time{}, false
 }
 
-// instant answers when a clock shows hour and minute for the first time, and whether it does at all. T is what
-// package time made of them: one of the two moments when clocks go back, another time when they go forward.
-func instant(t time.Time, hour, minute int) (time.Time, bool) {
-	if t.Hour() != hour || t.Minute() != minute {
+// instant answers when clocks show hour and minute of a day for the first time, and whether they do at all. T is what
+// package time made of them: one of the two moments when clocks go back, another time or day when they go forward.
+func instant(t time.Time, day, hour, minute int) (time.Time, bool) {
+	if t.Day() != day || t.Hour() != hour || t.Minute() != minute {
 		return t, false
 	}
 	change, _ := t.ZoneBounds()

@@ -57,7 +57,9 @@ func queueRecord(m Message, region, queue string) events.SQSMessage {
 	return r
 }
 
-func queueARN(region, queue string) string { return "arn:aws:sqs:" + region + ":" + account + ":" + queue }
+func queueARN(region, queue string) string {
+	return "arn:aws:sqs:" + region + ":" + account + ":" + queue
+}
 
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 

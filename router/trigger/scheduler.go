@@ -120,22 +120,22 @@ func (s *Scheduler) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	watched, cancel := context.WithCancel(ctx) // only the watch ends with follow; what runs goes on
 	changes, failed := make(chan op.Change), make(chan error, 1)
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		for c, err := range s.config.Store.Watch(ctx, op.System, schedulePrefix, revision) {
+		for c, err := range s.config.Store.Watch(watched, op.System, schedulePrefix, revision) {
 			if err != nil {
 				failed <- err
 				return
 			}
 			select {
 			case changes <- c:
-			case <-ctx.Done():
+			case <-watched.Done():
 				return
 			}
 		}
-		failed <- ctx.Err()
+		failed <- errors.New("the watch has ended")
 	})
 	defer watching.Wait()
 	defer cancel()
@@ -399,15 +399,16 @@ func (s *Scheduler) waiting(id ScheduleID) (n int) {
 	return n
 }
 
-// finished takes over what a run left.
+// finished takes over what a run left. What is not known any more the watch has seen go.
 func (s *Scheduler) finished(e ended) {
 	delete(s.running, e.key)
-	if e.revision < s.pending[e.key].revision {
+	p, known := s.pending[e.key]
+	if !known || e.revision < p.revision {
 		return
 	}
-	k := known[pending]{revision: e.revision, seen: time.Now(), gone: e.value == nil}
+	p.revision, p.seen, p.gone = e.revision, time.Now(), e.value == nil
 	if e.value != nil {
-		k.value = *e.value
+		p.value = *e.value
 	}
-	s.pending[e.key] = k
+	s.pending[e.key] = p
 }
