@@ -44,8 +44,12 @@ const (
 
 // Trigger says what caused an invocation. The value is also the Sett-Trigger header and SETT_TRIGGER variable.
 const (
-	TriggerHTTP   = "http"   // a request on the data plane
-	TriggerInvoke = "invoke" // sett invoke, or the admin API's invoke
+	TriggerHTTP     = "http"     // a request on the data plane
+	TriggerInvoke   = "invoke"   // sett invoke, or the admin API's invoke
+	TriggerSchedule = "schedule" // a tick of a schedule
+	TriggerQueue    = "queue"    // a batch of a queue's messages
+	TriggerTopic    = "topic"    // a message published to a topic
+	TriggerAsync    = "async"    // an asynchronous invocation
 )
 
 // Field is a name with a value: a header in the order received, or a path parameter.

@@ -1,0 +1,206 @@
+package trigger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// Limits of asynchronous invocations.
+const (
+	MaxAsyncBytes     = registry.MaxMessageBytes - 2048 // of a payload; the rest of a message is for what is known of it
+	DefaultAsyncSlots = 100                             // invocations of an app's queue at once on a node
+
+	visibility    = 30 * time.Second // of what is received: how long a node that works on it may be silent
+	longPoll      = 20 * time.Second
+	envelopeName  = "sett-invocation"
+	attributeText = "String"
+)
+
+// Outgoing is a message to be sent.
+type Outgoing struct {
+	Body       []byte
+	Attributes []Attribute
+	Delay      time.Duration
+}
+
+// AsyncQueue is where an app's asynchronous invocations wait.
+type AsyncQueue interface {
+	Source
+	// Send puts a message into the queue. When it returns without an error, the message is durable.
+	Send(ctx context.Context, m Outgoing) error
+	// Replace puts m into the queue and takes out what was received with a receipt, both or neither. A receipt that
+	// does not hold any more is no error, and nothing happens.
+	Replace(ctx context.Context, receipt string, m Outgoing) error
+}
+
+// AsyncConfig is what an Async needs. All but Slots is required.
+type AsyncConfig struct {
+	App      string
+	Queue    AsyncQueue
+	Delivery *Delivery
+	Slots    int // 0: DefaultAsyncSlots
+}
+
+// Async runs the asynchronous invocations of an app. Attempts and refusals are counted in the message itself, so that
+// a node's crash is not taken for a failure of the function.
+type Async struct {
+	config AsyncConfig
+}
+
+// NewAsync answers an Async that accepts invocations, and runs them once Run is called.
+func NewAsync(c AsyncConfig) *Async {
+	if c.Slots == 0 {
+		c.Slots = DefaultAsyncSlots
+	}
+	return &Async{c}
+}
+
+// Submit accepts an invocation and answers its id. ID, App, Trigger and Accepted are filled in where they are empty.
+// A payload over MaxAsyncBytes is refused with abi.TooLarge. After an error it may have been accepted none the less
+// when the store does not know.
+func (a *Async) Submit(ctx context.Context, i Invocation) (id string, err error) {
+	if len(i.Payload) > MaxAsyncBytes {
+		return "", abi.WithCode(abi.TooLarge, fmt.Errorf("payload of %d bytes: over the limit of %d bytes of an asynchronous invocation",
+			len(i.Payload), MaxAsyncBytes))
+	}
+	now := time.Now()
+	if i.ID == "" {
+		i.ID = newID(now)
+	}
+	if i.Trigger == "" {
+		i.Trigger = abi.TriggerAsync
+	}
+	if i.Accepted.IsZero() {
+		i.Accepted = now
+	}
+	i.App = a.config.App
+	m, err := envelope(i)
+	if err == nil {
+		err = a.config.Queue.Send(ctx, m)
+	}
+	return i.ID, coded("accept invocation", err)
+}
+
+// envelope is the message of an invocation: the payload, and all else as an attribute.
+func envelope(i Invocation) (Outgoing, error) {
+	m := Outgoing{Body: i.Payload}
+	i.Payload = nil
+	b, err := json.Marshal(i)
+	m.Attributes = []Attribute{{Name: envelopeName, Type: attributeText, Value: b}}
+	return m, err
+}
+
+func open(m Message) (i Invocation, err error) {
+	err = fmt.Errorf("message %s has no attribute %s", m.ID, envelopeName)
+	for _, a := range m.Attributes {
+		if a.Name == envelopeName {
+			err = json.Unmarshal(a.Value, &i)
+		}
+	}
+	i.Payload = m.Body
+	return i, err
+}
+
+// Run invokes what was accepted until ctx ends, then waits for what runs as long as the Delivery's drain time says.
+func (a *Async) Run(ctx context.Context) {
+	lingering, cancel := a.config.Delivery.linger(ctx)
+	defer cancel()
+	slots := make(chan struct{}, a.config.Slots)
+	var runs sync.WaitGroup
+	defer runs.Wait()
+	for {
+		free := takeSlots(ctx, slots)
+		if free == 0 {
+			return
+		}
+		messages := receive(ctx, a.config.Delivery, a.config.Queue, Receive{Max: free, Wait: longPoll, Visibility: visibility})
+		for _, m := range messages {
+			runs.Go(func() {
+				defer func() { <-slots }()
+				a.run(lingering, m)
+			})
+		}
+		for range free - len(messages) {
+			<-slots
+		}
+	}
+}
+
+// takeSlots waits for a free slot and takes all that are; 0: ctx has ended.
+func takeSlots(ctx context.Context, slots chan struct{}) (n int) {
+	select {
+	case slots <- struct{}{}:
+		n = 1
+	case <-ctx.Done():
+		return 0
+	}
+	for {
+		select {
+		case slots <- struct{}{}:
+			n++
+		default:
+			if ctx.Err() != nil {
+				for range n {
+					<-slots
+				}
+				return 0
+			}
+			return n
+		}
+	}
+}
+
+// receive answers messages. After an error it waits and answers none.
+func receive(ctx context.Context, d *Delivery, s Source, r Receive) []Message {
+	messages, err := s.Receive(ctx, r)
+	if err != nil && ctx.Err() == nil {
+		d.log.Warn("receive", "err", err)
+		pause(ctx, storePause)
+	}
+	return messages
+}
+
+// run makes an attempt.
+func (a *Async) run(ctx context.Context, m Message) {
+	d := a.config.Delivery
+	i, err := open(m)
+	if err != nil {
+		d.log.Error("read invocation", "app", a.config.App, "err", err)
+		d.settle(ctx, a.config.Queue, Settlement{Ack: []string{m.Receipt}})
+		return
+	}
+	release := d.hold(ctx, a.config.Queue, []Message{m})
+	settings := d.async(i.App, i.Function)
+	o := d.Attempt(ctx, &i, AsyncPolicy(settings))
+	for over := o.Condition != ""; over && !d.sendRecord(ctx, &i, o, settings); {
+		if !pause(ctx, storePause) {
+			o.Verdict, over = Interrupted, false
+		}
+	}
+	release()
+	switch o.Verdict {
+	case Again:
+		a.replace(ctx, m, i, o.Delay)
+	case Interrupted:
+		d.settle(ctx, a.config.Queue, Settlement{Nack: []Nack{{Receipt: m.Receipt}}})
+	default:
+		d.settle(ctx, a.config.Queue, Settlement{Ack: []string{m.Receipt}})
+	}
+}
+
+// replace has the invocation come again with its new counts.
+func (a *Async) replace(ctx context.Context, m Message, i Invocation, delay time.Duration) {
+	next, err := envelope(i)
+	if err != nil {
+		a.config.Delivery.log.Error("encode invocation", "app", i.App, "invocation", i.ID, "err", err)
+		return
+	}
+	next.Delay = delay
+	a.config.Delivery.persist(ctx, func(ctx context.Context) error { return a.config.Queue.Replace(ctx, m.Receipt, next) })
+}

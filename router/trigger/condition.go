@@ -1,0 +1,201 @@
+package trigger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// test says whether a field's value is as a pattern wants it. There is false when there is no such field.
+type test func(v any, there bool) bool
+
+// test reads a value or a condition.
+func (p *filterParser) test(v any) (test, error) {
+	condition, ok := v.(map[string]any)
+	if !ok {
+		if _, nested := v.([]any); nested {
+			return nil, errors.New("an array in an array is neither a value nor a condition")
+		}
+		return func(got any, there bool) bool { return there && same(v, got) }, nil
+	}
+	if len(condition) != 1 {
+		return nil, fmt.Errorf("a condition has one key; this has %d", len(condition))
+	}
+	for key, argument := range condition {
+		t, err := p.condition(key, argument)
+		if err != nil {
+			return nil, fmt.Errorf("%.40q: %w", key, err)
+		}
+		return t, nil
+	}
+	return nil, errors.New("unreachable") // it has one key
+}
+
+func (p *filterParser) condition(key string, argument any) (test, error) {
+	switch key {
+	case "exists":
+		want, ok := argument.(bool)
+		if !ok {
+			return nil, errors.New("it is true or false")
+		}
+		return func(_ any, there bool) bool { return there == want }, nil
+	case "numeric":
+		return numeric(argument)
+	case "anything-but":
+		return p.anythingBut(argument)
+	case "prefix", "suffix", "equals-ignore-case":
+		like, err := text(key, argument)
+		return func(got any, _ bool) bool {
+			s, ok := got.(string)
+			return ok && like(s)
+		}, err
+	case "wildcard", "cidr":
+		return nil, errors.New("is not supported; use prefix or suffix")
+	}
+	return nil, errors.New("no such condition; there are prefix, suffix, equals-ignore-case, anything-but, numeric and exists")
+}
+
+// text reads the argument of a condition of text.
+func text(key string, argument any) (func(s string) bool, error) {
+	fold := key == "equals-ignore-case"
+	if inner, ok := argument.(map[string]any); ok && len(inner) == 1 && inner["equals-ignore-case"] != nil {
+		fold, argument = true, inner["equals-ignore-case"]
+	}
+	want, ok := argument.(string)
+	if !ok {
+		return nil, errors.New("it is followed by text")
+	}
+	equal := func(a, b string) bool { return a == b }
+	if fold {
+		equal = strings.EqualFold
+	}
+	return func(s string) bool {
+		switch {
+		case key == "equals-ignore-case":
+			return equal(s, want)
+		case len(s) < len(want):
+			return false
+		case key == "prefix":
+			return equal(s[:len(want)], want)
+		}
+		return equal(s[len(s)-len(want):], want)
+	}, nil
+}
+
+// anythingBut reads a value, values, or one condition of text with one argument or several.
+func (p *filterParser) anythingBut(argument any) (test, error) {
+	var unlike []test
+	add := func(key string, argument any) error {
+		for _, a := range list(argument) {
+			if p.tests++; p.tests > MaxFilterTests {
+				return fmt.Errorf("over %d values and conditions", MaxFilterTests)
+			}
+			if key != "" {
+				like, err := text(key, a)
+				if err != nil {
+					return fmt.Errorf("%s: %w", key, err)
+				}
+				unlike = append(unlike, func(v any, _ bool) bool { s, ok := v.(string); return ok && like(s) })
+				continue
+			}
+			switch a.(type) {
+			case string, json.Number:
+			default:
+				return errors.New("it is followed by text, a number, an array of such, or a condition of text")
+			}
+			unlike = append(unlike, func(v any, _ bool) bool { return same(a, v) })
+		}
+		return nil
+	}
+	var err error
+	if condition, ok := argument.(map[string]any); ok && len(condition) == 1 {
+		for key, inner := range condition {
+			if key != "prefix" && key != "suffix" && key != "equals-ignore-case" {
+				return nil, fmt.Errorf("%.40q: only prefix, suffix and equals-ignore-case may stand here", key)
+			}
+			err = add(key, inner)
+		}
+	} else {
+		err = add("", argument)
+	}
+	if err == nil && len(unlike) == 0 {
+		err = errors.New("the array is empty")
+	}
+	return func(v any, there bool) bool {
+		return there && !slices.ContainsFunc(unlike, func(t test) bool { return t(v, there) })
+	}, err
+}
+
+// list is the elements of an array, or the one value that stands for it.
+func list(v any) []any {
+	if array, ok := v.([]any); ok {
+		return array
+	}
+	return []any{v}
+}
+
+// numeric reads one comparison, or two that bound a range: [">", 0, "<=", 5].
+func numeric(argument any) (test, error) {
+	parts, ok := argument.([]any)
+	if !ok || len(parts) != 2 && len(parts) != 4 {
+		return nil, errors.New(`it is followed by an array such as ["=", 5] or [">", 0, "<=", 5]`)
+	}
+	type bound struct {
+		sign  string
+		value float64
+	}
+	var bounds []bound
+	for i := 0; i < len(parts); i += 2 {
+		sign, _ := parts[i].(string)
+		value, ok := number(parts[i+1])
+		if !ok || !slices.Contains([]string{"=", "<", "<=", ">", ">="}, sign) {
+			return nil, errors.New("a comparison is one of = < <= > >= and a number")
+		}
+		bounds = append(bounds, bound{sign, value})
+	}
+	if len(bounds) == 2 && (bounds[0].sign[0] != '>' || bounds[1].sign[0] != '<' || bounds[0].value >= bounds[1].value) {
+		return nil, errors.New("a range has its lower bound first, with > or >=, then its upper one, with < or <=")
+	}
+	return func(v any, _ bool) bool {
+		n, ok := number(v)
+		for _, b := range bounds {
+			switch b.sign {
+			case "=":
+				ok = ok && n == b.value
+			case "<":
+				ok = ok && n < b.value
+			case "<=":
+				ok = ok && n <= b.value
+			case ">":
+				ok = ok && n > b.value
+			case ">=":
+				ok = ok && n >= b.value
+			}
+		}
+		return ok
+	}, nil
+}
+
+func number(v any) (float64, bool) {
+	n, ok := v.(json.Number)
+	if !ok {
+		return 0, false
+	}
+	f, err := n.Float64()
+	return f, err == nil
+}
+
+// same says whether two JSON values that are no arrays or objects are equal; numbers by their value.
+func same(a, b any) bool {
+	if x, ok := number(a); ok {
+		y, ok := number(b)
+		return ok && x == y
+	}
+	switch b.(type) {
+	case map[string]any, []any:
+		return false // they cannot be compared
+	}
+	return a == b
+}

@@ -1,0 +1,256 @@
+// Package trigger invokes functions for what is not HTTP: schedules, queues, topics and asynchronous invocations. All
+// of it ends in Dispatch, the one door, and what may fail is written once: Delivery makes an attempt and says by a
+// Policy what becomes of it; Worker takes batches from a Source; Scheduler fires ticks; Async runs a queue of
+// invocations. Where they are kept is passed in.
+//
+// The guarantee of all: an event is handled at least once or ends at its failure destination; its invocation keeps
+// its id over all attempts, and the guest sees which attempt it is. A node that stops at any moment loses none.
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// DefaultDrain is how long invocations may go on when what made them is stopped. Longer delays a node's stop; shorter
+// ends invocations, which are tried again elsewhere.
+const DefaultDrain = 10 * time.Second
+
+// Dispatcher is the one door to functions. Package router's Router is one.
+type Dispatcher interface {
+	Dispatch(ctx context.Context, c router.Call) (*abi.Result, error)
+}
+
+// Functions answers what is deployed. Package registry's Registry is one.
+type Functions interface {
+	Snapshot() *registry.Snapshot
+}
+
+// Parcel is a message on its way to a destination.
+type Parcel struct {
+	App         string
+	Destination string // queue:NAME, topic:NAME or function:NAME
+	Body        []byte // JSON
+	Attributes  []Attribute
+	Depth       int // of a function's invocation: how many destinations led to it
+}
+
+// Destinations takes parcels to queues, topics and functions, the latter by an asynchronous invocation. When Send
+// returns without an error, the parcel is durable. An error coded abi.NotFound or abi.InvalidInput is final; after any
+// other it is sent again.
+type Destinations interface {
+	Send(ctx context.Context, p Parcel) error
+}
+
+// DeliveryConfig is what a Delivery needs. Dispatcher and Functions are required.
+type DeliveryConfig struct {
+	Dispatcher   Dispatcher
+	Functions    Functions
+	Destinations Destinations          // nil: nothing is sent
+	Region       string                // in events and their ARNs; empty: local
+	Drain        time.Duration         // 0: DefaultDrain
+	Log          *slog.Logger          // nil: discarded
+	Registerer   prometheus.Registerer // nil: metrics are not registered
+}
+
+// Delivery makes attempts. Its methods may be called concurrently.
+type Delivery struct {
+	config  DeliveryConfig
+	log     *slog.Logger
+	metrics *metrics
+}
+
+// NewDelivery answers a Delivery. There is nothing to close.
+func NewDelivery(c DeliveryConfig) (*Delivery, error) {
+	if c.Region == "" {
+		c.Region = "local"
+	}
+	if c.Drain == 0 {
+		c.Drain = DefaultDrain
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	m, err := newMetrics(c.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("open delivery: %w", err)
+	}
+	return &Delivery{config: c, log: c.Log, metrics: m}, nil
+}
+
+// Invocation is one that is kept until it has succeeded or was given up.
+type Invocation struct {
+	ID        string    `json:"id"`
+	App       string    `json:"app"`
+	Function  string    `json:"function"`
+	Qualifier string    `json:"qualifier,omitempty"`
+	Trigger   string    `json:"trigger"`
+	Payload   []byte    `json:"payload,omitempty"`
+	Accepted  time.Time `json:"accepted"`
+	Failed    int       `json:"failed,omitempty"`  // attempts that failed
+	Refused   int       `json:"refused,omitempty"` // times it was refused, since the last attempt
+	Depth     int       `json:"depth,omitempty"`   // destinations that led to it
+}
+
+// event is what the function is given.
+func (i *Invocation) event() *abi.Event {
+	return &abi.Event{
+		Invocation: i.ID, Trigger: i.Trigger, Attempt: i.Failed + 1,
+		Method: "POST", Scheme: "http", Proto: "HTTP/1.1", Path: "/",
+		Headers: []abi.Field{{Name: "Content-Type", Value: "application/json"}, {Name: "Sett-Trigger", Value: i.Trigger}},
+		Body:    i.Payload,
+	}
+}
+
+// Verdict is what becomes of an invocation after an attempt.
+type Verdict int
+
+// Verdicts.
+const (
+	Succeeded   Verdict = iota + 1
+	Again               // after Outcome.Delay
+	GivenUp             // Outcome.Condition says why
+	Interrupted         // the context ended: nobody knows how it would have; it counts as no attempt
+)
+
+// Conditions of an invocation that has ended. Source: AWS Lambda Developer Guide, "Adding a destination".
+const (
+	ConditionSuccess = "Success"
+	ConditionRetries = "RetriesExhausted"
+	ConditionAge     = "EventAgeExceeded"
+	ConditionGone    = "FunctionNotFound" // ours: Lambda drops such events
+)
+
+// Outcome is how an attempt ended.
+type Outcome struct {
+	Verdict   Verdict
+	Delay     time.Duration // of Again
+	Condition string        // of Succeeded and GivenUp
+	Version   int           // that ran; 0: none did
+	Result    *abi.Result   // never nil
+	Err       error         // why it failed; its code is Dispatch's, abi.FunctionFailed for the handler's own failure
+}
+
+// Attempt runs an invocation once and says what becomes of it, which it counts in i. One that is too old is not run.
+func (d *Delivery) Attempt(ctx context.Context, i *Invocation, p Policy) Outcome {
+	if p.MaxAge > 0 && time.Since(i.Accepted) > p.MaxAge {
+		err := abi.WithCode(abi.Timeout, fmt.Errorf("the event is older than %v", p.MaxAge))
+		return d.ended(i, Outcome{Verdict: GivenUp, Condition: ConditionAge, Result: new(abi.Result), Err: err})
+	}
+	e := i.event()
+	result, err := d.config.Dispatcher.Dispatch(ctx, router.Call{App: i.App, Function: i.Function, Qualifier: i.Qualifier, Event: e})
+	if result == nil {
+		result = new(abi.Result)
+	}
+	o := Outcome{Version: e.Version, Result: result, Err: failure(result, err)}
+	switch kind := classify(o.Err); {
+	case kind == fine:
+		o.Verdict, o.Condition = Succeeded, ConditionSuccess
+	case ctx.Err() != nil:
+		o.Verdict = Interrupted
+	case kind == gone:
+		o.Verdict, o.Condition = GivenUp, ConditionGone
+	case kind == refused:
+		i.Refused++
+		o.Verdict, o.Delay = Again, backoff(i.Refused, p.Refused, p.MaxRefused)
+	default:
+		i.Failed, i.Refused = i.Failed+1, 0
+		o.Verdict, o.Delay = Again, backoff(i.Failed, p.Backoff, p.MaxBackoff)
+		if p.Attempts > 0 && i.Failed >= p.Attempts {
+			o.Verdict, o.Condition = GivenUp, ConditionRetries
+		}
+	}
+	if o.Verdict == Again && p.MaxAge > 0 && time.Since(i.Accepted)+o.Delay > p.MaxAge {
+		o.Verdict, o.Condition = GivenUp, ConditionAge
+	}
+	return d.ended(i, o)
+}
+
+// ended counts and logs an outcome.
+func (d *Delivery) ended(i *Invocation, o Outcome) Outcome {
+	d.metrics.attempt(i.Trigger, o)
+	if o.Verdict == GivenUp {
+		d.log.Warn("give up", "app", i.App, "function", i.Function, "invocation", i.ID, "condition", o.Condition, "err", o.Err)
+	}
+	return o
+}
+
+// failure is why an attempt did not succeed: nil for exit code 0, and for a status of 2xx.
+func failure(r *abi.Result, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case r.Error != "":
+		return abi.WithCode(abi.FunctionFailed, errors.New(r.Error))
+	case r.Status != 0 && r.Status/100 != 2:
+		return abi.WithCode(abi.FunctionFailed, fmt.Errorf("the function answered status %d", r.Status))
+	}
+	return nil
+}
+
+// kind is what an error means to an invocation that can wait.
+type kind int
+
+const (
+	fine    kind = iota
+	failed       // the function had its chance
+	refused      // it had none
+	gone         // and never will
+)
+
+func classify(err error) kind {
+	switch abi.CodeOf(err) {
+	case "":
+		return fine
+	case abi.TooManyRequests, abi.Unavailable, abi.NoSpace, abi.Internal:
+		return refused
+	case abi.NotFound:
+		return gone
+	}
+	return failed
+}
+
+// async answers what a function's heaviest live version says of asynchronous invocations; nil: every default.
+func (d *Delivery) async(app, function string) *registry.Async {
+	f := d.config.Functions.Snapshot().Function(app, function)
+	if f == nil {
+		return nil
+	}
+	return f.Live()[0].Settings.Async
+}
+
+// linger answers a context that ends the drain time after ctx does, or with cancel.
+func (d *Delivery) linger(ctx context.Context) (context.Context, context.CancelFunc) {
+	lingering, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(d.config.Drain):
+			cancel()
+		case <-lingering.Done():
+		}
+	})
+	return lingering, func() {
+		stop()
+		cancel()
+	}
+}
+
+// pause waits; it is false when ctx has ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}

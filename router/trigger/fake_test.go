@@ -1,0 +1,271 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// door is a Dispatcher that remembers what it was asked for.
+type door struct {
+	mu     sync.Mutex // guards calls
+	calls  []call
+	answer func(ctx context.Context, c call) (*abi.Result, error) // nil: success
+}
+
+// call is what a function was given, and when.
+type call struct {
+	abi.Event
+	function string
+	time     time.Time
+}
+
+func (d *door) Dispatch(ctx context.Context, c router.Call) (*abi.Result, error) {
+	e := *c.Event
+	e.Body = slices.Clone(e.Body)
+	c.Event.Version = 7
+	got := call{e, c.Function, time.Now()}
+	d.mu.Lock()
+	d.calls = append(d.calls, got)
+	d.mu.Unlock()
+	if d.answer == nil {
+		return new(abi.Result), nil
+	}
+	return d.answer(ctx, got)
+}
+
+func (d *door) seen() []call {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.calls)
+}
+
+// fails answers a handler's failure.
+func fails(context.Context, call) (*abi.Result, error) {
+	return &abi.Result{Reply: abi.Reply{Error: "broken"}}, nil
+}
+
+// mailbox is Destinations that remembers.
+type mailbox struct {
+	mu      sync.Mutex // guards the rest
+	parcels []Parcel
+	errs    []error // of the next sends
+}
+
+func (b *mailbox) Send(_ context.Context, p Parcel) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.errs) > 0 {
+		err := b.errs[0]
+		b.errs = b.errs[1:]
+		return err
+	}
+	b.parcels = append(b.parcels, p)
+	return nil
+}
+
+// openRegistry answers the registry of a store.
+func openRegistry(t *testing.T, store *op.Memory) *registry.Registry {
+	t.Helper()
+	r, err := registry.Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// deploy deploys a function with settings in app shop.
+func deploy(t *testing.T, r *registry.Registry, name string, s registry.Settings) {
+	t.Helper()
+	module := registry.Module{Digest: fmt.Sprintf("%064x", len(name)), SizeBytes: 8, Kind: registry.KindCommand}
+	if _, err := r.Deploy(t.Context(), "shop", []registry.Change{{Name: name, Module: module, Settings: s}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func scheduled(s ...registry.Schedule) registry.Settings {
+	var settings registry.Settings
+	for _, s := range s {
+		settings.Triggers = append(settings.Triggers, registry.Trigger{Schedule: &s})
+	}
+	return settings
+}
+
+func newDelivery(t *testing.T, d *door, f Functions, b *mailbox) *Delivery {
+	t.Helper()
+	c := DeliveryConfig{Dispatcher: d, Functions: f, Registerer: prometheus.NewRegistry(), Log: nil}
+	if b != nil {
+		c.Destinations = b
+	}
+	delivery, err := NewDelivery(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return delivery
+}
+
+// fakeQueue is a Source in memory with visibility and dead letters.
+type fakeQueue struct {
+	mu       sync.Mutex // guards the rest
+	messages map[string]*fakeMessage
+	sent     int
+	most     int // receives after which a message is dead; 0: never
+	dead     []string
+	changed  chan struct{}
+	asked    int // receives
+	fail     error
+}
+
+type fakeMessage struct {
+	Message
+	visible time.Time
+}
+
+var errFake = errors.New("the queue is away")
+
+func newFakeQueue(bodies ...string) *fakeQueue {
+	q := &fakeQueue{messages: map[string]*fakeMessage{}, changed: make(chan struct{})}
+	for _, b := range bodies {
+		q.put(Outgoing{Body: []byte(b)})
+	}
+	return q
+}
+
+func (q *fakeQueue) put(m Outgoing) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.add(m)
+}
+
+func (q *fakeQueue) add(m Outgoing) {
+	q.sent++
+	id := fmt.Sprintf("m%04d", q.sent)
+	now := time.Now()
+	q.messages[id] = &fakeMessage{Message{ID: id, Body: m.Body, Attributes: m.Attributes, Sent: now}, now.Add(m.Delay)}
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+func (q *fakeQueue) Send(_ context.Context, m Outgoing) error {
+	q.put(m)
+	return nil
+}
+
+func (q *fakeQueue) Replace(_ context.Context, receipt string, m Outgoing) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if held := q.held(receipt); held != nil {
+		delete(q.messages, held.ID)
+		q.add(m)
+	}
+	return nil
+}
+
+func (q *fakeQueue) held(receipt string) *fakeMessage {
+	for _, m := range q.messages {
+		if m.Receipt == receipt {
+			return m
+		}
+	}
+	return nil
+}
+
+func (q *fakeQueue) Receive(ctx context.Context, r Receive) ([]Message, error) {
+	until := time.Now().Add(r.Wait)
+	for {
+		q.mu.Lock()
+		q.asked++
+		got, next, changed, err := q.take(r), q.next(), q.changed, q.fail
+		q.mu.Unlock()
+		if err != nil || len(got) > 0 || !time.Now().Before(until) {
+			return got, err
+		}
+		if next.IsZero() || next.After(until) {
+			next = until
+		}
+		select {
+		case <-time.After(time.Until(next)):
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (q *fakeQueue) take(r Receive) (got []Message) {
+	now := time.Now()
+	for _, id := range slices.Sorted(maps.Keys(q.messages)) {
+		m := q.messages[id]
+		if m.visible.After(now) || len(got) == r.Max || q.fail != nil {
+			continue
+		}
+		if q.most > 0 && m.Receives >= q.most {
+			q.dead = append(q.dead, string(m.Body))
+			delete(q.messages, id)
+			continue
+		}
+		if m.Receives++; m.Receives == 1 {
+			m.First = now
+		}
+		m.Receipt, m.visible = fmt.Sprintf("%s-%d", id, m.Receives), now.Add(r.Visibility)
+		got = append(got, m.Message)
+	}
+	return got
+}
+
+func (q *fakeQueue) next() (first time.Time) {
+	for _, m := range q.messages {
+		if first.IsZero() || m.visible.Before(first) {
+			first = m.visible
+		}
+	}
+	return first
+}
+
+func (q *fakeQueue) Settle(_ context.Context, s Settlement) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.fail != nil {
+		return q.fail
+	}
+	for _, r := range s.Ack {
+		if m := q.held(r); m != nil {
+			delete(q.messages, m.ID)
+		}
+	}
+	for _, n := range s.Nack {
+		if m := q.held(n.Receipt); m != nil {
+			m.visible = time.Now().Add(n.Delay)
+		}
+	}
+	close(q.changed)
+	q.changed = make(chan struct{})
+	return nil
+}
+
+// left is the bodies of what is in the queue.
+func (q *fakeQueue) left() (bodies []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(q.messages)) {
+		bodies = append(bodies, string(q.messages[id].Body))
+	}
+	return bodies
+}
+
+func (q *fakeQueue) fault(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.fail = err
+}

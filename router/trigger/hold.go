@@ -1,0 +1,51 @@
+package trigger
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// hold keeps messages from being received again, until release is called, which waits for it to end.
+func (d *Delivery) hold(ctx context.Context, s Source, messages []Message) (release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	nacks := make([]Nack, len(messages))
+	for i, m := range messages {
+		nacks[i] = Nack{m.Receipt, visibility}
+	}
+	var holding sync.WaitGroup
+	holding.Go(func() {
+		for pause(ctx, visibility/3) {
+			if err := s.Settle(ctx, Settlement{Nack: nacks}); err != nil && ctx.Err() == nil {
+				d.log.Warn("hold messages", "err", err)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		holding.Wait()
+	}
+}
+
+// settle settles messages. What cannot be settled comes again when its visibility is over.
+func (d *Delivery) settle(ctx context.Context, to Source, s Settlement) {
+	if len(s.Ack)+len(s.Nack) > 0 {
+		d.persist(ctx, func(ctx context.Context) error { return to.Settle(ctx, s) })
+	}
+}
+
+// persist tries to write for as long as what was received is invisible; once only when ctx has ended.
+func (d *Delivery) persist(ctx context.Context, write func(context.Context) error) {
+	for until := time.Now().Add(visibility); ; {
+		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+		err := write(attempt)
+		cancel()
+		if err == nil {
+			return
+		}
+		d.log.Warn("settle messages", "err", err)
+		if time.Now().After(until) || !pause(ctx, storePause) {
+			return
+		}
+	}
+}

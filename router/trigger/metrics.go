@@ -1,0 +1,68 @@
+package trigger
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// What became of a tick: the label of sett_router_schedule_ticks_total.
+const (
+	tickFired   = "fired"
+	tickTaken   = "taken"   // another node was first
+	tickMissed  = "missed"  // nobody was there, and the policy is to skip
+	tickDropped = "dropped" // too many of the schedule's invocations wait
+)
+
+// What became of a message: the label of sett_router_messages_total.
+const (
+	messageHandled  = "handled"
+	messageFailed   = "failed"
+	messageFiltered = "filtered"
+	messageDead     = "dead"
+)
+
+// metrics are the package's collectors.
+type metrics struct {
+	attempts *prometheus.CounterVec
+	givenUp  *prometheus.CounterVec
+	ticks    *prometheus.CounterVec
+	messages *prometheus.CounterVec
+}
+
+// newMetrics makes the collectors and registers them; a nil registerer leaves them unregistered.
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		attempts: counter("sett_router_attempts_total", "Attempts of invocations that are kept, by outcome.", "trigger", "outcome"),
+		givenUp:  counter("sett_router_given_up_invocations_total", "Invocations that were given up.", "trigger", "condition"),
+		ticks:    counter("sett_router_schedule_ticks_total", "Ticks of schedules, by what became of them on this node.", "outcome"),
+		messages: counter("sett_router_messages_total", "Messages of queues and topics, by what became of them.", "trigger", "outcome"),
+	}
+	if r == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.attempts, m.givenUp, m.ticks, m.messages} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// attempt counts an outcome.
+func (m *metrics) attempt(trigger string, o Outcome) {
+	name := map[kind]string{fine: "succeeded", failed: "failed", refused: "refused", gone: "gone"}[classify(o.Err)]
+	if o.Verdict == Interrupted {
+		name = "interrupted"
+	}
+	if o.Condition == ConditionAge {
+		name = "aged"
+	}
+	m.attempts.WithLabelValues(trigger, name).Inc()
+	if o.Verdict == GivenUp {
+		m.givenUp.WithLabelValues(trigger, o.Condition).Inc()
+	}
+}

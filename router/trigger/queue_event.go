@@ -1,0 +1,96 @@
+package trigger
+
+import (
+	"crypto/md5" // part of the event's shape; nothing relies on it
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+)
+
+// queueEvent is the event of a batch of messages. Source: AWS Lambda Developer Guide, "Using Lambda with Amazon SQS".
+func queueEvent(batch []Message, region, queue string) ([]byte, error) {
+	e := events.SQSEvent{Records: make([]events.SQSMessage, len(batch))}
+	for i, m := range batch {
+		e.Records[i] = queueRecord(m, region, queue)
+	}
+	return json.Marshal(e)
+}
+
+func queueRecord(m Message, region, queue string) events.SQSMessage {
+	sum := md5.Sum(m.Body)
+	r := events.SQSMessage{
+		MessageId: m.ID, ReceiptHandle: m.Receipt, Body: string(m.Body), Md5OfBody: hex.EncodeToString(sum[:]),
+		EventSource: "aws:sqs", AWSRegion: region, EventSourceARN: queueARN(region, queue),
+		Attributes: map[string]string{
+			"ApproximateReceiveCount":          strconv.Itoa(m.Receives),
+			"SentTimestamp":                    millis(m.Sent),
+			"ApproximateFirstReceiveTimestamp": millis(m.First),
+			"SenderId":                         account,
+		},
+		MessageAttributes: map[string]events.SQSMessageAttribute{},
+	}
+	if m.Group != "" {
+		r.Attributes["MessageGroupId"] = m.Group
+		r.Attributes["SequenceNumber"] = fmt.Sprintf("%020d", m.Sequence)
+	}
+	if m.Dedup != "" {
+		r.Attributes["MessageDeduplicationId"] = m.Dedup
+	}
+	if m.Source != "" {
+		r.Attributes["DeadLetterQueueSourceArn"] = queueARN(region, m.Source)
+	}
+	for _, a := range m.Attributes {
+		value := events.SQSMessageAttribute{DataType: a.Type, StringListValues: []string{}, BinaryListValues: [][]byte{}}
+		if a.binary() {
+			value.BinaryValue = a.Value
+		} else {
+			text := string(a.Value)
+			value.StringValue = &text
+		}
+		r.MessageAttributes[a.Name] = value
+	}
+	return r
+}
+
+func queueARN(region, queue string) string {
+	return "arn:aws:sqs:" + region + ":" + account + ":" + queue
+}
+
+func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
+
+// binary says whether the value is bytes, not text.
+func (a Attribute) binary() bool { return strings.HasPrefix(a.Type, "Binary") }
+
+// subjectAttribute is the attribute that a publication's subject travels as.
+const subjectAttribute = "sett-subject"
+
+// topicEvent is the event of a published message. Source: AWS Lambda Developer Guide, "Invoking Lambda functions with
+// Amazon SNS notifications".
+func topicEvent(m Message, region, topic, function string) ([]byte, error) {
+	arn := "arn:aws:sns:" + region + ":" + account + ":" + topic
+	e := events.SNSEvent{Records: []events.SNSEventRecord{{
+		EventVersion: "1.0", EventSource: "aws:sns", EventSubscriptionArn: arn + ":" + function,
+		SNS: events.SNSEntity{
+			Type: "Notification", MessageID: m.ID, TopicArn: arn, Message: string(m.Body), Timestamp: m.Sent.UTC(),
+			SignatureVersion: "1", MessageAttributes: map[string]any{},
+		},
+	}}}
+	entity := &e.Records[0].SNS
+	for _, a := range m.Attributes {
+		if a.Name == subjectAttribute {
+			entity.Subject = string(a.Value)
+			continue
+		}
+		value := map[string]any{"Type": a.Type, "Value": string(a.Value)}
+		if a.binary() {
+			value["Value"] = a.Value
+		}
+		entity.MessageAttributes[a.Name] = value
+	}
+	return json.Marshal(e)
+}

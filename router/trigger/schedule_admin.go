@@ -1,0 +1,140 @@
+package trigger
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// maxSwitchTries is how often a switch is tried again when ticks of the schedule come between.
+const maxSwitchTries = 16
+
+// Schedule is a schedule of a live version, as it stands.
+type Schedule struct {
+	ID          ScheduleID
+	Expressions []string
+	Timezone    string
+	Disabled    bool
+	Next        time.Time // zero: never, or it is disabled
+}
+
+// Schedules answers an app's schedules by function, then name.
+func (s *Scheduler) Schedules(ctx context.Context, app string) ([]Schedule, error) {
+	var all []Schedule
+	for _, l := range schedulesOf(s.delivery.config.Functions.Snapshot()) {
+		if l.id.App != app {
+			continue
+		}
+		r, _, err := s.record(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		status := Schedule{ID: l.id, Expressions: l.schedule.Expressions, Timezone: l.schedule.Timezone, Disabled: r.off()}
+		if !status.Disabled {
+			status.Next = r.Due
+		}
+		all = append(all, status)
+	}
+	slices.SortFunc(all, func(a, b Schedule) int {
+		return cmp.Or(cmp.Compare(a.ID.Function, b.ID.Function), cmp.Compare(a.ID.Name, b.ID.Name))
+	})
+	return all, nil
+}
+
+// Enable has a schedule fire from its next tick on, whatever it was deployed as. The error for a schedule that is not
+// there is coded abi.NotFound.
+func (s *Scheduler) Enable(ctx context.Context, id ScheduleID) error {
+	return s.turn(ctx, id, switchOn)
+}
+
+// Disable has a schedule not fire, until Enable. Deploys do not change that.
+func (s *Scheduler) Disable(ctx context.Context, id ScheduleID) error {
+	return s.turn(ctx, id, switchOff)
+}
+
+func (s *Scheduler) turn(ctx context.Context, id ScheduleID, to string) error {
+	l, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	for range maxSwitchTries {
+		r, revision, err := s.record(ctx, l)
+		if err != nil {
+			return err
+		}
+		next := r
+		if next.Switch = to; r.off() && !next.off() {
+			next.Due = l.table.next(time.Now(), r.Anchor)
+		}
+		write, err := setOp(id.key(), next)
+		if err != nil {
+			return err
+		}
+		_, err = s.config.Store.Commit(ctx, s.guarded(id.key(), revision, write))
+		if err == nil || !errors.Is(err, op.ErrConflict) {
+			return coded("switch schedule", err)
+		}
+	}
+	return abi.WithCode(abi.Unavailable, errors.New("switch schedule: it keeps changing; try again"))
+}
+
+// Fire invokes a schedule's function once as at a tick, disabled or not, and answers the invocation's id. It returns
+// when the invocation is kept, not when it has run.
+func (s *Scheduler) Fire(ctx context.Context, id ScheduleID) (invocation string, err error) {
+	l, err := s.find(id)
+	if err != nil {
+		return "", err
+	}
+	now := time.Now()
+	invocation = newID(now)
+	payload, err := l.payload(invocation, s.delivery.config.Region, now.Truncate(time.Second))
+	if err != nil {
+		return "", fmt.Errorf("fire schedule: %w", err)
+	}
+	key := id.pendingKey(invocation)
+	write, err := setOp(key, pending{Invocation: l.invocation(invocation, now, payload)})
+	if err != nil {
+		return "", err
+	}
+	_, err = s.config.Store.Commit(ctx, s.guarded(key, 0, write))
+	return invocation, coded("fire schedule", err)
+}
+
+func (s *Scheduler) find(id ScheduleID) (live, error) {
+	l, ok := schedulesOf(s.delivery.config.Functions.Snapshot())[id.key()]
+	if !ok {
+		return l, abi.WithCode(abi.NotFound, fmt.Errorf("schedule %.80q of function %.80q in app %.80q: no such schedule", id.Name, id.Function, id.App))
+	}
+	return l, nil
+}
+
+// record answers a schedule's record and its revision. One that no node has written yet is made up: revision 0.
+func (s *Scheduler) record(ctx context.Context, l live) (r record, revision uint64, err error) {
+	item, err := s.config.Store.Get(ctx, op.System, l.id.key(), op.Read{Consistency: op.Strong})
+	if errors.Is(err, op.ErrNotFound) {
+		return r.update(l, s.delivery.config.Functions.Snapshot().Generation(), time.Now()), 0, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(item.Value, &r)
+	}
+	return r, item.Revision, coded("read schedule", err)
+}
+
+// coded wraps an error of the store, which is coded abi.Unavailable unless it has a code.
+func coded(verb string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", verb, err)
+	if abi.CodeOf(err) == abi.Internal {
+		return abi.WithCode(abi.Unavailable, err)
+	}
+	return err
+}

@@ -1,0 +1,326 @@
+package trigger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// Limits of a Worker.
+const (
+	// MaxEventBytes is what a batch's event has at most; one with more is invoked in halves.
+	MaxEventBytes = registry.DefaultBodyBytes
+	// MaxWaitingBytes is how many bytes of messages may wait for a batch to be full.
+	MaxWaitingBytes = MaxEventBytes
+
+	queueBackoff    = 5 * time.Second // before a queue's message comes again
+	maxQueueBackoff = 5 * time.Minute
+)
+
+// Worker gives a function batches of a Source's messages. It waits for them by long polling, and asks again at once as
+// long as there are some. Messages are acknowledged when the function has handled them. Those that it failed come again
+// after a while; how often is the queue's matter, or a topic's subscription's Policy. When the function is busy the
+// batch waits here, which is no attempt.
+type Worker struct {
+	source      Source
+	delivery    *Delivery
+	invocation  Invocation // of a batch, what all have in common
+	name        string     // of the queue or topic
+	encode      func(batch []Message) ([]byte, error)
+	matches     func(m Message) bool
+	policy      func() Policy
+	batch       int
+	window      time.Duration
+	slots       int
+	reportItems bool
+	deadLetter  string // destination; empty: none
+}
+
+// WorkerConfig is what a Worker needs.
+type WorkerConfig struct {
+	App      string
+	Function string
+	Source   Source
+	Delivery *Delivery
+	Slots    int // batches at once on this node; 0: the trigger's, else registry.DefaultConcurrency
+}
+
+// NewQueueWorker answers the worker of a function's queue. An error, coded abi.InvalidInput, is of its filters.
+func NewQueueWorker(c WorkerConfig, q registry.QueueSource) (*Worker, error) {
+	var filters []*Filter
+	for _, text := range q.Filters {
+		f, err := ParseFilter(text)
+		if err != nil {
+			return nil, fmt.Errorf("queue %s: %w", q.Queue, err)
+		}
+		filters = append(filters, f)
+	}
+	w := newWorker(c, abi.TriggerQueue, q.Queue)
+	w.encode = func(batch []Message) ([]byte, error) { return queueEvent(batch, c.Delivery.config.Region, q.Queue) }
+	w.matches = func(m Message) bool {
+		return len(filters) == 0 || slices.ContainsFunc(filters, func(f *Filter) bool { return f.matchesQueue(m) })
+	}
+	w.policy = func() Policy {
+		return Policy{Backoff: queueBackoff, MaxBackoff: maxQueueBackoff, Refused: refusedBackoff, MaxRefused: maxRefused}
+	}
+	w.batch, w.window, w.reportItems = q.BatchSize, time.Duration(q.WindowMS)*time.Millisecond, q.ReportItems
+	if w.batch == 0 {
+		w.batch = registry.DefaultBatch
+	}
+	if c.Slots == 0 && q.Concurrency > 0 {
+		w.slots = q.Concurrency
+	}
+	return w, nil
+}
+
+// NewTopicWorker answers the worker of a function's subscription, whose messages Source has. Each is invoked alone,
+// and tried again as the function's asynchronous invocations are; then it goes to the dead letters.
+func NewTopicWorker(c WorkerConfig, t registry.TopicSource) (*Worker, error) {
+	w := newWorker(c, abi.TriggerTopic, t.Topic)
+	w.matches = func(Message) bool { return true }
+	if len(t.Filter) > 0 {
+		f, err := ParseFilter(t.Filter)
+		if err != nil {
+			return nil, fmt.Errorf("topic %s: %w", t.Topic, err)
+		}
+		w.matches = func(m Message) bool { return f.matchesTopic(m, t.FilterScope) }
+	}
+	w.encode = func(batch []Message) ([]byte, error) {
+		return topicEvent(batch[0], c.Delivery.config.Region, t.Topic, c.Function)
+	}
+	w.policy = func() Policy { return AsyncPolicy(c.Delivery.async(c.App, c.Function)) }
+	w.batch = 1
+	if t.DeadLetter != "" {
+		w.deadLetter = registry.DestinationQueue + ":" + t.DeadLetter
+	}
+	return w, nil
+}
+
+func newWorker(c WorkerConfig, trigger, name string) *Worker {
+	w := &Worker{source: c.Source, delivery: c.Delivery, name: name, slots: c.Slots}
+	w.invocation = Invocation{App: c.App, Function: c.Function, Trigger: trigger}
+	if w.slots == 0 {
+		w.slots = registry.DefaultConcurrency
+	}
+	return w
+}
+
+// Run works until ctx ends. Then it receives no more, gives back what it has not begun with, and waits for the function
+// as long as the Delivery's drain time says. It is called once.
+func (w *Worker) Run(ctx context.Context) {
+	lingering, cancel := w.delivery.linger(ctx)
+	defer cancel()
+	slots := make(chan struct{}, w.slots)
+	var runs sync.WaitGroup
+	defer runs.Wait()
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		batch, release := w.collect(ctx, lingering)
+		if len(batch) == 0 {
+			release()
+			<-slots
+			continue
+		}
+		runs.Go(func() {
+			defer func() { <-slots }()
+			w.handle(ctx, lingering, batch, release)
+		})
+	}
+}
+
+// collect receives a batch: what is there, or with a window what comes until it is over or the batch is full. Messages
+// that match no filter are dropped. What it answers is held until release.
+func (w *Worker) collect(ctx, lingering context.Context) (batch []Message, release func()) {
+	var holds []func()
+	release = func() {
+		for _, r := range holds {
+			r()
+		}
+	}
+	var deadline time.Time
+	wait, size := longPoll, 0
+	for len(batch) < w.batch && size < MaxWaitingBytes {
+		got := receive(ctx, w.delivery, w.source, Receive{Max: w.batch - len(batch), Wait: wait, Visibility: visibility})
+		if len(got) == 0 && len(batch) == 0 {
+			return nil, release
+		}
+		if got = w.filter(lingering, got); len(got) > 0 {
+			holds = append(holds, w.delivery.hold(lingering, w.source, got))
+			batch = append(batch, got...)
+		}
+		for _, m := range got {
+			size += len(m.Body)
+		}
+		if w.window == 0 && len(batch) > 0 || ctx.Err() != nil {
+			break
+		}
+		if deadline.IsZero() && len(batch) > 0 {
+			deadline = time.Now().Add(w.window)
+		}
+		if !deadline.IsZero() {
+			if wait = min(longPoll, time.Until(deadline)); wait <= 0 {
+				break
+			}
+		}
+	}
+	return batch, release
+}
+
+// filter answers the messages that match, and acknowledges the others.
+func (w *Worker) filter(ctx context.Context, messages []Message) (matching []Message) {
+	var s Settlement
+	for _, m := range messages {
+		if w.matches(m) {
+			matching = append(matching, m)
+		} else {
+			s.Ack = append(s.Ack, m.Receipt)
+		}
+	}
+	w.count(messageFiltered, len(s.Ack))
+	w.delivery.settle(ctx, w.source, s)
+	return matching
+}
+
+func (w *Worker) count(outcome string, n int) {
+	if n > 0 {
+		w.delivery.metrics.messages.WithLabelValues(w.invocation.Trigger, outcome).Add(float64(n))
+	}
+}
+
+// handle invokes the function with a batch and settles it. Ctx ends when no more is to be begun.
+func (w *Worker) handle(ctx, lingering context.Context, batch []Message, release func()) {
+	s := w.invoke(ctx, lingering, batch)
+	release()
+	w.delivery.settle(lingering, w.source, s)
+}
+
+// invoke makes an attempt, or if the event is too long several, and answers what becomes of the messages.
+func (w *Worker) invoke(ctx, lingering context.Context, batch []Message) Settlement {
+	event, err := w.encode(batch)
+	if err != nil {
+		w.delivery.log.Error("encode messages", "app", w.invocation.App, "function", w.invocation.Function, "err", err)
+		return w.again(batch, maxQueueBackoff)
+	}
+	if len(event) > MaxEventBytes && len(batch) > 1 {
+		half := len(batch) / 2
+		s, rest := w.invoke(ctx, lingering, batch[:half]), w.invoke(ctx, lingering, batch[half:])
+		return Settlement{append(s.Ack, rest.Ack...), append(s.Nack, rest.Nack...)}
+	}
+	i := w.invocation
+	i.ID, i.Payload, i.Failed, i.Accepted = batchID(w.name, batch), event, receives(batch)-1, batch[0].Sent
+	policy := w.policy()
+	o := Outcome{Verdict: Interrupted}
+	for ctx.Err() == nil {
+		o = w.delivery.Attempt(lingering, &i, policy)
+		if o.Verdict != Again || i.Refused == 0 || !pause(ctx, o.Delay) {
+			break
+		}
+	}
+	return w.settlement(lingering, batch, &i, o)
+}
+
+// receives is how often the message that was received most often was.
+func receives(batch []Message) int {
+	most := 1
+	for _, m := range batch {
+		most = max(most, m.Receives)
+	}
+	return most
+}
+
+// settlement says what becomes of a batch.
+func (w *Worker) settlement(ctx context.Context, batch []Message, i *Invocation, o Outcome) Settlement {
+	switch {
+	case o.Verdict == Succeeded && w.reportItems:
+		return w.partial(batch, o.Result.Body)
+	case o.Verdict == GivenUp && w.invocation.Trigger == abi.TriggerTopic:
+		if !w.bury(ctx, batch[0], i, o) {
+			return w.again(batch, 0)
+		}
+		w.count(messageDead, len(batch))
+		return Settlement{Ack: receipts(batch)}
+	case o.Verdict == Succeeded:
+		if w.invocation.Trigger == abi.TriggerTopic && !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
+			return w.again(batch, storePause)
+		}
+		w.count(messageHandled, len(batch))
+		return Settlement{Ack: receipts(batch)}
+	case o.Verdict == Interrupted || o.Verdict == Again && i.Refused > 0:
+		return w.again(batch, 0)
+	case o.Verdict == GivenUp:
+		o.Delay = maxQueueBackoff // the function is gone; the queue keeps its messages
+	}
+	w.count(messageFailed, len(batch))
+	return w.again(batch, o.Delay)
+}
+
+func receipts(batch []Message) []string {
+	all := make([]string, len(batch))
+	for i, m := range batch {
+		all[i] = m.Receipt
+	}
+	return all
+}
+
+// again has all messages come again.
+func (w *Worker) again(batch []Message, delay time.Duration) (s Settlement) {
+	for _, m := range batch {
+		s.Nack = append(s.Nack, Nack{m.Receipt, delay})
+	}
+	return s
+}
+
+// bury sends a topic's message to the dead letters, and its record to the function's destination. False: not yet.
+func (w *Worker) bury(ctx context.Context, m Message, i *Invocation, o Outcome) bool {
+	if !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
+		return false
+	}
+	return w.deadLetter == "" || w.delivery.send(ctx, i, Parcel{App: i.App, Destination: w.deadLetter, Body: m.Body, Attributes: m.Attributes})
+}
+
+// partial reads which messages the function reports as failed: none for an empty reply, all for one that cannot be
+// understood. Source: AWS Lambda Developer Guide, "Handling errors for an SQS event source in Lambda", section
+// "Implementing partial batch responses".
+func (w *Worker) partial(batch []Message, reply []byte) Settlement {
+	var report struct {
+		Failures []struct {
+			ID string `json:"itemIdentifier"`
+		} `json:"batchItemFailures"`
+	}
+	failed := map[string]bool{}
+	understood := len(reply) == 0 || json.Unmarshal(reply, &report) == nil
+	for _, f := range report.Failures {
+		known := slices.ContainsFunc(batch, func(m Message) bool { return m.ID == f.ID })
+		understood = understood && known
+		failed[f.ID] = true
+	}
+	delay := backoff(receives(batch), queueBackoff, maxQueueBackoff)
+	if !understood {
+		w.count(messageFailed, len(batch))
+		return w.again(batch, delay)
+	}
+	var s Settlement
+	for _, m := range batch {
+		if failed[m.ID] {
+			s.Nack = append(s.Nack, Nack{m.Receipt, delay})
+		} else {
+			s.Ack = append(s.Ack, m.Receipt)
+		}
+	}
+	w.count(messageHandled, len(s.Ack))
+	w.count(messageFailed, len(s.Nack))
+	return s
+}
