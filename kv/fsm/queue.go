@@ -79,11 +79,15 @@ func (w *queueWork) run(steps []QueueStep) ([]op.OpResult, error) {
 	results := make([]op.OpResult, len(steps))
 	for i := range steps {
 		var err error
-		if results[i], err = w.step(&steps[i]); err != nil {
-			return nil, fmt.Errorf("queue %s: %w", steps[i].Queue, err)
+		if results[i], err = w.step(&steps[i]); err == nil {
+			err = w.finishStep()
 		}
-		if err = w.finishStep(); err != nil {
-			return nil, fmt.Errorf("queue %s: %w", steps[i].Queue, err)
+		if err != nil {
+			err = fmt.Errorf("queue %s: %w", steps[i].Queue, err)
+			if isRefusal(err) {
+				err = refuse(err)
+			}
+			return nil, err
 		}
 	}
 	w.save()
@@ -374,12 +378,7 @@ func (q *queue) keepLease(l *lease) {
 
 // saveLease writes a lease and when it is due.
 func (q *queue) saveLease(l *lease) {
-	at := int64(0)
-	for _, e := range l.entries {
-		if at == 0 || e.until < at {
-			at = e.until
-		}
-	}
+	at := l.until()
 	if l.at != 0 && l.at != at {
 		q.delete(timeSub, timeKey(q.number, l.at, l.number))
 	}

@@ -108,7 +108,9 @@ func timeKey(number uint64, at int64, lease uint64) []byte {
 	return binary.BigEndian.AppendUint64(numberKey(number, timeSub, uint64(at)), lease)
 }
 
-func groupKey(number uint64, group string) []byte { return append(queuePrefix(number, groupSub), group...) }
+func groupKey(number uint64, group string) []byte {
+	return append(queuePrefix(number, groupSub), group...)
+}
 
 func memberPrefix(number uint64, group string) []byte {
 	b := make([]byte, 0, 19+len(group))
@@ -182,6 +184,15 @@ type entry struct {
 	until    int64
 	receives int   // 0: it is delayed
 	first    int64 // time of the first receive
+}
+
+// until is when the first of the messages can be received; never, when there is none.
+func (l *lease) until() int64 {
+	at := int64(never)
+	for _, e := range l.entries {
+		at = min(at, e.until)
+	}
+	return at
 }
 
 func (l *lease) append(b []byte) []byte {

@@ -16,7 +16,7 @@ func (q *queue) send(messages []op.Outgoing) (op.OpResult, error) {
 	for i, m := range messages {
 		dedup, err := q.accept(m)
 		if err != nil {
-			return op.OpResult{}, fmt.Errorf("message %d: %w", i, refuse(err))
+			return op.OpResult{}, refuse(fmt.Errorf("message %d: %w", i, err))
 		}
 		if dedup != "" {
 			sent, err := q.twin(dedup)
