@@ -100,19 +100,27 @@ func readMessage(v View, number, sequence uint64) (message, bool, error) {
 	return m, err == nil, err
 }
 
-// QueueReady says whether a Receive may find a message at now, and otherwise when one will be visible by itself; zero:
-// not before something is sent or released.
-func QueueReady(v View, namespace, name string, now time.Time) (ready bool, next time.Time, err error) {
-	h, err := readHead(v, namespace, name)
-	switch {
-	case err != nil:
-		return false, time.Time{}, err
-	case h.settings.FIFO && h.turn < h.tickets, !h.settings.FIFO && h.next < h.tail, h.due <= now.UnixNano():
-		return true, time.Time{}, nil
-	case h.due == never:
-		return false, time.Time{}, nil
+// Glance is what a look at a queue finds.
+type Glance struct {
+	Ready bool          // a Receive may find a message
+	Next  time.Time     // when one is visible by itself, if it is not Ready; zero: not before something is sent or released
+	Wait  time.Duration // the queue's
+}
+
+// GlanceAt looks at a queue, or answers op.ErrNoQueue.
+func GlanceAt(v View, q QueueName, now time.Time) (Glance, error) {
+	h, err := readHead(v, q.Namespace, q.Name)
+	if err != nil {
+		return Glance{}, err
 	}
-	return false, timeOf(h.due), nil
+	g := Glance{Wait: h.settings.Wait}
+	switch {
+	case h.due <= now.UnixNano(), h.settings.FIFO && h.turn < h.tickets, !h.settings.FIFO && h.next < h.tail:
+		g.Ready = true
+	case h.due != never:
+		g.Next = timeOf(h.due)
+	}
+	return g, nil
 }
 
 // Messages answers the messages of receipts, in order; one that has gone has no Body. What else a receive knows of

@@ -101,6 +101,12 @@ func (q *queue) forward(r Receipt, to []string, copied *int) error {
 	return nil
 }
 
+// CopyBytes is what a copy of a message counts for MaxMoveBytes.
+func CopyBytes(m op.Message) int {
+	c := op.Outgoing{Body: m.Body, Attributes: m.Attributes, Group: m.Group, Dedup: m.Dedup}
+	return moveBytes(message{content: appendContent(nil, c)})
+}
+
 // Settled says which of n receipts a step settled.
 func Settled(r op.OpResult, n int) []bool {
 	done := make([]bool, n)
