@@ -85,6 +85,9 @@ func (f Failure) err() error {
 // refusal is an error that fails a command, rather than the application of the log.
 type refusal struct{ error }
 
+// Unwrap answers the error of package op.
+func (r refusal) Unwrap() error { return r.error }
+
 // refuse makes a refusal of an error of package op; nil stays nil.
 func refuse(err error) error {
 	if err == nil {

@@ -32,20 +32,26 @@ func (q *queue) groupOf(name string) (*group, error) {
 	return g, nil
 }
 
-// saveGroup writes a group, and gives it a ticket when it has none and should.
+// saveGroup writes a group.
 func (q *queue) saveGroup(g *group) {
+	q.queueUp(g)
 	key := groupKey(q.number, g.name)
 	if g.members == 0 && g.flying == 0 && !g.ready {
 		q.delete(groupSub, key)
 		return
 	}
-	if g.members > 0 && g.flying == 0 && !g.ready {
-		q.put(turnSub, numberKey(q.number, turnSub, q.tickets), []byte(g.name))
-		q.tickets++
-		g.ready = true
-		q.work.batch.wakeQueue(q.work.space.name, q.name)
-	}
 	q.put(groupSub, key, g.append(nil))
+}
+
+// queueUp gives a group a ticket when it has none and should.
+func (q *queue) queueUp(g *group) {
+	if g.members == 0 || g.flying > 0 || g.ready {
+		return
+	}
+	q.put(turnSub, numberKey(q.number, turnSub, q.tickets), []byte(g.name))
+	q.tickets++
+	g.ready = true
+	q.work.batch.wakeQueue(q.work.space.name, q.name)
 }
 
 func (q *queue) members(name string) *table {
@@ -113,6 +119,9 @@ func (q *queue) leave(name string, sequence uint64) error {
 
 // takeTurns takes messages of the groups whose turn it is.
 func (q *queue) takeTurns(t *taking) error {
+	for _, g := range q.turns { // whose messages were just due
+		q.queueUp(g)
+	}
 	for t.limit > 0 && t.work > 0 && q.turn < q.tickets {
 		key := numberKey(q.number, turnSub, q.turn)
 		raw, err := q.get(turnSub, key)
@@ -133,6 +142,7 @@ func (q *queue) takeTurns(t *taking) error {
 		if err != nil {
 			return err
 		}
+		q.queueUp(g) // it had more than it was looked at for
 		if stopped {
 			break
 		}
@@ -143,36 +153,50 @@ func (q *queue) takeTurns(t *taking) error {
 
 // takeGroup takes messages of a group in their order. It says whether it stopped before the step's limit, for bytes.
 func (q *queue) takeGroup(t *taking, g *group) (stopped bool, err error) {
-	var members []entry
-	damaged := false
-	limit := min(t.limit, t.work)
-	scanned := q.work.batch.records.scan(q.members(g.name), memberKey(q.number, g.name, g.first), func(k, v []byte) bool {
-		f := fields{rest: v}
-		m := entry{sequence: indexOf(k), receives: int(f.natural()), first: f.natural()}
-		damaged = damaged || !f.whole()
-		members = append(members, m)
-		return len(members) < limit
-	})
-	if damaged {
-		err = fmt.Errorf("message group: %w", errDamaged)
-	}
-	if err = errors.Join(err, scanned); err != nil {
-		return false, err
-	}
-	if len(members) > 0 {
-		g.first = members[0].sequence
-	}
-	for _, m := range members {
-		v, err := q.judge(t, m, g.name)
-		switch {
-		case err != nil:
+	for from := g.first; t.limit > 0 && t.work > 0; {
+		members, whole, err := q.membersFrom(g.name, from, min(t.limit, t.work))
+		if err != nil {
 			return false, err
-		case v == later:
-			t.more = true
-			return true, nil
-		case v == taken:
-			g.flying++
+		}
+		if from == g.first && len(members) > 0 {
+			g.first = members[0].sequence
+		}
+		for _, m := range members {
+			v, err := q.judge(t, m, g.name)
+			switch {
+			case err != nil:
+				return false, err
+			case v == later:
+				t.more = true
+				return true, nil
+			case v == taken:
+				g.flying++
+			}
+			from = m.sequence + 1
+		}
+		if whole {
+			break
 		}
 	}
 	return false, nil
+}
+
+// membersFrom answers up to limit messages of a group, and whether those were all.
+func (q *queue) membersFrom(group string, from uint64, limit int) (members []entry, whole bool, err error) {
+	whole = true
+	scanned := q.work.batch.records.scan(q.members(group), memberKey(q.number, group, from), func(k, v []byte) bool {
+		f := fields{rest: v}
+		e := entry{sequence: indexOf(k), receives: int(f.natural()), first: f.natural()}
+		switch {
+		case !f.whole():
+			err = fmt.Errorf("message group: %w", errDamaged)
+		case len(members) == limit:
+			whole = false
+		default:
+			members = append(members, e)
+			return true
+		}
+		return false
+	})
+	return members, whole, errors.Join(err, scanned)
 }
