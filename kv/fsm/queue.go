@@ -108,9 +108,9 @@ func (w *queueWork) step(s *QueueStep) (op.OpResult, error) {
 	q.dirty = true
 	switch s.Kind {
 	case DropQueue:
-		return op.OpResult{Found: true}, w.drop(q)
+		return op.OpResult{Found: true, Integer: w.drop(q)}, nil
 	case PurgeQueue:
-		return op.OpResult{Found: true, Integer: q.messages}, w.purge(q)
+		return op.OpResult{Found: true, Integer: w.purge(q)}, nil
 	case Send:
 		return q.send(s.Messages)
 	case Receive:
@@ -164,24 +164,25 @@ func (w *queueWork) putQueue(q *queue, s *QueueStep) (op.OpResult, error) {
 	return op.OpResult{Found: found}, nil
 }
 
-// purge gives the queue another number, and leaves what stands under the old one to ticks.
-func (w *queueWork) purge(q *queue) error {
+// purge gives the queue another number, leaves what stands under the old one to ticks, and answers how many messages
+// that is.
+func (w *queueWork) purge(q *queue) (messages int64) {
+	messages = q.messages
 	w.space.usage.Keys -= q.messages
 	w.space.usage.Bytes -= q.bytes
 	q.wake(never)
 	w.batch.records.put(w.alarms(), alarmKey(w.batch.now()+1, q.number), appendText(appendText(nil, ""), ""))
 	q.head = head{number: w.revision, created: q.created, settings: q.settings, tail: 1, next: 1, first: 1, due: never}
-	return nil
+	return messages
 }
 
-func (w *queueWork) drop(q *queue) error {
-	if err := w.purge(q); err != nil {
-		return err
-	}
+// drop takes the queue away, and answers how many messages it had.
+func (w *queueWork) drop(q *queue) (messages int64) {
+	messages = w.purge(q)
 	w.batch.records.delete(w.heads(), headKey(w.space.name, q.name))
 	q.head, q.dirty = head{}, false
 	w.batch.wakeQueue(w.space.name, q.name)
-	return nil
+	return messages
 }
 
 func (w *queueWork) alarms() *table { return w.batch.records.table([]byte{alarmKind}) }

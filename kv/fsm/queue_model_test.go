@@ -122,7 +122,7 @@ func (m *queueModel) send(t *rapid.T, q *modelQueue) {
 			o.Group = rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "group")
 			o.Dedup = rapid.SampledFrom([]string{"", "d", "e"}).Draw(t, "deduplication")
 		} else {
-			o.Delay = rapid.SampledFrom([]time.Duration{op.QueueDelay, 0, 0, 7 * time.Second}).Draw(t, "delay")
+			o.Delay = rapid.SampledFrom([]time.Duration{op.NoDelay, 0, 0, 7 * time.Second}).Draw(t, "delay")
 		}
 		s.Messages = append(s.Messages, o)
 	}

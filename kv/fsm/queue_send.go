@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -28,10 +29,7 @@ func (q *queue) send(messages []op.Outgoing) (op.OpResult, error) {
 				continue
 			}
 		}
-		delay := m.Delay
-		if delay == op.QueueDelay {
-			delay = q.settings.Delay
-		}
+		delay := cmp.Or(m.Delay, q.settings.Delay) // none is below 0
 		new := message{arrived: q.now(), sent: q.now(), id: q.work.id(), content: appendContent(nil, m)}
 		sequence, err := q.add(new, int64(delay))
 		if err != nil {
@@ -59,7 +57,7 @@ func (q *queue) accept(m op.Outgoing) (dedup string, err error) {
 	switch {
 	case m.Group == "":
 		return "", fmt.Errorf("a FIFO queue asks for a message group: %w", op.ErrInvalid)
-	case m.Delay != op.QueueDelay:
+	case m.Delay != 0:
 		return "", fmt.Errorf("a FIFO queue takes no delay of a message: %w", op.ErrInvalid)
 	case m.Dedup != "":
 		return m.Dedup, nil

@@ -348,7 +348,7 @@ func (f *fields) settings() (s QueueSettings) {
 
 // appendOutgoing appends a message: its delay, then what a message stays.
 func appendOutgoing(b []byte, m op.Outgoing) []byte {
-	return appendContent(binary.AppendUvarint(b, uint64(m.Delay+1)), m) // op.QueueDelay is -1
+	return appendContent(binary.AppendUvarint(b, uint64(m.Delay+1)), m) // op.NoDelay is -1
 }
 
 func (f *fields) outgoing() op.Outgoing {

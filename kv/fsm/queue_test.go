@@ -26,7 +26,7 @@ func put(name string, s QueueSettings) QueueStep {
 	return QueueStep{Kind: PutQueue, Queue: name, Settings: s}
 }
 
-func text(body string) op.Outgoing { return op.Outgoing{Body: []byte(body), Delay: op.QueueDelay} }
+func text(body string) op.Outgoing { return op.Outgoing{Body: []byte(body)} }
 
 func send(name string, bodies ...string) QueueStep {
 	s := QueueStep{Kind: Send, Queue: name}
@@ -56,7 +56,7 @@ func steps(s ...QueueStep) Command { return Command{Kind: Queues, Namespace: "ap
 func everyStep() []Command {
 	s := fifo()
 	s.ContentDedup, s.DeadLetter, s.MaxReceives = true, "dead.fifo", 3
-	message := op.Outgoing{Body: []byte("b"), Group: "g", Dedup: "d", Delay: op.QueueDelay,
+	message := op.Outgoing{Body: []byte("b"), Group: "g", Dedup: "d",
 		Attributes: []op.Attribute{{Name: "a", Type: "Number.int", Value: []byte("1")}}}
 	r := Receipt{Queue: 4096, Lease: 1, Sequence: 300}
 	delayed, forwarded := r, r
@@ -181,7 +181,7 @@ func TestQueueDelay(t *testing.T) {
 	s.Delay = time.Minute
 	m := queues(t, map[string]QueueSettings{"q": s})
 	now := send("q", "now")
-	now.Messages[0].Delay = 0
+	now.Messages[0].Delay = op.NoDelay
 	m.ok(t, 0, send("q", "a", "b"), now, send("q", "c"))
 	got, _ := m.receive(t, time.Second, receive("q", 10))
 	wantText(t, "at once", got, "now")
@@ -423,7 +423,7 @@ func TestQueueFaultsChangeNothing(t *testing.T) {
 	grouped := sendGrouped("q.fifo", "g:1")
 	without, delayed := sendGrouped("q.fifo", "g:1"), sendGrouped("q.fifo", "g:1")
 	without.Messages[0].Dedup = ""
-	delayed.Messages[0].Delay = 0
+	delayed.Messages[0].Delay = op.NoDelay
 	named := send("q", "b")
 	named.Messages[0].Dedup = "d"
 	before := fmt.Sprint(m.stats(t, 0, "q"), m.stats(t, 0, "short"), m.stats(t, 0, "q.fifo"))
@@ -513,7 +513,7 @@ func TestLargestQueueCommands(t *testing.T) {
 		long := QueueStep{Kind: Send, Queue: "q.fifo"}
 		for i := range op.MaxSend {
 			name := fmt.Sprintf("%05d", n*op.MaxSend+i) + strings.Repeat("g", op.MaxGroupBytes-5)
-			long.Messages = append(long.Messages, op.Outgoing{Body: make([]byte, 1800), Group: name, Dedup: name, Delay: op.QueueDelay})
+			long.Messages = append(long.Messages, op.Outgoing{Body: make([]byte, 1800), Group: name, Dedup: name})
 		}
 		m.ok(t, 0, long)
 	}

@@ -51,11 +51,11 @@ type Outgoing struct {
 	Attributes []Attribute
 	Group      string        // of a FIFO queue, which asks for it: messages of a group come in order
 	Dedup      string        // of a FIFO queue: within DedupWindow a second message of the same id is not taken
-	Delay      time.Duration // until it can be received, at most MaxDelay; QueueDelay: the queue's
+	Delay      time.Duration // until it can be received, at most MaxDelay; 0: the queue's; NoDelay: none
 }
 
-// QueueDelay is the Delay of a message that does not say one. Only a queue that is not FIFO takes others.
-const QueueDelay time.Duration = -1
+// NoDelay is the Delay of a message that can be received at once, whatever the queue's. FIFO queues take 0 only.
+const NoDelay time.Duration = -1
 
 // Sent is what became of an Outgoing.
 type Sent struct {

@@ -16,7 +16,7 @@ func (o Outgoing) Validate() error {
 		return fmt.Errorf("message of %d bytes, at most %d are allowed: %w", size, MaxMessageBytes, ErrTooLarge)
 	case len(o.Attributes) > MaxAttributes:
 		return fmt.Errorf("%d attributes, at most %d are allowed: %w", len(o.Attributes), MaxAttributes, ErrTooLarge)
-	case o.Delay != QueueDelay && (o.Delay < 0 || o.Delay > MaxDelay):
+	case o.Delay < NoDelay || o.Delay > MaxDelay:
 		return fmt.Errorf("delay %v is not within 0 and %v: %w", o.Delay, MaxDelay, ErrInvalid)
 	}
 	for i, a := range o.Attributes {

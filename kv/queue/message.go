@@ -9,8 +9,8 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-// Send appends messages to a queue, all of them or none: at most op.MaxSend with op.MaxTxnBytes together. A message
-// whose Delay is op.QueueDelay has the queue's. When the error is op.ErrUnknown they may have been sent.
+// Send appends messages to a queue, all of them or none: at most op.MaxSend with op.MaxTxnBytes together. When
+// the error is op.ErrUnknown they may have been sent.
 func (q *Queues) Send(ctx context.Context, app, name string, messages ...op.Outgoing) ([]op.Sent, error) {
 	r, err := q.store.Queues(ctx, app, fsm.QueueStep{Kind: fsm.Send, Queue: name, Messages: messages})
 	if err != nil {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,11 +15,11 @@ import (
 type Receive struct {
 	Max        int           // messages, at most op.MaxReceive; 0: 1
 	Visibility time.Duration // after which those that are not settled come again, at most op.MaxVisibility; 0: the queue's
-	Wait       time.Duration // for a first message, at most op.MaxWait; QueueWait: the queue's
+	Wait       time.Duration // for a first message, at most op.MaxWait; 0: the queue's; NoWait: none
 }
 
-// QueueWait is the Wait of a receive that waits as long as the queue says.
-const QueueWait time.Duration = -1
+// NoWait is the Wait of a receive that answers at once, whatever the queue's.
+const NoWait time.Duration = -1
 
 // receivePause is how long a receive waits before it looks again for what should be visible and was not: the leader's
 // clock may be behind this node's.
@@ -37,7 +38,7 @@ func (q *Queues) receive(ctx context.Context, app, name string, r Receive) ([]op
 	if r.Max == 0 {
 		step.Limit = 1
 	}
-	if r.Wait != QueueWait && (r.Wait < 0 || r.Wait > op.MaxWait) {
+	if r.Wait < NoWait || r.Wait > op.MaxWait {
 		return nil, fmt.Errorf("wait %v is not within 0 and %v: %w", r.Wait, op.MaxWait, op.ErrInvalid)
 	}
 	if err := (fsm.Command{Kind: fsm.Queues, Namespace: app, Steps: []fsm.QueueStep{step}}).Validate(); err != nil {
@@ -47,9 +48,7 @@ func (q *Queues) receive(ctx context.Context, app, name string, r Receive) ([]op
 	start := time.Now()
 	changed, forget := q.store.QueueChanged(app, name)
 	messages, err := p.first(ctx)
-	if r.Wait == QueueWait {
-		r.Wait = p.found.Wait
-	}
+	r.Wait = cmp.Or(r.Wait, p.found.Wait)
 	for err == nil && len(messages) == 0 {
 		left := time.Until(start.Add(r.Wait))
 		if left <= 0 || pause(ctx, changed, pauseAfter(p.found, left)) != nil {
