@@ -22,13 +22,13 @@ func TestQueueEntries(t *testing.T) {
 		log := [][]Command{}
 		states := []*memory{one.clone()}
 		for range rapid.IntRange(1, 5).Draw(t, "entries") {
-			now = now.Add(rapid.SampledFrom([]time.Duration{time.Second, 31 * time.Second, 6 * time.Minute}).Draw(t, "wait"))
+			now = now.Add(rapid.SampledFrom([]time.Duration{1500 * time.Millisecond, 31500 * time.Millisecond, 6 * time.Minute}).Draw(t, "wait"))
 			var commands []Command
-			if rapid.Bool().Draw(t, "tick") { // a second one of an entry would leave what the first did to the next
-				commands = append(commands, tick(3))
+			if rapid.Bool().Draw(t, "tick") { // one for an entry, and for all queues: which is first goes by nanoseconds
+				commands = append(commands, tick(MaxTickKeys))
 			}
 			for range rapid.IntRange(1, 8).Draw(t, "commands") {
-				commands = append(commands, someSteps(t))
+				commands = append(commands, someSteps(t, len(commands)))
 			}
 			together := one.entry(t, now, commands...)
 			one.check(t)
@@ -68,15 +68,16 @@ func someQueueSettings() []Command {
 	return []Command{steps(put("q", s)), steps(put("dead", plain())), steps(put("q.fifo", f))}
 }
 
-func someSteps(t *rapid.T) Command {
+func someSteps(t *rapid.T, number int) Command {
 	var all []QueueStep
 	for range rapid.IntRange(1, 3).Draw(t, "steps") {
-		all = append(all, someStep(t))
+		all = append(all, someStep(t, number*10+len(all)))
 	}
 	return steps(all...)
 }
 
-func someStep(t *rapid.T) QueueStep {
+// someStep answers a step. Its number orders messages that are released in one entry, which else their leases do.
+func someStep(t *rapid.T, number int) QueueStep {
 	s := QueueStep{Queue: rapid.SampledFrom([]string{"q", "q", "q.fifo", "q.fifo", "dead", "none"}).Draw(t, "queue")}
 	grouped := strings.HasSuffix(s.Queue, ".fifo")
 	switch s.Kind = rapid.SampledFrom([]StepKind{Send, Send, Send, Receive, Receive, Receive, DeleteTaken, DelayTaken, Forward, Redrive}).Draw(t, "kind"); s.Kind {
@@ -102,7 +103,7 @@ func someStep(t *rapid.T) QueueStep {
 		for range rapid.IntRange(1, 4).Draw(t, "receipts") {
 			r := Receipt{Queue: queueNumber(s.Queue), Lease: rapid.Uint64Range(1, 4).Draw(t, "lease"), Sequence: rapid.Uint64Range(1, 6).Draw(t, "sequence")}
 			if s.Kind == DelayTaken {
-				r.Delay = rapid.SampledFrom([]time.Duration{0, 20 * time.Second}).Draw(t, "delay")
+				r.Delay = rapid.SampledFrom([]time.Duration{0, 20 * time.Second}).Draw(t, "delay") + time.Duration(number)*time.Millisecond
 			} else if len(s.To) > 0 {
 				r.To = []int{rapid.IntRange(0, 1).Draw(t, "to")}
 			}

@@ -145,7 +145,7 @@ type message struct {
 
 func (m message) append(b []byte) []byte {
 	b = appendTime(appendTime(b, m.arrived), m.sent)
-	b = append(append(b, m.id[:]...), flag(m.held))
+	b = append(append(b, m.id[:]...), bit(m.held))
 	return append(appendText(b, m.source), m.content...)
 }
 
@@ -154,7 +154,7 @@ func decodeMessage(b []byte) (m message, err error) {
 	f := fields{rest: b}
 	m.arrived, m.sent = f.natural(), f.natural()
 	copy(m.id[:], f.raw(len(m.id)))
-	m.held = f.flag()
+	m.held = f.bit()
 	m.source = string(f.text())
 	m.content = f.rest
 	if f.bad || len(m.content) == 0 {
@@ -204,7 +204,9 @@ func (l *lease) append(b []byte) []byte {
 		b = binary.AppendVarint(b, int64(e.sequence-last))
 		b = binary.AppendVarint(b, e.until-l.at)
 		b = binary.AppendUvarint(b, uint64(e.receives))
-		b = binary.AppendVarint(b, l.received-e.first)
+		if e.receives > 0 {
+			b = binary.AppendVarint(b, l.received-e.first)
+		}
 		last = e.sequence
 	}
 	return b
@@ -220,7 +222,9 @@ func decodeLease(number uint64, b []byte) (*lease, error) {
 		e.sequence = last + uint64(f.varint())
 		e.until = l.at + f.varint()
 		e.receives = int(f.natural())
-		e.first = l.received - f.varint()
+		if e.receives > 0 {
+			e.first = l.received - f.varint()
+		}
 		last = e.sequence
 	}
 	if !f.whole() {
@@ -242,12 +246,12 @@ func (g *group) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, g.first)
 	b = binary.AppendUvarint(b, uint64(g.members))
 	b = binary.AppendUvarint(b, uint64(g.flying))
-	return append(b, flag(g.ready))
+	return append(b, bit(g.ready))
 }
 
 func decodeGroup(name string, b []byte) (*group, error) {
 	f := fields{rest: b}
-	g := &group{name: name, first: f.uvarint(), members: f.natural(), flying: f.natural(), ready: f.flag()}
+	g := &group{name: name, first: f.uvarint(), members: f.natural(), flying: f.natural(), ready: f.bit()}
 	if !f.whole() {
 		return nil, fmt.Errorf("message group: %w", errDamaged)
 	}

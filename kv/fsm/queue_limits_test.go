@@ -2,6 +2,12 @@ package fsm
 
 import (
 	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,4 +167,32 @@ func FuzzDecodeQueueRecords(f *testing.F) {
 			m.group()
 		}
 	})
+}
+
+var update = flag.Bool("update", false, "write down what testdata/queues.golden is to say")
+
+// TestQueueFormat pins what is in logs and states that exist: it never changes within a feature level.
+func TestQueueFormat(t *testing.T) {
+	commands := everyStep()
+	m := newMemory()
+	m.entry(t, start, Command{Kind: RaiseLevel, Level: 2}, steps(put("q", plain())), steps(put("f.fifo", fifo())))
+	delayed := send("q", "b")
+	delayed.Messages[0].Delay = time.Second
+	m.entry(t, start, steps(send("q", "a"), delayed, sendGrouped("f.fifo", "g:1", "g:2")), steps(receive("q", 1), receive("f.fifo", 1)))
+	var b strings.Builder
+	for _, c := range commands {
+		fmt.Fprintf(&b, "command %x\n", c.Append(nil))
+	}
+	for _, k := range slices.Sorted(maps.Keys(m.data)) {
+		fmt.Fprintf(&b, "%x %x\n", k, m.data[k])
+	}
+	golden := filepath.Join("testdata", "queues.golden")
+	want, err := os.ReadFile(golden)
+	if *update {
+		err = os.WriteFile(golden, []byte(b.String()), 0o644)
+		want = []byte(b.String())
+	}
+	if err != nil || string(want) != b.String() {
+		t.Errorf("%v; got\n%s\nwant\n%s", err, b.String(), want)
+	}
 }

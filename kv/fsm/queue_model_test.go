@@ -18,19 +18,20 @@ func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := queueModel{state: newMemory(), now: start, queues: map[string]*modelQueue{}}
 		m.state.entry(t, start, Command{Kind: RaiseLevel, Level: 2})
+		retention := rapid.SampledFrom([]time.Duration{2 * time.Minute, time.Hour, time.Hour}).Draw(t, "retention")
 		for _, name := range []string{"dead", "dead.fifo", "q", "q.fifo"} {
 			s := plain()
-			s.Visibility, s.Retention = 10*time.Second, 2*time.Minute
+			s.Visibility, s.Retention = 10*time.Second, retention
 			if s.FIFO = strings.HasSuffix(name, ".fifo"); s.FIFO {
 				s.ContentDedup = true
 			}
-			if strings.HasPrefix(name, "q") && rapid.Bool().Draw(t, "dead letters") {
+			if strings.HasPrefix(name, "q") && rapid.IntRange(0, 3).Draw(t, "dead letters") > 0 {
 				s.DeadLetter, s.MaxReceives = strings.Replace(name, "q", "dead", 1), 2
 			}
 			m.queues[name] = &modelQueue{name: name, settings: s, twins: map[string]twin{}}
 			m.do(t, put(name, s))
 		}
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		for range rapid.IntRange(20, 60).Draw(t, "steps") {
 			m.step(t)
 		}
 	})
@@ -85,16 +86,16 @@ func (m *queueModel) do(t *rapid.T, s QueueStep) (op.OpResult, uint64, int64) {
 }
 
 func (m *queueModel) step(t *rapid.T) {
-	m.now = m.now.Add(rapid.SampledFrom([]time.Duration{0, 0, time.Second, 5 * time.Second, 10 * time.Second, time.Minute, 6 * time.Minute}).Draw(t, "wait"))
-	q := m.queues[rapid.SampledFrom([]string{"q", "q", "q.fifo", "q.fifo", "dead", "dead.fifo"}).Draw(t, "queue")]
+	m.now = m.now.Add(rapid.SampledFrom([]time.Duration{0, time.Second, 11 * time.Second, 11 * time.Second, 5 * time.Second, 11 * time.Second, time.Minute, 6 * time.Minute}).Draw(t, "wait"))
+	q := m.queues[rapid.SampledFrom([]string{"q", "q", "q", "q.fifo", "q.fifo", "q.fifo", "dead", "dead.fifo"}).Draw(t, "queue")]
 	switch kind := rapid.IntRange(0, 11).Draw(t, "step"); {
 	case kind < 3:
 		m.send(t, q)
-	case kind < 7:
+	case kind < 8:
 		m.take(t, q)
-	case kind < 9:
+	case kind < 10 && !strings.HasPrefix(q.name, "dead"):
 		m.settle(t, q)
-	case kind == 9 && strings.HasPrefix(q.name, "dead"):
+	case kind < 10:
 		m.redrive(t, q)
 	case kind == 10:
 		m.state.entry(t, m.now, tick(rapid.IntRange(1, 5).Draw(t, "limit")))
@@ -279,7 +280,7 @@ func (m *queueModel) settle(t *rapid.T, q *modelQueue) {
 	s := QueueStep{Kind: rapid.SampledFrom([]StepKind{DeleteTaken, DeleteTaken, DelayTaken}).Draw(t, "settle"), Queue: q.name}
 	var used []modelReceipt
 	for _, r := range q.receipts {
-		if rapid.Bool().Draw(t, "use") {
+		if rapid.IntRange(0, 3).Draw(t, "use") == 0 {
 			receipt := r.receipt
 			if s.Kind == DelayTaken {
 				receipt.Delay = rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Minute}).Draw(t, "delay")

@@ -51,7 +51,7 @@ func (q *queue) receive(s *QueueStep) (op.OpResult, error) {
 
 // lend puts what was taken into leases and says so.
 func (q *queue) lend(t *taking) []byte {
-	b := appendTime(binary.AppendUvarint([]byte{flag(t.more)}, q.number), q.now())
+	b := appendTime(binary.AppendUvarint([]byte{bit(t.more)}, q.number), q.now())
 	b = binary.AppendUvarint(b, uint64(q.now()+t.visibility))
 	for i := 0; i < len(t.taken); {
 		group, end := "", i+1
@@ -296,7 +296,7 @@ type Receipts struct {
 // DecodeTaken reads the result of a Receive.
 func DecodeTaken(r op.OpResult) (Receipts, error) {
 	f := fields{rest: r.Previous}
-	taken := Receipts{More: f.flag()}
+	taken := Receipts{More: f.bit()}
 	number, now := f.uvarint(), f.natural()
 	taken.Visible = timeOf(f.natural())
 	for len(f.rest) > 0 {

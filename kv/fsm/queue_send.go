@@ -104,7 +104,7 @@ func DecodeSent(r op.OpResult, revision uint64) ([]Sent, error) {
 	sent := make([]Sent, min(max(r.Integer, 0), op.MaxSend))
 	for i := range sent {
 		s := &sent[i]
-		s.Duplicate = f.flag()
+		s.Duplicate = f.bit()
 		s.Sequence = f.uvarint()
 		if s.Duplicate {
 			copy(s.ID[:], f.raw(len(s.ID)))

@@ -129,7 +129,7 @@ func (q *queue) redrive(s *QueueStep) (op.OpResult, error) {
 	if err := q.takeAll(t); err != nil {
 		return op.OpResult{}, err
 	}
-	return op.OpResult{Found: true, Integer: t.moved, Previous: []byte{flag(t.more)}}, nil
+	return op.OpResult{Found: true, Integer: t.moved, Previous: []byte{bit(t.more)}}, nil
 }
 
 // moveBack moves a message of a dead-letter queue.

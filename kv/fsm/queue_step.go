@@ -288,7 +288,7 @@ func (r Receipt) append(b []byte, kind StepKind) []byte {
 	case DelayTaken:
 		b = binary.AppendUvarint(b, uint64(r.Delay))
 	case Forward:
-		b = append(b, flag(r.Keep))
+		b = append(b, bit(r.Keep))
 		b = binary.AppendUvarint(b, uint64(len(r.To)))
 		for _, to := range r.To {
 			b = binary.AppendUvarint(b, uint64(to))
@@ -303,7 +303,7 @@ func (f *fields) receipt(kind StepKind) (r Receipt) {
 	case DelayTaken:
 		r.Delay = time.Duration(f.natural())
 	case Forward:
-		r.Keep = f.flag()
+		r.Keep = f.bit()
 		if n := f.count(MaxForwardTo); n > 0 {
 			r.To = make([]int, n)
 		}
@@ -314,14 +314,14 @@ func (f *fields) receipt(kind StepKind) (r Receipt) {
 	return r
 }
 
-func flag(set bool) byte {
+func bit(set bool) byte {
 	if set {
 		return 1
 	}
 	return 0
 }
 
-func (f *fields) flag() bool {
+func (f *fields) bit() bool {
 	b := f.byte()
 	if b > 1 {
 		f.fail()
@@ -330,7 +330,7 @@ func (f *fields) flag() bool {
 }
 
 func (s QueueSettings) append(b []byte) []byte {
-	b = append(b, flag(s.FIFO), flag(s.ContentDedup))
+	b = append(b, bit(s.FIFO), bit(s.ContentDedup))
 	for _, n := range []int64{int64(s.Visibility), int64(s.Delay), int64(s.Retention), int64(s.Wait), int64(s.MaxBytes), int64(s.MaxReceives)} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
@@ -338,7 +338,7 @@ func (s QueueSettings) append(b []byte) []byte {
 }
 
 func (f *fields) settings() (s QueueSettings) {
-	s.FIFO, s.ContentDedup = f.flag(), f.flag()
+	s.FIFO, s.ContentDedup = f.bit(), f.bit()
 	s.Visibility, s.Delay = time.Duration(f.natural()), time.Duration(f.natural())
 	s.Retention, s.Wait = time.Duration(f.natural()), time.Duration(f.natural())
 	s.MaxBytes, s.MaxReceives = int(f.natural()), int(f.natural())
