@@ -21,6 +21,7 @@ func codes() []struct {
 		{op.ErrNotFound, abi.NotFound}, {op.ErrConflict, abi.Conflict}, {op.ErrRange, abi.Conflict},
 		{op.ErrTooLarge, abi.TooLarge}, {op.ErrInvalid, abi.InvalidInput}, {op.ErrNotInteger, abi.InvalidInput},
 		{op.ErrQuota, abi.NoSpace}, {op.ErrCompacted, abi.InvalidInput}, {op.ErrClosed, abi.Unavailable},
+		{op.ErrNoQueue, abi.NotFound}, {op.ErrInFlight, abi.TooManyRequests},
 		{op.ErrUnavailable, abi.Unavailable}, {op.ErrUnknown, abi.Unavailable},
 		{context.DeadlineExceeded, abi.Timeout}, {context.Canceled, abi.Unavailable},
 	}

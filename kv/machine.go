@@ -18,7 +18,8 @@ type machine struct {
 	*store.Store
 	level uint8 // feature level of this build
 
-	clock atomic.Pointer[clock] // of some entry, as a rule the newest
+	clock  atomic.Pointer[clock] // of some entry, as a rule the newest
+	queues queueWaits
 
 	mu      sync.Mutex    // guards what follows
 	changed chan struct{} // closed at the next change; nil: nobody waits
@@ -69,6 +70,7 @@ func (m *machine) Apply(index uint64, entry []byte) (replies [][]byte, err error
 		replies[i] = o.Append(nil)
 	}
 	m.notify()
+	m.queues.wake(applied.Queues)
 	return replies, nil
 }
 
@@ -103,6 +105,7 @@ func (m *machine) Restore(r io.Reader) error {
 		return fmt.Errorf("%w: %w", replica.ErrUnfit, err)
 	}
 	m.notify()
+	m.queues.wakeAll()
 	return nil
 }
 
@@ -162,6 +165,7 @@ func (m *machine) notify() {
 
 // close wakes those who wait.
 func (m *machine) close() {
+	m.queues.close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.closed && m.changed != nil {

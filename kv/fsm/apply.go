@@ -25,8 +25,9 @@ var ErrTooNew = errors.New("the group's feature level is from a newer Sett: upgr
 // Applied is what an entry does.
 type Applied struct {
 	Writes   []Write
-	Outcomes []Outcome // one for each command; none when the entry itself is malformed
-	Time     time.Time // leader time
+	Outcomes []Outcome   // one for each command; none when the entry itself is malformed
+	Time     time.Time   // leader time
+	Queues   []QueueName // that may have more to receive than before
 }
 
 // Apply answers what the entry at index does to the state v. Its commands see what those before them did. One that
@@ -55,7 +56,7 @@ func ApplyAs(v View, index uint64, entry []byte, known uint8) (Applied, error) {
 		now = time.Unix(0, 0)
 	}
 	p.index, p.time = index, max(now.UnixNano(), p.time+1) // whatever the leaders' clocks do
-	b := batch{view: v, known: known, progress: p, spaces: make(map[string]*space), requests: make(map[string]Outcome)}
+	b := batch{view: v, known: known, progress: p, spaces: make(map[string]*space), requests: make(map[string]Outcome), records: newRecords(v)}
 	outcomes := make([]Outcome, len(commands))
 	for i, c := range commands {
 		if outcomes[i], err = b.run(Revision(index, i), c); err != nil {
@@ -63,11 +64,12 @@ func ApplyAs(v View, index uint64, entry []byte, known uint8) (Applied, error) {
 		}
 	}
 	b.flush()
+	b.records.flush(b.write)
 	if err := b.flushHistory(); err != nil {
 		return Applied{}, fmt.Errorf("apply entry %d: %w", index, err)
 	}
 	b.write(Write{Key: []byte(progressKey), Value: b.progress.append(nil)})
-	return Applied{Writes: b.writes, Outcomes: outcomes, Time: timeOf(b.progress.time)}, nil
+	return Applied{Writes: b.writes, Outcomes: outcomes, Time: timeOf(b.progress.time), Queues: b.woken}, nil
 }
 
 // batch is an entry at work.
@@ -81,7 +83,9 @@ type batch struct {
 	requests map[string]Outcome // that this entry did, by the key of their record
 	history  history
 	writes   []Write
-	bytes    int // of what its commands change and answer, at most
+	bytes    int      // of what its commands change and answer, at most
+	records  *records // of queues
+	woken    []QueueName
 }
 
 func (b *batch) now() int64 { return b.progress.time }
@@ -143,6 +147,8 @@ func (b *batch) do(revision uint64, c Command) (o Outcome, err error) {
 			return Outcome{}, fmt.Errorf("level %d: %w", c.Level, ErrTooNew)
 		}
 		b.progress.level = max(b.progress.level, c.Level)
+	case Queues:
+		o.Ops, err = b.doQueues(revision, c)
 	case Tick:
 		o.Ops, err = b.tick(revision, c.Limit)
 	}

@@ -10,8 +10,8 @@ import (
 
 // Level is the newest feature level this build knows, and that of everything in it. A command of level n acts only
 // once a RaiseLevel has set the group's level to n, which is done when every node knows n: until then it fails on
-// all of them, and so nodes of two versions never differ. A new store begins at level 1.
-const Level = 1
+// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues.
+const Level = 2
 
 // Limits of commands.
 const (
@@ -28,6 +28,7 @@ const (
 	SetQuota   Kind = 2 // Namespace has Quota from now on
 	RaiseLevel Kind = 3 // the group's feature level is Level, when it was lower
 	Tick       Kind = 4 // the first Limit keys whose time has come are deleted, in whatever namespace
+	Queues     Kind = 5 // Steps, one after the other, all of them or none; of feature level 2
 )
 
 // Request names a command, so that it acts once even when it is proposed again; the zero value names none. No other
@@ -38,12 +39,13 @@ type Request [16]byte
 type Command struct {
 	Kind      Kind
 	Request   Request
-	Namespace string // of Transact and SetQuota; else empty
+	Namespace string // of Transact, SetQuota and Queues; else empty
 	Checks    []op.Check
 	Ops       []op.Op
 	Quota     op.Quota
 	Level     uint8
 	Limit     int
+	Steps     []QueueStep
 }
 
 // Validate answers op.ErrInvalid or op.ErrTooLarge for a command that would fail whatever the state. Only what is
@@ -57,6 +59,11 @@ func (c Command) Validate() error {
 			return err
 		}
 		return c.Quota.Validate()
+	case Queues:
+		if err := op.ValidateNamespace(c.Namespace); err != nil {
+			return err
+		}
+		return validateSteps(c.Steps)
 	}
 	switch {
 	case c.Kind != RaiseLevel && c.Kind != Tick:
@@ -74,7 +81,7 @@ func (c Command) Validate() error {
 // Append appends c as it is replicated. The first byte is the feature level c needs, the rest is as that level
 // says.
 func (c Command) Append(b []byte) []byte {
-	b = append(b, 1, byte(c.Kind))
+	b = append(b, c.Kind.level(), byte(c.Kind))
 	b = append(b, c.Request[:]...)
 	b = appendText(b, c.Namespace)
 	switch c.Kind {
@@ -94,8 +101,21 @@ func (c Command) Append(b []byte) []byte {
 		b = append(b, c.Level)
 	case Tick:
 		b = binary.AppendUvarint(b, uint64(c.Limit))
+	case Queues:
+		b = binary.AppendUvarint(b, uint64(len(c.Steps)))
+		for _, s := range c.Steps {
+			b = appendStep(b, s)
+		}
 	}
 	return b
+}
+
+// level is the feature level that has commands of a kind.
+func (k Kind) level() byte {
+	if k == Queues {
+		return 2
+	}
+	return 1
 }
 
 var errMalformed = fmt.Errorf("malformed command: %w", op.ErrInvalid)
@@ -106,7 +126,8 @@ func DecodeCommand(b []byte) (Command, error) { return decodeCommand(b, Level) }
 // decodeCommand is DecodeCommand of a build that knows a feature level.
 func decodeCommand(b []byte, known uint8) (c Command, err error) {
 	f := fields{rest: b}
-	if level := f.byte(); level < 1 || level > known {
+	level := f.byte()
+	if level < 1 || level > known {
 		return Command{}, fmt.Errorf("level %d: %w", level, errMalformed)
 	}
 	c.Kind = Kind(f.byte())
@@ -132,6 +153,14 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 		c.Level = f.byte()
 	case Tick:
 		c.Limit = int(f.natural())
+	case Queues:
+		if level < c.Kind.level() {
+			f.fail()
+		}
+		c.Steps = make([]QueueStep, f.count(MaxSteps))
+		for i := range c.Steps {
+			c.Steps[i] = f.step()
+		}
 	default:
 		f.fail()
 	}

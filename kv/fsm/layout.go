@@ -20,6 +20,7 @@ import (
 //	r <namespace> 0x00 <request>       outcome of a request that is done
 //	q <index>                          leader time, namespaces and requests: of an entry that did some
 //	m applied                          progress
+//	n, k, w                            queues: see queue_layout.go
 const (
 	dataKind     = 'd'
 	expiryKind   = 'e'

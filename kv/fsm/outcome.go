@@ -21,6 +21,8 @@ const (
 	Range       Failure = 5
 	OverQuota   Failure = 6
 	Unavailable Failure = 7 // the entry did too much already, or the feature level is too low; try again, as a new request
+	NoQueue     Failure = 8
+	InFlight    Failure = 9
 )
 
 const maxTextBytes = 1 << 10 // of Outcome.Text; the rest is cut off
@@ -72,12 +74,19 @@ func (f Failure) err() error {
 		return op.ErrQuota
 	case Unavailable:
 		return op.ErrUnavailable
+	case NoQueue:
+		return op.ErrNoQueue
+	case InFlight:
+		return op.ErrInFlight
 	}
 	return fmt.Errorf("unknown failure %d, from a newer Sett", f)
 }
 
 // refusal is an error that fails a command, rather than the application of the log.
 type refusal struct{ error }
+
+// Unwrap answers the error of package op.
+func (r refusal) Unwrap() error { return r.error }
 
 // refuse makes a refusal of an error of package op; nil stays nil.
 func refuse(err error) error {
@@ -91,7 +100,7 @@ func refuse(err error) error {
 func (r refusal) outcome(revision uint64) Outcome {
 	o := Outcome{Revision: revision, Failure: Invalid, Text: r.Error()}
 	o.Text = o.Text[:min(len(o.Text), maxTextBytes)]
-	for f := Invalid; f <= Unavailable; f++ {
+	for f := Invalid; f <= InFlight; f++ {
 		if errors.Is(r.error, f.err()) {
 			o.Failure = f
 		}

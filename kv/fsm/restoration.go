@@ -27,6 +27,8 @@ func (r *Restoration) Record(key, value []byte) (became []byte, keep bool, err e
 		return nil, false, fmt.Errorf("restore: empty key: %w", errDamaged)
 	}
 	switch key[0] {
+	case headKind, queueKind, alarmKind:
+		return value, true, nil
 	case dataKind:
 		return r.data(key, value)
 	case expiryKind:

@@ -27,7 +27,10 @@ func Due(v View, now time.Time) (due bool, err error) {
 		due = err == nil && at <= now.UnixNano()
 		return false
 	})
-	if err = errors.Join(err, scanned); err != nil {
+	if err = errors.Join(err, scanned); err == nil && !due && p.level >= Queues.level() {
+		due, err = dueQueues(v, now.UnixNano())
+	}
+	if err != nil {
 		return false, fmt.Errorf("find what is due: %w", err)
 	}
 	return due, nil
@@ -43,7 +46,8 @@ func splitExpiry(k []byte) (at int64, namespace, key string, err error) {
 	return 0, "", "", fmt.Errorf("expiry: %w", errDamaged)
 }
 
-// tick deletes the first limit keys whose time has come. Its result's Integer says how many. What else is due, the
+// tick deletes the first limit keys whose time has come, and as much of queues as is left of the limit, one record at
+// least. Its result's Integer says how many. What else is due, the
 // entry deletes anyway.
 func (b *batch) tick(revision uint64, limit int) ([]op.OpResult, error) {
 	d := draft{batch: b, revision: revision}
@@ -62,7 +66,15 @@ func (b *batch) tick(revision uint64, limit int) ([]op.OpResult, error) {
 		return nil, err
 	}
 	b.progress.expired = expired
-	return []op.OpResult{{Found: len(d.touched) > 0, Integer: int64(len(d.touched))}}, nil
+	n := len(d.touched)
+	if b.progress.level >= Queues.level() {
+		swept, err := b.sweepQueues(revision, max(1, limit-n))
+		if err != nil {
+			return nil, err
+		}
+		n += swept
+	}
+	return []op.OpResult{{Found: n > 0, Integer: int64(n)}}, nil
 }
 
 // due answers the cells of the first limit keys whose time had come in the view, and the time before which there are

@@ -162,6 +162,9 @@ func (m *memory) check(t fataler) {
 			}
 		}
 	}
+	for namespace, u := range m.checkQueues(t, p) {
+		usages[namespace] = op.Usage{Keys: usages[namespace].Keys + u.Keys, Bytes: usages[namespace].Bytes + u.Bytes}
+	}
 	for k, v := range m.data {
 		switch k[0] {
 		case usageKind:

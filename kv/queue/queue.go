@@ -1,0 +1,193 @@
+// Package queue offers an app's queues and topics, which the replicated store keeps. Its main type is Queues.
+//
+// When Send returns without an error, the messages are on the disks of a majority; one goes only by being deleted with
+// the receipt of its last receive, by its retention, by a purge, or into a dead-letter queue. Delivery is at least
+// once, in the order of sending only within a group of a FIFO queue. Every call is one entry of the store's log,
+// however many messages it has, and receives that find nothing are none.
+//
+// Limits are those of SQS, named in package op, except that more messages are sent, received and settled at once.
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sett-run/sett/kv/fsm"
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
+)
+
+// Store keeps queues. Package kv's Store is one.
+type Store interface {
+	// Queues does steps, all of them or none.
+	Queues(ctx context.Context, namespace string, steps ...fsm.QueueStep) (op.Result, error)
+	// ReadQueues runs f on a state that r may see.
+	ReadQueues(ctx context.Context, r op.Read, f func(v fsm.View, now time.Time) error) error
+	// QueueChanged answers a channel that is closed when there may be more to receive.
+	QueueChanged(namespace, name string) (changed <-chan struct{}, forget func())
+}
+
+// Queues are the queues and topics of all apps. Its methods may be called concurrently; their errors have codes:
+// NotFound for a queue that is not there, InvalidInput and TooLarge for what is over a limit, TooManyRequests above
+// op.MaxInFlight, NoSpace over the app's quota, and Unavailable, after which what was asked may have happened when
+// the error is op.ErrUnknown.
+type Queues struct {
+	store Store
+
+	mu    sync.Mutex // guards turns
+	turns map[fsm.QueueName]*turn
+}
+
+// Open answers the queues in a store. There is nothing to close.
+func Open(s Store) *Queues { return &Queues{store: s, turns: make(map[fsm.QueueName]*turn)} }
+
+// Info is a queue as it is.
+type Info struct {
+	registry.Queue
+	Created time.Time
+	Stats   op.QueueStats
+}
+
+// Put makes a queue, or changes one that is there. Its dead-letter queue need not be there yet: until it is, messages
+// stay in the queue. Fields that are 0 have their defaults.
+func (q *Queues) Put(ctx context.Context, app string, c registry.Queue) error {
+	if err := op.ValidateQueueName(c.Name); err != nil {
+		return coded("put queue", err)
+	}
+	return q.put(ctx, app, c)
+}
+
+// put is Put for the platform's own queues, too.
+func (q *Queues) put(ctx context.Context, app string, c registry.Queue) error {
+	_, err := q.store.Queues(ctx, app, fsm.QueueStep{Kind: fsm.PutQueue, Queue: c.Name, Settings: settings(c)})
+	return coded("put queue", err)
+}
+
+// Remove takes a queue away with all its messages.
+func (q *Queues) Remove(ctx context.Context, app, name string) error {
+	_, err := q.store.Queues(ctx, app, fsm.QueueStep{Kind: fsm.DropQueue, Queue: name})
+	return coded("remove queue", err)
+}
+
+// Purge takes all messages of a queue away, also those in flight, and answers how many there were.
+func (q *Queues) Purge(ctx context.Context, app, name string) (messages int64, err error) {
+	r, err := q.do(ctx, app, fsm.QueueStep{Kind: fsm.PurgeQueue, Queue: name})
+	return r.Integer, coded("purge queue", err)
+}
+
+// Get answers a queue.
+func (q *Queues) Get(ctx context.Context, app, name string) (info Info, err error) {
+	err = q.read(ctx, app, op.Strong, func(v fsm.View, now time.Time) error {
+		state, err := fsm.ReadQueue(v, app, name, now)
+		info = infoOf(state)
+		return err
+	})
+	return info, coded("get queue", err)
+}
+
+// Stats answers what a queue holds.
+func (q *Queues) Stats(ctx context.Context, app, name string) (op.QueueStats, error) {
+	info, err := q.Get(ctx, app, name)
+	return info.Stats, err
+}
+
+// Query asks for queues by name.
+type Query struct {
+	Prefix string
+	After  string // the last name of the page before
+	Limit  int    // queues in the page; 0 and more than op.MaxQueuePage mean op.MaxQueuePage
+	Inner  bool   // the platform's own queues, whose names have slashes, instead of the app's
+}
+
+// List answers queues in the order of their names, and the After of the next page, empty when there is none.
+func (q *Queues) List(ctx context.Context, app string, query Query) (queues []Info, after string, err error) {
+	if query.Limit <= 0 || query.Limit > op.MaxQueuePage {
+		query.Limit = op.MaxQueuePage
+	}
+	err = q.read(ctx, app, op.Strong, func(v fsm.View, now time.Time) error {
+		queues, after, err = list(v, app, query, now)
+		return err
+	})
+	return queues, after, coded("list queues", err)
+}
+
+func list(v fsm.View, app string, query Query, now time.Time) (queues []Info, after string, err error) {
+	for from := query.After; ; {
+		page, err := fsm.ListQueues(v, app, fsm.QueueQuery{Prefix: query.Prefix, After: from, Limit: op.MaxQueuePage}, now)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, s := range page {
+			switch {
+			case strings.Contains(s.Name, "/") != query.Inner:
+			case len(queues) == query.Limit:
+				return queues, queues[len(queues)-1].Name, nil
+			default:
+				queues = append(queues, infoOf(s))
+			}
+		}
+		if len(page) < op.MaxQueuePage {
+			return queues, "", nil
+		}
+		from = page[len(page)-1].Name
+	}
+}
+
+// Redrive says what of a dead-letter queue moves where.
+type Redrive struct {
+	To  string // queue; empty: for each message the queue it came from
+	Max int    // messages at most; 0: all that are visible
+}
+
+// redriveBatch is how many messages of a redrive move at once. More hold up the log for longer.
+const redriveBatch = 1000
+
+// Redrive moves visible messages of a dead-letter queue, and answers how many: also beside an error, which comes after
+// some have moved. A message that came from no queue, or from one that is gone, is an error unless To is given. The
+// messages are as if they were new, with the ids they had.
+func (q *Queues) Redrive(ctx context.Context, app, name string, r Redrive) (moved int64, err error) {
+	step := fsm.QueueStep{Kind: fsm.Redrive, Queue: name}
+	if r.To != "" {
+		step.To = []string{r.To}
+	}
+	if r.Max < 0 {
+		return 0, coded("redrive", fmt.Errorf("%d messages: %w", r.Max, op.ErrInvalid))
+	}
+	for r.Max == 0 || moved < int64(r.Max) {
+		step.Limit = redriveBatch
+		if r.Max != 0 {
+			step.Limit = int(min(redriveBatch, int64(r.Max)-moved))
+		}
+		did, err := q.do(ctx, app, step)
+		if err != nil {
+			return moved, coded("redrive", err)
+		}
+		moved += did.Integer
+		if len(did.Previous) != 1 || did.Previous[0] == 0 {
+			break
+		}
+	}
+	return moved, nil
+}
+
+// do does one step.
+func (q *Queues) do(ctx context.Context, app string, step fsm.QueueStep) (op.OpResult, error) {
+	r, err := q.store.Queues(ctx, app, step)
+	if err == nil && len(r.Ops) != 1 {
+		err = fmt.Errorf("%d results of a step", len(r.Ops))
+	}
+	if err != nil {
+		return op.OpResult{}, err
+	}
+	return r.Ops[0], nil
+}
+
+func (q *Queues) read(ctx context.Context, app string, c op.Consistency, f func(v fsm.View, now time.Time) error) error {
+	if err := op.ValidateNamespace(app); err != nil {
+		return err
+	}
+	return q.store.ReadQueues(ctx, op.Read{Consistency: c}, f)
+}

@@ -1,0 +1,201 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sett-run/sett/kv/fsm"
+	"github.com/sett-run/sett/kv/op"
+)
+
+// Receive says how messages are received.
+type Receive struct {
+	Max        int           // messages, at most op.MaxReceive; 0: 1
+	Visibility time.Duration // after which those that are not settled come again, at most op.MaxVisibility; 0: the queue's
+	Wait       time.Duration // for a first message, at most op.MaxWait; 0: the queue's; NoWait: none
+}
+
+// NoWait is the Wait of a receive that answers at once, whatever the queue's.
+const NoWait time.Duration = -1
+
+// receivePause is how long a receive waits before it looks again for what should be visible and was not: the leader's
+// clock may be behind this node's.
+const receivePause = 50 * time.Millisecond
+
+// Receive takes visible messages, at most op.MaxReceiveBytes of them, for some time. With a Wait it answers as soon as
+// there is one; without one by then, or when ctx ends before, it answers none. What is not settled by its Receipt until
+// Visible comes again.
+func (q *Queues) Receive(ctx context.Context, app, name string, r Receive) ([]op.Message, error) {
+	messages, err := q.receive(ctx, app, name, r)
+	return messages, coded("receive", err)
+}
+
+func (q *Queues) receive(ctx context.Context, app, name string, r Receive) ([]op.Message, error) {
+	step := fsm.QueueStep{Kind: fsm.Receive, Queue: name, Limit: max(r.Max, 0), Visibility: r.Visibility}
+	if r.Max == 0 {
+		step.Limit = 1
+	}
+	if r.Wait < NoWait || r.Wait > op.MaxWait {
+		return nil, fmt.Errorf("wait %v is not within 0 and %v: %w", r.Wait, op.MaxWait, op.ErrInvalid)
+	}
+	if err := (fsm.Command{Kind: fsm.Queues, Namespace: app, Steps: []fsm.QueueStep{step}}).Validate(); err != nil {
+		return nil, err
+	}
+	p := poll{queues: q, name: fsm.QueueName{Namespace: app, Name: name}, step: step}
+	start := time.Now()
+	changed, forget := q.store.QueueChanged(app, name)
+	messages, err := p.first(ctx)
+	r.Wait = cmp.Or(r.Wait, p.found.Wait)
+	for err == nil && len(messages) == 0 {
+		left := time.Until(start.Add(r.Wait))
+		if left <= 0 || pause(ctx, changed, pauseAfter(p.found, left)) != nil {
+			break
+		}
+		forget()
+		changed, forget = q.store.QueueChanged(app, name)
+		messages, err = p.again(ctx)
+	}
+	forget()
+	return messages, err
+}
+
+// poll is a receive at work.
+type poll struct {
+	queues *Queues
+	name   fsm.QueueName
+	step   fsm.QueueStep
+	found  fsm.Glance // of the last look, which costs no entry of the log
+}
+
+// pauseAfter is how long to wait after a look at a queue, at most left.
+func pauseAfter(g fsm.Glance, left time.Duration) time.Duration {
+	switch {
+	case g.Ready:
+		return min(left, receivePause)
+	case !g.Next.IsZero():
+		return min(left, max(time.Until(g.Next), time.Millisecond))
+	}
+	return left
+}
+
+// first looks at what is here, and when that is nothing, at what the group has.
+func (p *poll) first(ctx context.Context) ([]op.Message, error) {
+	err := p.look(ctx, op.Local)
+	if err == nil && !p.found.Ready || errors.Is(err, op.ErrNoQueue) {
+		err = p.look(ctx, op.Strong)
+	}
+	if err != nil || !p.found.Ready {
+		return nil, err
+	}
+	return p.take(ctx)
+}
+
+// again looks at what is here, after a change. Of those who wait on this node one looks at a time, so that a message
+// is not asked for by all of them.
+func (p *poll) again(ctx context.Context) ([]op.Message, error) {
+	done, err := p.queues.takeTurn(ctx, p.name)
+	if err != nil {
+		return nil, nil //nolint:nilerr // the wait has ended
+	}
+	defer done()
+	if err := p.look(ctx, op.Local); err != nil || !p.found.Ready {
+		return nil, err
+	}
+	return p.take(ctx)
+}
+
+func (p *poll) look(ctx context.Context, c op.Consistency) error {
+	return p.queues.read(ctx, p.name.Namespace, c, func(v fsm.View, now time.Time) (err error) {
+		p.found, err = fsm.GlanceAt(v, p.name, now)
+		return err
+	})
+}
+
+// take receives, until there is something or nothing left to look through.
+func (p *poll) take(ctx context.Context) ([]op.Message, error) {
+	for {
+		r, err := p.queues.store.Queues(ctx, p.name.Namespace, p.step)
+		if err == nil && len(r.Ops) != 1 {
+			err = fmt.Errorf("%d results of a step", len(r.Ops))
+		}
+		if err != nil {
+			return nil, err
+		}
+		receipts, err := fsm.DecodeTaken(r.Ops[0])
+		if err != nil {
+			return nil, err
+		}
+		if len(receipts.Taken) > 0 {
+			return p.queues.open(ctx, r.Revision, receipts)
+		}
+		if !receipts.More {
+			return nil, nil
+		}
+	}
+}
+
+// open reads the messages that were taken at a revision. One that was purged since is left out.
+func (q *Queues) open(ctx context.Context, revision uint64, receipts fsm.Receipts) (messages []op.Message, err error) {
+	err = q.store.ReadQueues(ctx, op.Read{Seen: revision}, func(v fsm.View, _ time.Time) (err error) {
+		messages, err = fsm.Messages(v, receipts.Taken)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	kept := messages[:0]
+	for i, m := range messages {
+		if m.Body != nil {
+			m.Receipt, m.Visible = formatReceipt(receipts.Taken[i].Receipt), receipts.Visible
+			kept = append(kept, m)
+		}
+	}
+	return kept, nil
+}
+
+// pause waits for a change, or d, or the end of ctx, which is its error.
+func pause(ctx context.Context, changed <-chan struct{}, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
+// turn lets those who wait for a queue look at it one after the other.
+type turn struct {
+	token   chan struct{} // 1 slot: full while somebody looks
+	waiting int           // who looks or waits to; guarded by Queues.mu
+}
+
+// takeTurn waits for a turn to look at a queue; done ends it. Its error is that ctx has ended.
+func (q *Queues) takeTurn(ctx context.Context, name fsm.QueueName) (done func(), err error) {
+	q.mu.Lock()
+	t := q.turns[name]
+	if t == nil {
+		t = &turn{token: make(chan struct{}, 1)}
+		q.turns[name] = t
+	}
+	t.waiting++
+	q.mu.Unlock()
+	leave := func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if t.waiting--; t.waiting == 0 {
+			delete(q.turns, name)
+		}
+	}
+	select {
+	case t.token <- struct{}{}:
+		return func() { <-t.token; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
+	}
+}
