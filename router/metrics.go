@@ -17,6 +17,7 @@ const (
 	reasonHeader      = "header_too_large"
 	reasonSlow        = "slow_client"
 	reasonNoRoute     = "no_route"
+	reasonInvalid     = "invalid_body"
 	reasonMethod      = "method"
 	reasonDraining    = "draining"
 	reasonConcurrency = "function_concurrency"
@@ -138,14 +139,14 @@ func (m *metrics) forget(old, now *Table) {
 
 // rejections are the children of the rejected counter, one a reason.
 type rejections struct {
-	malformed, tooLarge, header, slow, noRoute, method, draining, concurrency, node prometheus.Counter
+	malformed, tooLarge, header, slow, noRoute, invalid, method, draining, concurrency, node prometheus.Counter
 }
 
 func (m *metrics) rejections() rejections {
 	child := func(reason string) prometheus.Counter { return m.rejected.WithLabelValues(reason) }
 	return rejections{
 		malformed: child(reasonMalformed), tooLarge: child(reasonTooLarge), header: child(reasonHeader),
-		slow: child(reasonSlow), noRoute: child(reasonNoRoute), method: child(reasonMethod),
+		slow: child(reasonSlow), noRoute: child(reasonNoRoute), invalid: child(reasonInvalid), method: child(reasonMethod),
 		draining: child(reasonDraining), concurrency: child(reasonConcurrency), node: child(reasonNode),
 	}
 }

@@ -87,6 +87,9 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
 		r.noFunction(ctx, q)
 		return
 	}
+	if e.Method == "OPTIONS" && r.preflight(ctx, q, t) {
+		return
+	}
 	c, used := t.lookup(e.Method, text(q.host), q.decoded, &q.values)
 	if c == nil {
 		r.unrouted(ctx, q, t)
@@ -94,9 +97,18 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
 	}
 	k := c.pick()
 	q.bind(k, used)
+	if err := k.schemas.check(e); err != nil {
+		r.refuse(ctx, q, refusal{400, abi.InvalidInput, err.Error(), r.rejected.invalid, false})
+		k.share(ctx, e)
+		return
+	}
 	result, err := r.Dispatch(r.base, Call{Event: e, chosen: k, start: q.start, memory: q.context})
 	if err == nil && result.Error == "" {
+		if k.cors != nil {
+			result.Headers = withoutCors(result.Headers)
+		}
 		r.reply(ctx, k.target, e, result)
+		k.share(ctx, e)
 		return
 	}
 	status, code := outcome(result, err)
@@ -105,6 +117,14 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
 		ctx.Response.Header.Set(headerStart, string(result.Start))
 	}
 	r.tell(&ctx.Response.Header, result)
+	k.share(ctx, e)
+}
+
+// share says who may read the reply, where the route has CORS.
+func (k *candidate) share(ctx *fasthttp.RequestCtx, e *abi.Event) {
+	if k.cors != nil {
+		shareWith(&ctx.Response.Header, k.cors, e)
+	}
 }
 
 // tell tells the client how many instructions its invocation took, and on which other node it ran.

@@ -65,6 +65,8 @@ type candidate struct {
 	pattern string   // the route as deployed; empty for a default path and for calls by name
 	names   []string // of the pattern's parameters, in order
 	payload registry.Payload
+	cors    *registry.Cors // nil: none
+	schemas schemas        // nil: none
 }
 
 // choice is one or more versions of one function, picked among by weight.
@@ -253,7 +255,11 @@ func (b *builder) route(r *registry.Function, k candidate) {
 			b.faults = append(b.faults, fmt.Errorf("function %s/%s version %d: %w", r.App, r.Name, k.version.Number, err))
 			continue
 		}
-		k.pattern, k.payload, k.names = route.Pattern, route.Payload, parameters(p)
+		k.pattern, k.payload, k.names, k.cors = route.Pattern, route.Payload, parameters(p), route.Cors
+		if k.schemas, err = compile(route.Schemas); err != nil {
+			b.faults = append(b.faults, fmt.Errorf("function %s/%s version %d: route %s: %w", r.App, r.Name, k.version.Number, route.Pattern, err))
+			continue
+		}
 		tree := b.table.routes
 		if p.Host != "" {
 			if tree = b.table.hosts[p.Host]; tree == nil {
@@ -269,7 +275,7 @@ func (b *builder) route(r *registry.Function, k candidate) {
 			b.faults = append(b.faults, fmt.Errorf("function %s/%s: %w", r.App, r.Name, err))
 			return
 		}
-		k.pattern, k.payload, k.names = "", registry.PayloadRaw, nil
+		k.pattern, k.payload, k.names, k.cors, k.schemas = "", registry.PayloadRaw, nil, nil, nil
 		b.enter(b.table.defaults, p, r, k)
 	}
 }
