@@ -22,6 +22,10 @@ type failure struct {
 	err     error  // for whoever invoked; it may reach a client
 }
 
+// ErrNoRoom says that the node has no memory for another instance: the event was given to none, and another node may
+// have room. It is coded abi.Unavailable.
+var ErrNoRoom = abi.WithCode(abi.Unavailable, errors.New("function cannot be run now: no memory is left for another instance"))
+
 // What clients learn of a failure.
 var (
 	errFailed      = abi.WithCode(abi.FunctionFailed, errors.New("function failed"))

@@ -15,8 +15,8 @@ import (
 // Invoke answers e with an instance of v in which nothing of another event is left. The time is limited by the
 // settings and by ctx, whichever ends first; waiting for code and image counts for ctx alone. The result is never
 // nil and says what was used, on failure too. Errors are coded: abi.FunctionFailed, abi.Timeout, abi.InvalidInput for
-// an event the guest cannot be given, abi.Unavailable when the module cannot be loaded, the node has no memory left
-// or ctx was canceled. Their messages may be shown to a client; the reason is in the sink, as is everything the guest
+// an event the guest cannot be given, abi.Unavailable when the module cannot be loaded, ctx was canceled, or, as
+// ErrNoRoom, the node has no memory left. Their messages may be shown to a client; the reason is in the sink, as is everything the guest
 // wrote, before Invoke returns.
 func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error) {
 	start := time.Now()
@@ -146,7 +146,7 @@ func (r *Runtime) unloaded(ctx context.Context, v *registry.Version, e *abi.Even
 	case abi.CodeOf(err) == abi.InvalidModule: // its initialisation failed
 		f = failed(outcomeTrap, err.Error())
 	case errors.Is(err, memory.ErrBudget):
-		f = &failure{outcomeMemory, "the node has no memory left for another instance", errUnavailable}
+		f = &failure{outcomeMemory, "the node has no memory left for another instance", ErrNoRoom}
 	default:
 		r.config.Log.Error("load module", "app", v.App, "function", v.Function, "version", v.Number, "err", err)
 	}

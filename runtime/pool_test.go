@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -132,8 +133,8 @@ func TestMemoryBudget(t *testing.T) {
 		}
 		taken = append(taken, i)
 	}
-	if _, err := r.Invoke(context.Background(), a, event()); abi.CodeOf(err) != abi.Unavailable {
-		t.Errorf("Invoke with all memory in use: %v, want unavailable", err)
+	if _, err := r.Invoke(context.Background(), a, event()); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("Invoke with all memory in use: %v, want %v", err, ErrNoRoom)
 	}
 	for _, i := range taken {
 		p.give(a, i)

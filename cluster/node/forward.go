@@ -8,6 +8,7 @@ import (
 
 	"github.com/sett-run/sett/cluster/peer"
 	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/runtime"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -29,7 +30,7 @@ type invoker struct{ *Node }
 func (n invoker) Invoke(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error) {
 	ready := n.waiting.on(keyOf(v))
 	if ready == nil {
-		return n.runtime.Invoke(ctx, v, e)
+		return n.orElsewhere(ctx, v, e)
 	}
 	result, err := n.elsewhere(ctx, v, e, n.holders(v.Module.Digest))
 	if !errors.Is(err, errNobody) {
@@ -40,6 +41,18 @@ func (n invoker) Invoke(ctx context.Context, v *registry.Version, e *abi.Event) 
 	case <-ctx.Done(): // Invoke answers with the right code
 	}
 	return n.runtime.Invoke(ctx, v, e)
+}
+
+// orElsewhere runs a version here or, when this node has no memory for it, where there is room.
+func (n *Node) orElsewhere(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error) {
+	result, err := n.runtime.Invoke(ctx, v, e)
+	if err == nil || !errors.Is(err, runtime.ErrNoRoom) || ctx.Value(takenKey{}) != nil {
+		return result, err
+	}
+	if other, spilled := n.elsewhere(ctx, v, e, n.withRoom(maxSpills)); !errors.Is(spilled, errNobody) {
+		return other, spilled
+	}
+	return result, err
 }
 
 // spill runs on another node what has no room on this one.
@@ -83,12 +96,19 @@ func (n taken) Invoke(ctx context.Context, i peer.Invocation) (*abi.Result, erro
 	if n.waiting.on(versionKey{i.App, i.Function, i.Version}) != nil {
 		return new(abi.Result), peer.ErrNotHere
 	}
+	ctx = context.WithValue(ctx, takenKey{}, true)
 	result, err := n.router.Take(ctx, router.Call{App: i.App, Function: i.Function, Event: i.Event}, i.Version)
-	if abi.CodeOf(err) == abi.NotFound {
+	switch {
+	case abi.CodeOf(err) == abi.NotFound:
 		err = peer.ErrNotHere
+	case errors.Is(err, runtime.ErrNoRoom):
+		err = abi.WithCode(abi.TooManyRequests, err) // nothing was begun
 	}
 	return result, err
 }
+
+// takenKey marks the context of what another node has sent: it is not sent on.
+type takenKey struct{}
 
 // holders answers the living nodes that should have a module: those that had it when it was deployed, then the others,
 // nearest first.

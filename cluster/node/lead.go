@@ -104,15 +104,14 @@ func (n *Node) improve(seen map[string]liveness) time.Duration {
 func (n *Node) take(ctx context.Context, step placement.Step) error {
 	r := n.store.Replica()
 	switch step.Kind {
-	case placement.AddReader, placement.Promote:
+	case placement.AddReader:
 		address, err := n.resolve(step.ID)
 		if err != nil {
 			return err
 		}
-		if step.Kind == placement.AddReader {
-			return r.AddReader(ctx, step.ID, address)
-		}
-		return r.AddVoter(ctx, step.ID, address)
+		return r.AddReader(ctx, step.ID, address)
+	case placement.Promote:
+		return r.AddVoter(ctx, step.ID, n.known(step.ID))
 	case placement.Demote:
 		return r.DemoteVoter(ctx, step.ID)
 	case placement.Remove:
@@ -121,6 +120,17 @@ func (n *Node) take(ctx context.Context, step placement.Step) error {
 		return r.TransferLeadership(ctx)
 	}
 	return fmt.Errorf("step %s is not known", step.Kind)
+}
+
+// known is a member's address as the group knows it. It stays as it was when the member came: where it is now, resolve
+// says, and hashicorp/raft 1.7.3 reads without its lock what it writes when an address changes.
+func (n *Node) known(id string) string {
+	for _, s := range n.store.Replica().Servers() {
+		if s.ID == id {
+			return s.Address
+		}
+	}
+	return raftAddress(id, "")
 }
 
 // view is what is known of those who are in the group, and of those who should be.
