@@ -11,14 +11,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
 // newRequest makes a request of what a guest asks for, or refuses it.
 func newRequest(ctx context.Context, r *abi.FetchRequest) (*http.Request, target, error) {
 	refuse := func(format string, args ...any) (*http.Request, target, error) {
-		return nil, target{}, fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), op.ErrInvalid)
+		return nil, target{}, fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), abi.ErrBadRequest)
 	}
 	method := r.Method
 	if method == "" {
@@ -103,8 +102,8 @@ func readReply(r *http.Response) (*abi.Reply, error) {
 }
 
 var (
-	errLongHeader = fmt.Errorf("the reply's headers: %w: at most %d, of %d bytes", op.ErrTooLarge, abi.MaxHeaders, abi.MaxFetchHeaderBytes)
-	errLongBody   = fmt.Errorf("the reply's body: %w: at most %d bytes", op.ErrTooLarge, abi.MaxFetchReplyBytes)
+	errLongHeader = fmt.Errorf("the reply's headers: %w: at most %d, of %d bytes", abi.ErrOverLimit, abi.MaxHeaders, abi.MaxFetchHeaderBytes)
+	errLongBody   = fmt.Errorf("the reply's body: %w: at most %d bytes", abi.ErrOverLimit, abi.MaxFetchReplyBytes)
 )
 
 func readBody(r *http.Response) ([]byte, error) {

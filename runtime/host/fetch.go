@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -74,9 +73,9 @@ func (c *Call) refuseOutgoing(err error) (number int32) {
 func outgoingKind(code abi.Code) error {
 	switch code {
 	case abi.InvalidInput:
-		return op.ErrInvalid
+		return abi.ErrBadRequest
 	case abi.TooLarge:
-		return op.ErrTooLarge
+		return abi.ErrOverLimit
 	case abi.NotFound:
 		return abi.ErrNoFunction
 	case abi.TooManyRequests, abi.Unavailable, abi.NoSpace:

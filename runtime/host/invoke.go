@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -42,7 +41,7 @@ func invoke() Function {
 		case err != nil:
 			return nil, err
 		case r.Function == "":
-			return nil, fmt.Errorf("invoke: no function is named: %w", op.ErrInvalid)
+			return nil, fmt.Errorf("invoke: no function is named: %w", abi.ErrBadRequest)
 		case c.Depth >= abi.MaxDepth:
 			return nil, fmt.Errorf("invoke %s: %w: %d at most, do they invoke one another without end?", r.Function,
 				abi.ErrDepth, abi.MaxDepth)

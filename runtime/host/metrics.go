@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -63,8 +62,8 @@ func outcome(err error) string {
 		label string
 	}{
 		{abi.ErrBusy, "busy"}, {context.DeadlineExceeded, "timeout"}, {context.Canceled, "canceled"}, {abi.ErrDenied, "denied"},
-		{abi.ErrResolve, "dns"}, {abi.ErrConnect, "refused"}, {abi.ErrTLS, "tls"}, {op.ErrTooLarge, "too_large"},
-		{op.ErrInvalid, "invalid"}, {abi.ErrBroken, "broken"},
+		{abi.ErrResolve, "dns"}, {abi.ErrConnect, "refused"}, {abi.ErrTLS, "tls"}, {abi.ErrOverLimit, "too_large"},
+		{abi.ErrBadRequest, "invalid"}, {abi.ErrBroken, "broken"},
 	} {
 		if errors.Is(err, o.err) {
 			return o.label

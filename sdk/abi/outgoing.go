@@ -3,14 +3,13 @@ package abi
 import (
 	"context"
 	"errors"
-
-	"github.com/sett-run/sett/kv/op"
 )
 
-// Errors of fetches and invocations, besides op.ErrInvalid, op.ErrTooLarge and context.DeadlineExceeded. After
-// ErrDenied, ErrResolve, ErrConnect, ErrTLS, ErrOutgoingCalls, ErrNoOutgoing, ErrNoFunction and ErrDepth nothing was
+// Errors of fetches and invocations, besides context.DeadlineExceeded. After ErrBadRequest, ErrDenied, ErrResolve, ErrConnect, ErrTLS, ErrOutgoingCalls, ErrNoOutgoing, ErrNoFunction and ErrDepth nothing was
 // sent or run.
 var (
+	ErrBadRequest     = errors.New("the request is invalid")
+	ErrOverLimit      = errors.New("over a limit")
 	ErrDenied         = errors.New("the function may not call this address")
 	ErrResolve        = errors.New("the host's name has no address")
 	ErrConnect        = errors.New("the host cannot be reached")
@@ -33,9 +32,9 @@ const lastOutgoingError = 15
 func OutgoingError(number int32) error {
 	switch number {
 	case 1:
-		return op.ErrInvalid
+		return ErrBadRequest
 	case 2:
-		return op.ErrTooLarge
+		return ErrOverLimit
 	case 3:
 		return ErrDenied
 	case 4:

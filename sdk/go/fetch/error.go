@@ -3,13 +3,12 @@ package fetch
 import (
 	"strings"
 
-	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
 // Errors before anything was sent.
 var (
-	ErrInvalid     = op.ErrInvalid         // the request cannot be sent: its URL, its method, one of its headers
+	ErrInvalid     = abi.ErrBadRequest     // the request cannot be sent: its URL, its method, one of its headers
 	ErrDenied      = abi.ErrDenied         // not among the function's egress hosts, or its name leads to a private address
 	ErrResolve     = abi.ErrResolve        // DNS knows no address
 	ErrConnect     = abi.ErrConnect        // refused, unreachable, or no answer within 10 s
@@ -22,8 +21,8 @@ var (
 // Errors after which the server may have done what was asked. One that ran into its context's deadline is
 // context.DeadlineExceeded.
 var (
-	ErrTooLarge = op.ErrTooLarge // the request, then it was not sent, or the reply
-	ErrBroken   = abi.ErrBroken  // the connection ended, or the reply is no HTTP
+	ErrTooLarge = abi.ErrOverLimit // the request, then it was not sent, or the reply
+	ErrBroken   = abi.ErrBroken    // the connection ended, or the reply is no HTTP
 )
 
 // failure is an error of this package: what it says, and what it is.

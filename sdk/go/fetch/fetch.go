@@ -7,8 +7,8 @@
 // followed. The context's deadline and the invocation's limit how long a call takes; cancelling the context while it
 // runs does not end it, since the whole instance waits.
 //
-// For code that has an http.Client there is package fetchhttp; this one does not link net/http, which would make a
-// module more than twice as large. Errors are told apart with errors.Is. All functions may be called by several
+// For code that has an http.Client there is package fetchhttp; this one does not link net/http, whose client
+// makes a module four times as large. Errors are told apart with errors.Is. All functions may be called by several
 // goroutines, one after the other. Outside WebAssembly package settest answers instead of the network. docs/FETCH.md
 // says more.
 package fetch

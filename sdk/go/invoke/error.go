@@ -4,14 +4,13 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
 // Errors before anything was run.
 var (
-	ErrInvalid     = op.ErrInvalid        // the request cannot be read
-	ErrTooLarge    = op.ErrTooLarge       // the payload
+	ErrInvalid     = abi.ErrBadRequest    // the request cannot be read
+	ErrTooLarge    = abi.ErrOverLimit     // the payload
 	ErrNotFound    = abi.ErrNoFunction    // no such function, alias or version in the app
 	ErrDepth       = abi.ErrDepth         // functions have invoked one another MaxDepth deep
 	ErrTooMany     = abi.ErrOutgoingCalls // the invocation has sent and invoked all that it may
