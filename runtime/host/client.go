@@ -90,7 +90,8 @@ func NewClient(c ClientConfig) (*Client, error) {
 	return &Client{config: c, metrics: m, slots: make(chan struct{}, c.Fetches), pools: make(map[string]*pool)}, nil
 }
 
-// Close closes the connections that are not in use; those in use close when their fetch ends, as its context does.
+// Close closes the connections that are not in use; those in use close when their fetch ends, as its context does. It is
+// for after the last fetch.
 func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -230,7 +231,7 @@ func (p *pool) dialTLS(ctx context.Context, address string, config *tls.Config) 
 	conn := tls.Client(raw, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		raw.Close()
-		return nil, fmt.Errorf("%w: %w", abi.ErrTLS, err)
+		return nil, fmt.Errorf("%w: %w", abi.ErrTLS, withoutAddress(err))
 	}
 	return conn, nil
 }
@@ -239,7 +240,7 @@ func (p *pool) dialTLS(ctx context.Context, address string, config *tls.Config) 
 // node's business.
 func classify(ctx context.Context, err error) error {
 	var dns *net.DNSError
-	var at *net.OpError
+	var dial *net.OpError
 	switch {
 	case err == nil:
 		return nil
@@ -248,13 +249,24 @@ func classify(ctx context.Context, err error) error {
 	case longHeader(err):
 		return fmt.Errorf("fetch: %w", errLongHeader)
 	case errors.As(err, &dns):
-		return fmt.Errorf("fetch: %w: %s: %s", abi.ErrResolve, dns.Name, dns.Err)
+		why := "the name server does not answer"
+		if dns.IsNotFound {
+			why = "no such host"
+		}
+		return fmt.Errorf("fetch: %w: %s: %s", abi.ErrResolve, dns.Name, why)
 	case hasNumber(err):
 		return fmt.Errorf("fetch: %w", err)
-	case errors.As(err, &at) && at.Op == "dial":
-		return fmt.Errorf("fetch: %w: %w", abi.ErrConnect, at.Err)
-	case at != nil:
-		err = at.Err
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return fmt.Errorf("fetch: %w: %w", abi.ErrConnect, dial.Err)
 	}
-	return fmt.Errorf("fetch: %w: %w", abi.ErrBroken, err)
+	return fmt.Errorf("fetch: %w: %w", abi.ErrBroken, withoutAddress(err))
+}
+
+// withoutAddress answers what went wrong on a connection, without where it begins and ends.
+func withoutAddress(err error) error {
+	var on *net.OpError
+	if errors.As(err, &on) {
+		return on.Err
+	}
+	return err
 }

@@ -182,6 +182,8 @@ func TestRebinding(t *testing.T) {
 			t.Errorf("err = %v, want %v", err, abi.ErrDenied)
 		}
 	}
+	dns.mu.Lock()
+	defer dns.mu.Unlock()
 	if n := connections.Load(); n != 0 || dns.asked < 9 {
 		t.Errorf("%d connections after %d answers, want none after 9", n, dns.asked)
 	}

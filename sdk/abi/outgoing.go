@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// Errors of fetches and invocations, besides context.DeadlineExceeded. After ErrBadRequest, ErrDenied, ErrResolve, ErrConnect, ErrTLS, ErrOutgoingCalls, ErrNoOutgoing, ErrNoFunction and ErrDepth nothing was
-// sent or run.
+// Errors of fetches and invocations, besides context.DeadlineExceeded. After ErrBadRequest, ErrDenied, ErrResolve,
+// ErrConnect, ErrTLS, ErrOutgoingCalls, ErrNoOutgoing, ErrNoFunction and ErrDepth nothing was sent or run.
 var (
 	ErrBadRequest     = errors.New("the request is invalid")
 	ErrOverLimit      = errors.New("over a limit")
