@@ -58,6 +58,8 @@ func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation s
 	c.host.MaxReplyBytes = r.config.MaxReplyBytes + 2*MaxHeaderBytes // header and framing
 	c.host.Log = c.record
 	c.host.App, c.host.Store, c.host.MaxStoreCalls, c.host.Waiter = v.App, r.config.Store, r.config.MaxStoreCalls, &c.meter
+	c.host.Egress, c.host.Fetcher, c.host.Invoker = v.Settings.Egress, r.config.Fetcher, r.config.Invoker
+	c.host.MaxOutgoing = r.config.MaxOutgoing
 	return c
 }
 
@@ -66,6 +68,9 @@ func (c *call) finish() {
 	c.output.flush()
 	if err := c.host.StoreFault; err != nil {
 		c.r.config.Log.Error("ask store", "app", c.version.App, "function", c.version.Function, "err", err)
+	}
+	if err := c.host.Fault; err != nil {
+		c.r.config.Log.Error("fetch or invoke", "app", c.version.App, "function", c.version.Function, "err", err)
 	}
 	c.mu.Lock()
 	cancel := c.cancel

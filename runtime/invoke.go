@@ -51,6 +51,7 @@ func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event)
 func (i *instance) answer(c *call, e *abi.Event, result *abi.Result) *failure {
 	c.event = *e
 	c.event.DeadlineUnixMS = c.deadline.UnixMilli()
+	c.host.Depth = e.Depth
 	c.process.Monotonic = i.image.monotonic
 	run := i.handle
 	if i.code.Kind == registry.KindCommand {

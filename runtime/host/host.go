@@ -48,17 +48,26 @@ type Call struct {
 	App           string // whose keys the guest reads and writes
 	Store         Store  // where they are, as this invocation sees it; nil: nowhere
 	MaxStoreCalls int
-	Waiter        wasip1.Waiter // told when the store is waited for
+
+	Egress      []string // hosts the guest may call, as registry.Settings has them
+	Fetcher     Fetcher  // calls them; nil: nobody does
+	Invoker     Invoker  // runs other functions of App; nil: nobody does
+	Depth       int      // of the event
+	MaxOutgoing int      // fetches and invocations together
+
+	Waiter wasip1.Waiter // told when the outside world is waited for
 
 	Reply       []byte // what the guest wrote last, a copy
 	Replied     bool
 	Description *abi.Description
 	Drawn       []uint64 // random numbers the guest drew last, in order
 	StoreFault  error    // what the store answered last that is no error of package op
+	Fault       error    // what Fetcher or Invoker answered last that is no error of package abi's
 
 	answer     []byte // of the last call that answers, where the guest had no room for it
 	seen       uint64 // the highest revision the guest was told
 	storeCalls int
+	outgoing   int
 }
 
 // Function is one call the host offers.
@@ -83,6 +92,8 @@ func Functions() []Function {
 		kvGet(),
 		kvList(),
 		kvCommit(),
+		fetch(),
+		invoke(),
 		answerRead(),
 	}
 }

@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/sett-run/sett/kv/op"
-	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/sdk/abi"
-	"github.com/tetratelabs/wazero/api"
 )
 
 // Store is the state of functions as one invocation sees it. Package kv's Store is one: what is asked of it takes
@@ -105,77 +102,18 @@ func kvCommit() Function {
 // saw remembers what the guest has seen, so that its next read, wherever it is answered, sees no less.
 func (c *Call) saw(revision uint64) { c.seen = max(c.seen, revision) }
 
-// storeCall is a function that asks the store. Its parameters are a request, room for the answer, and how many
-// milliseconds the guest wants to wait, 0 being as long as it may. It answers the answer's length. When that is more
-// than there was room for, the answer is kept for answer_read; so is the message of an error, whose number it answers
-// negative. A guest that is ended while it waits has an effect on the store or has not, as with a lost connection.
+// storeCall is a function that asks the store.
 func storeCall(name string, f ask) Function {
-	return Function{
-		Name: name, Params: []api.ValueType{i32, i32, i32, i32, i32}, Results: []api.ValueType{i32},
-		run: func(ctx context.Context, c *Call, mem api.Memory, stack []uint64) {
-			if c.Phase != Handling && c.Phase != Commanding {
-				panic(&Trap{name + ": there is no outside world while the module is initialised"})
-			}
-			request, room := view(mem, name, stack[0], stack[1]), view(mem, name, stack[2], stack[3])
-			wait := time.Duration(api.DecodeU32(stack[4])) * time.Millisecond
-			c.answer = nil
-			answer, err := c.askStore(ctx, wait, f, request, room[:0:len(room)])
-			if err != nil {
-				stack[0] = api.EncodeI32(-c.refuse(err))
-				return
-			}
-			switch {
-			case len(answer) > len(room):
-				c.answer = answer
-			case len(answer) > 0 && &answer[0] != &room[0]:
-				copy(room, answer)
-			}
-			stack[0] = uint64(len(answer))
-		},
-	}
-}
-
-// askStore asks the store for wait at most, and ends the guest when its time is over before the store has answered.
-func (c *Call) askStore(ctx context.Context, wait time.Duration, f ask, request, room []byte) ([]byte, error) {
-	if c.Store == nil {
-		return nil, abi.ErrNoStore
-	}
-	if c.storeCalls == c.MaxStoreCalls {
-		return nil, fmt.Errorf("%w: %d", abi.ErrStoreCalls, c.MaxStoreCalls)
-	}
-	c.storeCalls++
-	limited, cancel := within(ctx, wait)
-	defer cancel()
-	if c.Waiter != nil {
-		c.Waiter.Waiting()
-		defer c.Waiter.Waited()
-	}
-	answer, err := f(limited, c, request, room)
-	switch {
-	case err == nil:
-		return answer, nil
-	case ctx.Err() != nil:
-		panic(wasip1.ErrInterrupted)
-	case limited.Err() != nil:
-		return nil, fmt.Errorf("no answer within %v: %w", wait, context.DeadlineExceeded)
-	}
-	return nil, err
-}
-
-// deadlineSlack is how close to the invocation's deadline a guest's own counts as the same: an event tells it in
-// whole milliseconds.
-const deadlineSlack = 2 * time.Millisecond
-
-// within limits ctx to wait, unless that is later than its own deadline or 0.
-func within(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
-	if wait == 0 {
-		return ctx, func() {}
-	}
-	end := time.Now().Add(wait)
-	if deadline, ok := ctx.Deadline(); ok && end.After(deadline.Add(-deadlineSlack)) {
-		return ctx, func() {}
-	}
-	return context.WithDeadline(ctx, end)
+	return asking(name, (*Call).refuse, func(ctx context.Context, c *Call, a asked) ([]byte, error) {
+		if c.Store == nil {
+			return nil, abi.ErrNoStore
+		}
+		if c.storeCalls == c.MaxStoreCalls {
+			return nil, fmt.Errorf("%w: %d", abi.ErrStoreCalls, c.MaxStoreCalls)
+		}
+		c.storeCalls++
+		return c.await(ctx, a.wait, func(ctx context.Context) ([]byte, error) { return f(ctx, c, a.request, a.room) })
+	})
 }
 
 // refuse answers the number of an error and keeps its message for the guest.

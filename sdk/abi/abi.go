@@ -39,13 +39,15 @@ const (
 	ImportKVGet      = "kv_get"            // func(ptr, len, to, room, timeout i32) i32: reads keys
 	ImportKVList     = "kv_list"           // func(ptr, len, to, room, timeout i32) i32: reads a page of keys
 	ImportKVCommit   = "kv_commit"         // func(ptr, len, to, room, timeout i32) i32: a transaction
+	ImportFetch      = "fetch"             // func(ptr, len, to, room, timeout i32) i32: an HTTP request to the outside
+	ImportInvoke     = "invoke"            // func(ptr, len, to, room, timeout i32) i32: another function of the app
 	ImportAnswerRead = "answer_read"       // func(ptr, len i32) i32: copies what the last call had no room for
 )
 
 // Trigger says what caused an invocation. The value is also the Sett-Trigger header and SETT_TRIGGER variable.
 const (
 	TriggerHTTP     = "http"     // a request on the data plane
-	TriggerInvoke   = "invoke"   // sett invoke, or the admin API's invoke
+	TriggerInvoke   = "invoke"   // sett invoke, the admin API's invoke, or another function
 	TriggerSchedule = "schedule" // a tick of a schedule
 	TriggerQueue    = "queue"    // a batch of a queue's messages
 	TriggerTopic    = "topic"    // a message published to a topic
@@ -69,6 +71,7 @@ type Event struct {
 	Handler        string // name of the Handle to run; empty for the module's HTTP handlers, a command or a component
 	Attempt        int    // 1 for the first attempt
 	DeadlineUnixMS int64  // when the invocation is ended, milliseconds since 1970; 0 means never
+	Depth          int    // how many functions invoked one another until this one was; at most MaxDepth
 
 	// The HTTP request, or for other triggers POST / with the trigger's payload as the body.
 	Method  string // upper case

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// kvMessage is a message of kv calls: how it is written, how it is read, and how the protobuf library reads it. All
+// kvMessage is a message of a host call: how it is written, how it is read, and how the protobuf library reads it. All
 // answer what they read in the same shape.
 type kvMessage struct {
 	name   string
@@ -132,9 +132,13 @@ func (o oracle) txn() (t op.Txn) {
 // said prints v so that an empty list and none look the same.
 func said(v any) string { return strings.ReplaceAll(fmt.Sprintf("%+v", v), "<nil>", "[]") }
 
-func TestKVMessages(t *testing.T) {
+func TestKVMessages(t *testing.T) { checkMessages(t, kvMessages()) }
+
+// checkMessages checks that a sample and the zero value are read as they were written, by us and by the protobuf library.
+func checkMessages(t *testing.T, messages []kvMessage) {
+	t.Helper()
 	file := schema(t)
-	for _, m := range kvMessages() {
+	for _, m := range messages {
 		t.Run(m.name, func(t *testing.T) {
 			for _, want := range []any{m.sample, reflect.Zero(reflect.TypeOf(m.sample)).Interface()} {
 				data := m.append(want)
@@ -290,7 +294,7 @@ func TestKVAllocations(t *testing.T) {
 func fuzzKV(f *testing.F, name string) {
 	file := schema(f)
 	var m kvMessage
-	for _, m = range kvMessages() {
+	for _, m = range append(kvMessages(), outgoingMessages()...) {
 		f.Add(m.append(m.sample))
 		if m.name == name {
 			break

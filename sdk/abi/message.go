@@ -21,6 +21,7 @@ const (
 	eventVersion    = 17
 	eventApp        = 18
 	eventFunction   = 19
+	eventDepth      = 20
 )
 
 // Field numbers of Reply.
@@ -61,6 +62,7 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	b = appendBytes(b, eventRemote, e.Remote)
 	b = appendInt(b, eventAttempt, uint64(uint32(e.Attempt)))
 	b = appendInt(b, eventVersion, uint64(uint32(e.Version)))
+	b = appendInt(b, eventDepth, uint64(uint32(e.Depth)))
 	b = appendBytes(b, eventApp, e.App)
 	b = appendBytes(b, eventFunction, e.Function)
 	// The body is last, so that the text before it decodes as one string.
@@ -164,6 +166,8 @@ func (e *Event) setNumber(t token) {
 		e.Attempt = int(uint32(t.value))
 	case varint(eventVersion):
 		e.Version = int(uint32(t.value))
+	case varint(eventDepth):
+		e.Depth = int(uint32(t.value))
 	}
 }
 

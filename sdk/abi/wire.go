@@ -38,7 +38,7 @@ const (
 )
 
 // maxField is the highest field number of our messages plus one.
-const maxField = 20
+const maxField = 21
 
 func malformed() error { return WithCode(InvalidInput, ErrMalformed) }
 

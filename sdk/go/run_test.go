@@ -42,9 +42,15 @@ func (l *lines) take() string {
 // deployed builds a guest and prepares it in a runtime.
 func deployed(t *testing.T, guest, mode string) (*runtime.Runtime, *registry.Version, *lines) {
 	t.Helper()
+	return deployedIn(t, runtime.Config{}, guest, mode)
+}
+
+func deployedIn(t *testing.T, c runtime.Config, guest, mode string) (*runtime.Runtime, *registry.Version, *lines) {
+	t.Helper()
 	ctx := context.Background()
 	sink := &lines{}
-	r, err := runtime.New(ctx, runtime.Config{Dir: t.TempDir(), Sink: sink})
+	c.Dir, c.Sink = t.TempDir(), sink
+	r, err := runtime.New(ctx, c)
 	if err != nil {
 		t.Fatal(err)
 	}

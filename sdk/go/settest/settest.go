@@ -14,7 +14,7 @@
 // at a time, as they do in one instance.
 //
 // Each test and subtest has a store of its own, empty at first, which package kv uses during the test's invocations
-// and with Context.
+// and with Context. There is no network and no other function; Fetches and Invocations say what answers in their place.
 package settest
 
 import (
@@ -170,6 +170,7 @@ func run(t testing.TB, e *abi.Event) (*Response, error) {
 	defer one.Unlock()
 	warm.Do(host.Guest.WarmUp)
 	defer host.Lend(store(t))()
+	defer host.LendWorld(world(t))()
 	response := &Response{}
 	defer host.Capture(func(level int, record []byte) { response.Logs = append(response.Logs, line(level, record)) })()
 	data, err := host.Guest.Handle(abi.AppendEvent(nil, e))

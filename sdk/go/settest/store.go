@@ -34,8 +34,10 @@ func store(t testing.TB) *op.Memory {
 }
 
 // Context answers a context with which package kv works on the test's store, outside of an invocation: to fill it
-// before one, or to look at it after.
+// before one, or to look at it after. Packages fetch and invoke ask what Fetches and Invocations have named before.
 //
 //	kv.Set(settest.Context(t), "visits", []byte("41"))
 //	settest.Get(t, "/visits")
-func Context(t testing.TB) context.Context { return host.WithStore(t.Context(), store(t)) }
+func Context(t testing.TB) context.Context {
+	return host.WithWorld(host.WithStore(t.Context(), store(t)), world(t))
+}

@@ -1,12 +1,12 @@
 package host
 
-// StoreError is an error that a host's store answered.
-type StoreError struct {
+// CallError is an error that a host call answered.
+type CallError struct {
 	Message string
 	Kind    error // of package op, or of package abi
 }
 
-func (e *StoreError) Error() string { return e.Message }
+func (e *CallError) Error() string { return e.Message }
 
 // Unwrap answers what kind of error it is.
-func (e *StoreError) Unwrap() error { return e.Kind }
+func (e *CallError) Unwrap() error { return e.Kind }

@@ -1,0 +1,58 @@
+package host
+
+import (
+	"context"
+	"math"
+	"time"
+	"unsafe"
+)
+
+//go:wasmimport sett answer_read
+func answerRead(ptr unsafe.Pointer, n uint32) uint32
+
+// answerRoom is how long an answer may be that takes one call. A value that is kept keeps this much memory.
+const answerRoom = 512
+
+// ask makes one call and answers its answer, which the caller owns. Kind says what the numbers of its errors mean.
+func ask(ctx context.Context, kind func(int32) error, call func(to []byte, timeout uint32) int32) ([]byte, error) {
+	timeout, err := timeout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	room := make([]byte, answerRoom)
+	n := call(room, timeout)
+	if n < 0 {
+		return nil, &CallError{Message: string(kept(room)), Kind: kind(-n)}
+	}
+	if int(n) > len(room) {
+		return kept(nil), nil
+	}
+	return room[:n], nil
+}
+
+// kept reads what the last call had no room for, into room when that is enough.
+func kept(room []byte) []byte {
+	n := int(answerRead(unsafe.Pointer(unsafe.SliceData(room)), uint32(len(room))))
+	if n > len(room) {
+		room = make([]byte, n)
+		answerRead(unsafe.Pointer(unsafe.SliceData(room)), uint32(n))
+	}
+	return room[:n]
+}
+
+// timeout is how many milliseconds are left until ctx ends, rounded up; 0: it does not end by itself. It looks at the
+// clock, since a timer has no chance to end ctx while the instance waits for the host.
+func timeout(ctx context.Context) (uint32, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0, nil
+	}
+	left := time.Until(deadline)
+	if left <= 0 {
+		return 0, context.DeadlineExceeded
+	}
+	return uint32(min((left+time.Millisecond-1)/time.Millisecond, math.MaxUint32)), nil
+}
