@@ -117,6 +117,8 @@ func (w *queueWork) step(s *QueueStep) (op.OpResult, error) {
 		return q.receive(s)
 	case DeleteTaken, DelayTaken, Forward:
 		return q.settle(s)
+	case Replace:
+		return q.replace(s)
 	default:
 		return q.redrive(s)
 	}
@@ -161,6 +163,7 @@ func (w *queueWork) putQueue(q *queue, s *QueueStep) (op.OpResult, error) {
 	}
 	q.settings, q.dirty = s.Settings, true
 	w.batch.wakeQueue(w.space.name, q.name)
+	w.batch.wakeQueue("", "")
 	return op.OpResult{Found: found}, nil
 }
 
@@ -182,6 +185,7 @@ func (w *queueWork) drop(q *queue) (messages int64) {
 	w.batch.records.delete(w.heads(), headKey(w.space.name, q.name))
 	q.head, q.dirty = head{}, false
 	w.batch.wakeQueue(w.space.name, q.name)
+	w.batch.wakeQueue("", "")
 	return messages
 }
 
@@ -423,7 +427,7 @@ func messageID(millis int64, revision uint64, position int) (id [16]byte) {
 	return id
 }
 
-// wakeQueue has those look who wait for a queue's messages.
+// wakeQueue has those look who wait for a queue's messages. That of no name stands for which queues there are.
 func (b *batch) wakeQueue(namespace, name string) {
 	if n := len(b.woken); n > 0 && b.woken[n-1] == (QueueName{namespace, name}) {
 		return

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sett-run/sett/kv/op"
 	"pgregory.net/rapid"
 )
 
@@ -80,7 +81,7 @@ func someSteps(t *rapid.T, number int) Command {
 func someStep(t *rapid.T, number int) QueueStep {
 	s := QueueStep{Queue: rapid.SampledFrom([]string{"q", "q", "q.fifo", "q.fifo", "dead", "none"}).Draw(t, "queue")}
 	grouped := strings.HasSuffix(s.Queue, ".fifo")
-	switch s.Kind = rapid.SampledFrom([]StepKind{Send, Send, Send, Receive, Receive, Receive, DeleteTaken, DelayTaken, Forward, Redrive}).Draw(t, "kind"); s.Kind {
+	switch s.Kind = rapid.SampledFrom([]StepKind{Send, Send, Send, Receive, Receive, Receive, DeleteTaken, DelayTaken, Forward, Redrive, Replace}).Draw(t, "kind"); s.Kind {
 	case Send:
 		for range rapid.IntRange(1, 4).Draw(t, "messages") {
 			o := text(fmt.Sprint(rapid.IntRange(0, 30).Draw(t, "body")))
@@ -100,7 +101,14 @@ func someStep(t *rapid.T, number int) QueueStep {
 		if s.To = []string{"dead", "none"}; grouped || s.Kind != Forward {
 			s.To = nil
 		}
-		for range rapid.IntRange(1, 4).Draw(t, "receipts") {
+		receipts := rapid.IntRange(1, 4).Draw(t, "receipts")
+		if s.Kind == Replace {
+			receipts, s.Messages = 1, []op.Outgoing{text(fmt.Sprint("instead ", number))}
+			if grouped {
+				s.Messages[0].Group = "a"
+			}
+		}
+		for range receipts {
 			r := Receipt{Queue: queueNumber(s.Queue), Lease: rapid.Uint64Range(1, 4).Draw(t, "lease"), Sequence: rapid.Uint64Range(1, 6).Draw(t, "sequence")}
 			if s.Kind == DelayTaken {
 				r.Delay = rapid.SampledFrom([]time.Duration{0, 20 * time.Second}).Draw(t, "delay") + time.Duration(number)*time.Millisecond

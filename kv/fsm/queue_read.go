@@ -196,3 +196,13 @@ func ListQueues(v View, namespace string, query QueueQuery, now time.Time) (queu
 	})
 	return queues, errors.Join(err, scanned)
 }
+
+// AllQueues answers the names of all queues of all namespaces.
+func AllQueues(v View) (names []QueueName, err error) {
+	err = v.Scan([]byte{headKind}, nil, func(k, _ []byte) bool {
+		namespace, name, _ := bytes.Cut(k[1:], []byte{0})
+		names = append(names, QueueName{string(namespace), string(name)})
+		return true
+	})
+	return names, err
+}

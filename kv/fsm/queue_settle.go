@@ -41,6 +41,19 @@ func (q *queue) settle(s *QueueStep) (op.OpResult, error) {
 	return r, nil
 }
 
+// replace deletes the message of the step's receipt and sends the step's messages, unless the receipt does not hold any
+// more: the result says so by Found.
+func (q *queue) replace(s *QueueStep) (op.OpResult, error) {
+	l, at, err := q.holds(s.Receipts[0])
+	if err != nil || l == nil {
+		return op.OpResult{}, err
+	}
+	if err := q.deleteTaken(l, at); err != nil {
+		return op.OpResult{}, err
+	}
+	return q.send(s.Messages)
+}
+
 // holds answers the lease of a receipt and where in it the message is; nil when the receipt does not hold.
 func (q *queue) holds(r Receipt) (*lease, int, error) {
 	if r.Queue != q.number {

@@ -23,6 +23,7 @@ const (
 	DelayTaken  StepKind = 7 // those of Receipts can be received again after their Delay
 	Forward     StepKind = 8 // those of Receipts go, once each of the queues they are To has a copy
 	Redrive     StepKind = 9 // up to Limit visible messages go to the first of To; none: to the queue they came from
+	Replace     StepKind = 10 // the message of the only receipt goes and Messages come; nothing happens when it does not hold
 )
 
 // QueueSettings is how a queue is.
@@ -168,6 +169,10 @@ func (s QueueStep) validate() error {
 		}
 	case DeleteTaken, DelayTaken, Forward:
 		bad = s.badReceipts()
+	case Replace:
+		if len(s.Receipts) != 1 || len(s.Messages) == 0 {
+			bad = fmt.Sprintf("%d messages instead of those of %d receipts, not of 1", len(s.Messages), len(s.Receipts))
+		}
 	default:
 		bad = fmt.Sprintf("unknown kind of step %d", s.Kind)
 	}
@@ -203,23 +208,50 @@ func appendStep(b []byte, s QueueStep) []byte {
 	case PutQueue:
 		b = s.Settings.append(b)
 	case Send:
-		b = binary.AppendUvarint(b, uint64(len(s.Messages)))
-		for _, m := range s.Messages {
-			b = appendOutgoing(b, m)
-		}
+		b = appendMessages(b, s.Messages)
+	case Replace:
+		b = appendMessages(appendReceipts(b, s), s.Messages)
 	case Receive:
 		b = binary.AppendUvarint(b, uint64(s.Limit))
 		b = binary.AppendUvarint(b, uint64(s.Visibility))
 	case Redrive:
 		b = appendTexts(binary.AppendUvarint(b, uint64(s.Limit)), s.To)
 	case DeleteTaken, DelayTaken, Forward:
-		b = appendTexts(b, s.To)
-		b = binary.AppendUvarint(b, uint64(len(s.Receipts)))
-		for _, r := range s.Receipts {
-			b = r.append(b, s.Kind)
-		}
+		b = appendReceipts(appendTexts(b, s.To), s)
 	}
 	return b
+}
+
+func appendReceipts(b []byte, s QueueStep) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s.Receipts)))
+	for _, r := range s.Receipts {
+		b = r.append(b, s.Kind)
+	}
+	return b
+}
+
+func (f *fields) receipts(kind StepKind) []Receipt {
+	receipts := make([]Receipt, f.count(op.MaxReceive))
+	for i := range receipts {
+		receipts[i] = f.receipt(kind)
+	}
+	return receipts
+}
+
+func appendMessages(b []byte, messages []op.Outgoing) []byte {
+	b = binary.AppendUvarint(b, uint64(len(messages)))
+	for _, m := range messages {
+		b = appendOutgoing(b, m)
+	}
+	return b
+}
+
+func (f *fields) messages() []op.Outgoing {
+	messages := make([]op.Outgoing, f.count(op.MaxSend))
+	for i := range messages {
+		messages[i] = f.outgoing()
+	}
+	return messages
 }
 
 func (f *fields) step() (s QueueStep) {
@@ -230,20 +262,17 @@ func (f *fields) step() (s QueueStep) {
 		s.Settings = f.settings()
 	case DropQueue, PurgeQueue:
 	case Send:
-		s.Messages = make([]op.Outgoing, f.count(op.MaxSend))
-		for i := range s.Messages {
-			s.Messages[i] = f.outgoing()
-		}
+		s.Messages = f.messages()
+	case Replace:
+		s.Receipts = f.receipts(s.Kind)
+		s.Messages = f.messages()
 	case Receive:
 		s.Limit, s.Visibility = f.limit(), time.Duration(f.natural())
 	case Redrive:
 		s.Limit, s.To = f.limit(), f.texts(1)
 	case DeleteTaken, DelayTaken, Forward:
 		s.To = f.texts(MaxForwardTo)
-		s.Receipts = make([]Receipt, f.count(op.MaxReceive))
-		for i := range s.Receipts {
-			s.Receipts[i] = f.receipt(s.Kind)
-		}
+		s.Receipts = f.receipts(s.Kind)
 	default:
 		f.fail()
 	}

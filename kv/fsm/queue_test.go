@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,8 @@ func everyStep() []Command {
 			QueueStep{Kind: DeleteTaken, Queue: "q", Receipts: []Receipt{r}},
 			QueueStep{Kind: DelayTaken, Queue: "q", Receipts: []Receipt{delayed}},
 			QueueStep{Kind: Forward, Queue: "q", Receipts: []Receipt{forwarded}, To: []string{"topic/a/b", "r"}},
-			QueueStep{Kind: Redrive, Queue: "q", Limit: 7, To: []string{"r"}}),
+			QueueStep{Kind: Redrive, Queue: "q", Limit: 7, To: []string{"r"}},
+			QueueStep{Kind: Replace, Queue: "q", Receipts: []Receipt{r}, Messages: []op.Outgoing{text("d")}}),
 	}
 }
 
@@ -553,6 +555,30 @@ func TestQueueStepRoundTrip(t *testing.T) {
 		if _, err := DecodeCommand(b); !errors.Is(err, op.ErrInvalid) {
 			t.Errorf("a command on queues that says level 1 = %v, want %v", err, op.ErrInvalid)
 		}
+	}
+}
+
+func TestReplace(t *testing.T) {
+	m := queues(t, map[string]QueueSettings{"q": plain()})
+	m.ok(t, 0, send("q", "a"))
+	_, got := m.receive(t, 0, receive("q", 1))
+	next := QueueStep{Kind: Replace, Queue: "q", Receipts: got, Messages: []op.Outgoing{text("b")}}
+	if r := m.ok(t, time.Second, next); !r[0].Found {
+		t.Error("the receipt does not hold")
+	}
+	if r := m.ok(t, time.Second, next); r[0].Found {
+		t.Error("the receipt holds still")
+	}
+	if bodies, _ := m.receive(t, time.Hour, receive("q", 9)); bodies != "b" {
+		t.Errorf("the queue holds %q, want b alone", bodies)
+	}
+}
+
+func TestAllQueues(t *testing.T) {
+	m := queues(t, map[string]QueueSettings{"a": plain(), "topic/a": plain()})
+	names, err := AllQueues(m)
+	if want := []QueueName{{"app", "a"}, {"app", "topic/a"}}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("AllQueues() = %v, %v, want %v", names, err, want)
 	}
 }
 

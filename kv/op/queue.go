@@ -90,3 +90,46 @@ type QueueStats struct {
 	Delayed  int64
 	Oldest   time.Time // when the oldest came into this queue; zero: there is none
 }
+
+// Receive says how messages are received.
+type Receive struct {
+	Max        int           // messages, at most MaxReceive; 0: 1
+	Visibility time.Duration // after which those that are not settled come again, at most MaxVisibility; 0: the queue's
+	Wait       time.Duration // for a first message, at most MaxWait; 0: the queue's; NoWait: none
+}
+
+// NoWait is the Wait of a receive that answers at once, whatever the queue's.
+const NoWait time.Duration = -1
+
+// Settlement is what becomes of messages that were received.
+type Settlement struct {
+	Delete  []string // receipts of messages that are done
+	Release []Release
+}
+
+// Release has a message received again after a delay.
+type Release struct {
+	Receipt string
+	Delay   time.Duration // 0: at once; at most MaxVisibility, and not later than that after its receive
+}
+
+// Settled says of each receipt of a Settlement whether it held. One that did not is of a message that was settled, has
+// been received again, or whose queue was purged: nothing became of that.
+type Settled struct {
+	Delete  []bool
+	Release []bool
+}
+
+// QueueQuery asks for queues by name.
+type QueueQuery struct {
+	Prefix string
+	After  string // the last name of the page before
+	Limit  int    // queues in the page; 0 and more than MaxQueuePage mean MaxQueuePage
+	Inner  bool   // the platform's own queues, whose names have slashes, instead of the app's
+}
+
+// Redrive says what of a dead-letter queue moves where.
+type Redrive struct {
+	To  string // queue; empty: for each message the queue it came from
+	Max int    // messages at most; 0: all that are visible
+}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/sett-run/sett/kv"
 	"github.com/sett-run/sett/kv/op"
-	"github.com/sett-run/sett/kv/queue"
 	"github.com/sett-run/sett/runtime/registry"
 )
 
@@ -27,7 +26,7 @@ func BenchmarkQueue(b *testing.B) {
 				if _, err := q.Send(b.Context(), "app", "q", batch...); err != nil {
 					b.Fatal(err)
 				}
-				got, err := q.Receive(b.Context(), "app", "q", queue.Receive{Max: size})
+				got, err := q.Receive(b.Context(), "app", "q", op.Receive{Max: size})
 				if err != nil || len(got) != size {
 					b.Fatalf("%d messages, %v", len(got), err)
 				}

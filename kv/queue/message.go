@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/sett-run/sett/kv/fsm"
 	"github.com/sett-run/sett/kv/op"
@@ -32,28 +31,9 @@ func decodeSent(r op.Result) ([]op.Sent, error) {
 	return all, err
 }
 
-// Settlement is what becomes of messages that were received.
-type Settlement struct {
-	Delete  []string // receipts of messages that are done
-	Release []Release
-}
-
-// Release has a message received again after a delay.
-type Release struct {
-	Receipt string
-	Delay   time.Duration // 0: at once; at most op.MaxVisibility, and not later than that after its receive
-}
-
-// Settled says of each receipt of a Settlement whether it held. One that did not is of a message that was settled, has
-// been received again, or whose queue was purged: nothing became of that.
-type Settled struct {
-	Delete  []bool
-	Release []bool
-}
-
 // Settle deletes and releases messages in one entry of the log, at most op.MaxReceive. A text that is no receipt is an
 // error, and nothing happens.
-func (q *Queues) Settle(ctx context.Context, app, name string, s Settlement) (done Settled, err error) {
+func (q *Queues) Settle(ctx context.Context, app, name string, s op.Settlement) (done op.Settled, err error) {
 	steps, err := steps(name, s)
 	if err != nil {
 		return done, coded("settle", err)
@@ -77,7 +57,7 @@ func (q *Queues) Settle(ctx context.Context, app, name string, s Settlement) (do
 	return done, nil
 }
 
-func steps(name string, s Settlement) (steps []fsm.QueueStep, err error) {
+func steps(name string, s op.Settlement) (steps []fsm.QueueStep, err error) {
 	if len(s.Delete) > 0 {
 		step := fsm.QueueStep{Kind: fsm.DeleteTaken, Queue: name, Receipts: make([]fsm.Receipt, len(s.Delete))}
 		for i, text := range s.Delete {
@@ -100,14 +80,25 @@ func steps(name string, s Settlement) (steps []fsm.QueueStep, err error) {
 	return steps, nil
 }
 
+// Replace sends messages to a queue and deletes the one that was received with a receipt, both or neither: when the
+// receipt does not hold any more, nothing happens.
+func (q *Queues) Replace(ctx context.Context, app, name, receipt string, messages ...op.Outgoing) (held bool, err error) {
+	taken, err := parseReceipt(receipt)
+	if err != nil {
+		return false, coded("replace", err)
+	}
+	r, err := q.do(ctx, app, fsm.QueueStep{Kind: fsm.Replace, Queue: name, Receipts: []fsm.Receipt{taken}, Messages: messages})
+	return r.Found, coded("replace", err)
+}
+
 // Delete deletes messages that were received: see Settle.
 func (q *Queues) Delete(ctx context.Context, app, name string, receipts ...string) (held []bool, err error) {
-	done, err := q.Settle(ctx, app, name, Settlement{Delete: receipts})
+	done, err := q.Settle(ctx, app, name, op.Settlement{Delete: receipts})
 	return done.Delete, err
 }
 
 // Release changes when messages can be received again, sooner or later: see Settle.
-func (q *Queues) Release(ctx context.Context, app, name string, releases ...Release) (held []bool, err error) {
-	done, err := q.Settle(ctx, app, name, Settlement{Release: releases})
+func (q *Queues) Release(ctx context.Context, app, name string, releases ...op.Release) (held []bool, err error) {
+	done, err := q.Settle(ctx, app, name, op.Settlement{Release: releases})
 	return done.Release, err
 }

@@ -44,27 +44,33 @@ type Queues struct {
 // Open answers the queues in a store. There is nothing to close.
 func Open(s Store) *Queues { return &Queues{store: s, turns: make(map[fsm.QueueName]*turn)} }
 
-// Info is a queue as it is.
-type Info struct {
-	registry.Queue
-	Created time.Time
-	Stats   op.QueueStats
-}
-
 // Put makes a queue, or changes one that is there. Its dead-letter queue need not be there yet: until it is, messages
 // stay in the queue. Fields that are 0 have their defaults.
 func (q *Queues) Put(ctx context.Context, app string, c registry.Queue) error {
 	if err := op.ValidateQueueName(c.Name); err != nil {
 		return coded("put queue", err)
 	}
-	return q.put(ctx, app, c)
+	return q.PutInner(ctx, app, c)
 }
 
-// put is Put for the platform's own queues, too.
-func (q *Queues) put(ctx context.Context, app string, c registry.Queue) error {
+// PutInner is Put for the platform's own queues, whose names have slashes.
+func (q *Queues) PutInner(ctx context.Context, app string, c registry.Queue) error {
 	_, err := q.store.Queues(ctx, app, fsm.QueueStep{Kind: fsm.PutQueue, Queue: c.Name, Settings: settings(c)})
 	return coded("put queue", err)
 }
+
+// All answers the names of all queues of all apps, as this node knows them.
+func (q *Queues) All(ctx context.Context) (names []fsm.QueueName, err error) {
+	err = q.store.ReadQueues(ctx, op.Read{Consistency: op.Local}, func(v fsm.View, _ time.Time) (err error) {
+		names, err = fsm.AllQueues(v)
+		return err
+	})
+	return names, coded("list queues", err)
+}
+
+// Changed answers a channel that is closed when this node hears of a queue that comes, changes or goes. The caller calls
+// forget when it waits no more.
+func (q *Queues) Changed() (changed <-chan struct{}, forget func()) { return q.store.QueueChanged("", "") }
 
 // Remove takes a queue away with all its messages.
 func (q *Queues) Remove(ctx context.Context, app, name string) error {
@@ -79,7 +85,7 @@ func (q *Queues) Purge(ctx context.Context, app, name string) (messages int64, e
 }
 
 // Get answers a queue.
-func (q *Queues) Get(ctx context.Context, app, name string) (info Info, err error) {
+func (q *Queues) Get(ctx context.Context, app, name string) (info registry.QueueInfo, err error) {
 	err = q.read(ctx, app, op.Strong, func(v fsm.View, now time.Time) error {
 		state, err := fsm.ReadQueue(v, app, name, now)
 		info = infoOf(state)
@@ -94,16 +100,8 @@ func (q *Queues) Stats(ctx context.Context, app, name string) (op.QueueStats, er
 	return info.Stats, err
 }
 
-// Query asks for queues by name.
-type Query struct {
-	Prefix string
-	After  string // the last name of the page before
-	Limit  int    // queues in the page; 0 and more than op.MaxQueuePage mean op.MaxQueuePage
-	Inner  bool   // the platform's own queues, whose names have slashes, instead of the app's
-}
-
 // List answers queues in the order of their names, and the After of the next page, empty when there is none.
-func (q *Queues) List(ctx context.Context, app string, query Query) (queues []Info, after string, err error) {
+func (q *Queues) List(ctx context.Context, app string, query op.QueueQuery) (queues []registry.QueueInfo, after string, err error) {
 	if query.Limit <= 0 || query.Limit > op.MaxQueuePage {
 		query.Limit = op.MaxQueuePage
 	}
@@ -114,7 +112,7 @@ func (q *Queues) List(ctx context.Context, app string, query Query) (queues []In
 	return queues, after, coded("list queues", err)
 }
 
-func list(v fsm.View, app string, query Query, now time.Time) (queues []Info, after string, err error) {
+func list(v fsm.View, app string, query op.QueueQuery, now time.Time) (queues []registry.QueueInfo, after string, err error) {
 	for from := query.After; ; {
 		page, err := fsm.ListQueues(v, app, fsm.QueueQuery{Prefix: query.Prefix, After: from, Limit: op.MaxQueuePage}, now)
 		if err != nil {
@@ -136,19 +134,13 @@ func list(v fsm.View, app string, query Query, now time.Time) (queues []Info, af
 	}
 }
 
-// Redrive says what of a dead-letter queue moves where.
-type Redrive struct {
-	To  string // queue; empty: for each message the queue it came from
-	Max int    // messages at most; 0: all that are visible
-}
-
 // redriveBatch is how many messages of a redrive move at once. More hold up the log for longer.
 const redriveBatch = 1000
 
 // Redrive moves visible messages of a dead-letter queue, and answers how many: also beside an error, which comes after
 // some have moved. A message that came from no queue, or from one that is gone, is an error unless To is given. The
 // messages are as if they were new, with the ids they had.
-func (q *Queues) Redrive(ctx context.Context, app, name string, r Redrive) (moved int64, err error) {
+func (q *Queues) Redrive(ctx context.Context, app, name string, r op.Redrive) (moved int64, err error) {
 	step := fsm.QueueStep{Kind: fsm.Redrive, Queue: name}
 	if r.To != "" {
 		step.To = []string{r.To}

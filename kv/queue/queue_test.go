@@ -59,7 +59,7 @@ func (b bench) send(name string, bodies ...string) []op.Sent {
 	return sent
 }
 
-func (b bench) receive(name string, r queue.Receive) []op.Message {
+func (b bench) receive(name string, r op.Receive) []op.Message {
 	b.t.Helper()
 	messages, err := b.Receive(b.t.Context(), "app", name, r)
 	if err != nil {
@@ -74,7 +74,7 @@ func sleep(d time.Duration) { time.Sleep(d + time.Millisecond) }
 // want receives all there is and compares the bodies.
 func (b bench) want(name, bodies string) []op.Message {
 	b.t.Helper()
-	got := b.receive(name, queue.Receive{Max: 100})
+	got := b.receive(name, op.Receive{Max: 100})
 	if text := bodiesOf(got); text != bodies {
 		b.t.Errorf("receive from %s = %q, want %q", name, text, bodies)
 	}
@@ -107,14 +107,14 @@ func TestMessage(t *testing.T) {
 			t.Fatalf("Send = %+v, %v", sent, err)
 		}
 		sleep(time.Second)
-		first := q.receive("q", queue.Receive{Visibility: time.Minute})[0]
+		first := q.receive("q", op.Receive{Visibility: time.Minute})[0]
 		if first.ID != sent[0].ID || string(first.Body) != "body" || first.Group != "g" || first.Receives != 1 || first.Sequence != 1 ||
 			first.Sent.Sub(before).Abs() > time.Millisecond || first.First.Sub(before.Add(time.Second)).Abs() > 2*time.Millisecond ||
 			!first.Visible.Equal(first.First.Add(time.Minute)) || fmt.Sprint(first.Attributes) != fmt.Sprint(out.Attributes) {
 			t.Errorf("Receive = %+v", first)
 		}
 		sleep(time.Minute)
-		second := q.receive("q", queue.Receive{})[0]
+		second := q.receive("q", op.Receive{})[0]
 		if second.Receives != 2 || !second.First.Equal(first.First) || second.Receipt == first.Receipt {
 			t.Errorf("Receive = %+v, before %+v", second, first)
 		}
@@ -134,8 +134,8 @@ func TestHourOfAQueue(t *testing.T) {
 		q.want("q", "")
 		sleep(10 * time.Second)
 		got := q.want("q", "a b")
-		done, err := q.Settle(t.Context(), "app", "q", queue.Settlement{Delete: receiptsOf(got[:1]),
-			Release: []queue.Release{{Receipt: got[1].Receipt, Delay: 5 * time.Second}}})
+		done, err := q.Settle(t.Context(), "app", "q", op.Settlement{Delete: receiptsOf(got[:1]),
+			Release: []op.Release{{Receipt: got[1].Receipt, Delay: 5 * time.Second}}})
 		if err != nil || !done.Delete[0] || !done.Release[0] {
 			t.Errorf("Settle = %+v, %v", done, err)
 		}
@@ -149,7 +149,7 @@ func TestHourOfAQueue(t *testing.T) {
 			t.Errorf("the dead letter is %+v", dead[0])
 		}
 		sleep(time.Minute)
-		if moved, err := q.Redrive(t.Context(), "app", "dead", queue.Redrive{}); err != nil || moved != 1 {
+		if moved, err := q.Redrive(t.Context(), "app", "dead", op.Redrive{}); err != nil || moved != 1 {
 			t.Errorf("Redrive = %d, %v, want 1", moved, err)
 		}
 		stats, err := q.Stats(t.Context(), "app", "q")
@@ -174,11 +174,11 @@ func TestRedriveInParts(t *testing.T) {
 			most int
 			want int64
 		}{{5, 5}, {1200, 1200}, {0, 1795}} {
-			if moved, err := q.Redrive(t.Context(), "app", "dead", queue.Redrive{To: "q", Max: c.most}); err != nil || moved != c.want {
+			if moved, err := q.Redrive(t.Context(), "app", "dead", op.Redrive{To: "q", Max: c.most}); err != nil || moved != c.want {
 				t.Errorf("Redrive of at most %d = %d, %v, want %d", c.most, moved, err, c.want)
 			}
 		}
-		if _, err := q.Redrive(t.Context(), "app", "q", queue.Redrive{}); abi.CodeOf(err) != abi.InvalidInput {
+		if _, err := q.Redrive(t.Context(), "app", "q", op.Redrive{}); abi.CodeOf(err) != abi.InvalidInput {
 			t.Errorf("Redrive to where messages came from = %v, want %s", err, abi.InvalidInput)
 		}
 	})
@@ -229,7 +229,7 @@ func TestLongPolling(t *testing.T) {
 		var received, none atomic.Int64
 		for range waiting {
 			wg.Go(func() {
-				switch got := q.receive("q", queue.Receive{Visibility: time.Hour}); len(got) {
+				switch got := q.receive("q", op.Receive{Visibility: time.Hour}); len(got) {
 				case 0:
 					none.Add(1)
 				default:
@@ -255,18 +255,18 @@ func TestLongPolling(t *testing.T) {
 		}
 
 		q.send("q", "d")
-		q.receive("q", queue.Receive{})
+		q.receive("q", op.Receive{})
 		start = time.Now()
-		if got := q.receive("q", queue.Receive{}); len(got) != 1 || time.Since(start) > 5*time.Second+200*time.Millisecond {
+		if got := q.receive("q", op.Receive{}); len(got) != 1 || time.Since(start) > 5*time.Second+200*time.Millisecond {
 			t.Errorf("what was in flight came back after %v: %v", time.Since(start), got)
 		}
 		start = time.Now()
-		if got := q.receive("q", queue.Receive{Wait: queue.NoWait}); len(got) != 0 || time.Since(start) > time.Second {
+		if got := q.receive("q", op.Receive{Wait: op.NoWait}); len(got) != 0 || time.Since(start) > time.Second {
 			t.Errorf("a receive that does not wait: %v after %v", got, time.Since(start))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if got, err := q.Receive(ctx, "app", "q", queue.Receive{}); err != nil || len(got) != 0 {
+		if got, err := q.Receive(ctx, "app", "q", op.Receive{}); err != nil || len(got) != 0 {
 			t.Errorf("a receive whose context ends = %v, %v, want none", got, err)
 		}
 	})
@@ -281,7 +281,7 @@ func TestWaitEnds(t *testing.T) {
 			q.put(registry.Queue{Name: "q"})
 			failed := make(chan error)
 			go func() {
-				_, err := q.Receive(t.Context(), "app", "q", queue.Receive{Wait: op.MaxWait})
+				_, err := q.Receive(t.Context(), "app", "q", op.Receive{Wait: op.MaxWait})
 				failed <- err
 			}()
 			synctest.Wait()
@@ -342,7 +342,7 @@ func TestTopics(t *testing.T) {
 		if err := q.RemoveTopic(ctx, "app", "orders"); err != nil {
 			t.Fatal(err)
 		}
-		left, _, err := q.List(ctx, "app", queue.Query{Inner: true})
+		left, _, err := q.List(ctx, "app", op.QueueQuery{Inner: true})
 		if err != nil || len(left) != 1 || left[0].Name != "topic/other" {
 			t.Errorf("List = %+v, %v, want the other topic", left, err)
 		}
@@ -367,7 +367,7 @@ func TestForwardMuch(t *testing.T) {
 			q.send("q", slices.Repeat([]string{strings.Repeat("x", size)}, min(30, op.MaxTxnBytes/size))...)
 		}
 		var all []queue.Forwarding
-		for _, m := range q.receive("q", queue.Receive{Max: 100}) {
+		for _, m := range q.receive("q", op.Receive{Max: 100}) {
 			all = append(all, queue.Forwarding{Message: m, To: to})
 		}
 		if err := q.Forward(t.Context(), "app", "q", all...); err != nil {
@@ -399,11 +399,11 @@ func TestListAndErrors(t *testing.T) {
 			t.Errorf("Get = %+v, %v, want %+v", info, err, c)
 		}
 		want := registry.Queue{Name: "a", VisibilitySeconds: 30, RetentionSeconds: 345600, MaxBytes: op.MaxMessageBytes}
-		page, after, err := q.List(ctx, "app", queue.Query{Limit: 2})
+		page, after, err := q.List(ctx, "app", op.QueueQuery{Limit: 2})
 		if err != nil || len(page) != 2 || after != "b" || page[0].Queue != want {
 			t.Errorf("List = %+v, %q, %v", page, after, err)
 		}
-		if page, after, err = q.List(ctx, "app", queue.Query{After: after}); err != nil || len(page) != 1 || after != "" {
+		if page, after, err = q.List(ctx, "app", op.QueueQuery{After: after}); err != nil || len(page) != 1 || after != "" {
 			t.Errorf("List = %+v, %q, %v", page, after, err)
 		}
 		q.send("a", "x", "y")
@@ -417,10 +417,10 @@ func TestListAndErrors(t *testing.T) {
 			"send to none":      {second(q.Send(ctx, "app", "none", op.Outgoing{Body: []byte("x")})), abi.NotFound},
 			"send nothing":      {second(q.Send(ctx, "app", "a")), abi.InvalidInput},
 			"send too much":     {second(q.Send(ctx, "app", "b", op.Outgoing{Body: make([]byte, 1025)})), abi.TooLarge},
-			"receive from none": {second(q.Receive(ctx, "app", "none", queue.Receive{})), abi.NotFound},
-			"receive too many":  {second(q.Receive(ctx, "app", "a", queue.Receive{Max: op.MaxReceive + 1})), abi.InvalidInput},
-			"receive fewer":     {second(q.Receive(ctx, "app", "a", queue.Receive{Max: -1})), abi.InvalidInput},
-			"wait too long":     {second(q.Receive(ctx, "app", "a", queue.Receive{Wait: op.MaxWait + 1})), abi.InvalidInput},
+			"receive from none": {second(q.Receive(ctx, "app", "none", op.Receive{})), abi.NotFound},
+			"receive too many":  {second(q.Receive(ctx, "app", "a", op.Receive{Max: op.MaxReceive + 1})), abi.InvalidInput},
+			"receive fewer":     {second(q.Receive(ctx, "app", "a", op.Receive{Max: -1})), abi.InvalidInput},
+			"wait too long":     {second(q.Receive(ctx, "app", "a", op.Receive{Wait: op.MaxWait + 1})), abi.InvalidInput},
 			"no receipt":        {second(q.Delete(ctx, "app", "a", "x")), abi.InvalidInput},
 			"remove none":       {q.Remove(ctx, "app", "none"), abi.NotFound},
 			"name":              {q.Put(ctx, "app", registry.Queue{Name: "topic/a"}), abi.InvalidInput},
@@ -458,7 +458,7 @@ func TestHammer(t *testing.T) {
 			})
 			wg.Go(func() {
 				for ctx.Err() == nil {
-					got, err := q.Receive(ctx, "app", name, queue.Receive{Max: 10, Wait: op.MaxWait})
+					got, err := q.Receive(ctx, "app", name, op.Receive{Max: 10, Wait: op.MaxWait})
 					if err != nil {
 						t.Error(err)
 						return
@@ -501,15 +501,15 @@ func TestReopen(t *testing.T) {
 	q.put(registry.Queue{Name: "q.fifo", ContentDedup: true, VisibilitySeconds: 600})
 	q.send("q", "a", "b", "c")
 	q.send("q.fifo", "g:1", "g:2")
-	taken := q.receive("q", queue.Receive{Max: 2})
-	grouped := q.receive("q.fifo", queue.Receive{})
+	taken := q.receive("q", op.Receive{Max: 2})
+	grouped := q.receive("q.fifo", op.Receive{})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	q.Queues = openQueues(t, kv.Config{Dir: dir})
 	q.want("q", "c")
 	q.want("q.fifo", "")
-	held, err := q.Release(t.Context(), "app", "q", queue.Release{Receipt: taken[0].Receipt}, queue.Release{Receipt: taken[1].Receipt})
+	held, err := q.Release(t.Context(), "app", "q", op.Release{Receipt: taken[0].Receipt}, op.Release{Receipt: taken[1].Receipt})
 	if err != nil || !held[0] || !held[1] {
 		t.Errorf("Release = %v, %v", held, err)
 	}

@@ -11,16 +11,6 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-// Receive says how messages are received.
-type Receive struct {
-	Max        int           // messages, at most op.MaxReceive; 0: 1
-	Visibility time.Duration // after which those that are not settled come again, at most op.MaxVisibility; 0: the queue's
-	Wait       time.Duration // for a first message, at most op.MaxWait; 0: the queue's; NoWait: none
-}
-
-// NoWait is the Wait of a receive that answers at once, whatever the queue's.
-const NoWait time.Duration = -1
-
 // receivePause is how long a receive waits before it looks again for what should be visible and was not: the leader's
 // clock may be behind this node's.
 const receivePause = 50 * time.Millisecond
@@ -28,17 +18,17 @@ const receivePause = 50 * time.Millisecond
 // Receive takes visible messages, at most op.MaxReceiveBytes of them, for some time. With a Wait it answers as soon as
 // there is one; without one by then, or when ctx ends before, it answers none. What is not settled by its Receipt until
 // Visible comes again.
-func (q *Queues) Receive(ctx context.Context, app, name string, r Receive) ([]op.Message, error) {
+func (q *Queues) Receive(ctx context.Context, app, name string, r op.Receive) ([]op.Message, error) {
 	messages, err := q.receive(ctx, app, name, r)
 	return messages, coded("receive", err)
 }
 
-func (q *Queues) receive(ctx context.Context, app, name string, r Receive) ([]op.Message, error) {
+func (q *Queues) receive(ctx context.Context, app, name string, r op.Receive) ([]op.Message, error) {
 	step := fsm.QueueStep{Kind: fsm.Receive, Queue: name, Limit: max(r.Max, 0), Visibility: r.Visibility}
 	if r.Max == 0 {
 		step.Limit = 1
 	}
-	if r.Wait < NoWait || r.Wait > op.MaxWait {
+	if r.Wait < op.NoWait || r.Wait > op.MaxWait {
 		return nil, fmt.Errorf("wait %v is not within 0 and %v: %w", r.Wait, op.MaxWait, op.ErrInvalid)
 	}
 	if err := (fsm.Command{Kind: fsm.Queues, Namespace: app, Steps: []fsm.QueueStep{step}}).Validate(); err != nil {

@@ -26,10 +26,10 @@ func settings(c registry.Queue) fsm.QueueSettings {
 	}
 }
 
-func infoOf(s fsm.QueueState) Info {
+func infoOf(s fsm.QueueState) registry.QueueInfo {
 	seconds := func(d time.Duration) int { return int(d / time.Second) }
 	c := s.Settings
-	return Info{
+	return registry.QueueInfo{
 		Queue: registry.Queue{
 			Name: s.Name, FIFO: c.FIFO, ContentDedup: c.ContentDedup,
 			VisibilitySeconds: seconds(c.Visibility), DelaySeconds: seconds(c.Delay), RetentionSeconds: seconds(c.Retention),

@@ -34,7 +34,7 @@ func (q *Queues) PutTopic(ctx context.Context, app string, t registry.Topic) err
 		err = fmt.Errorf("topic %s: there are no FIFO topics: %w", t.Name, op.ErrInvalid)
 	}
 	if err == nil {
-		err = q.put(ctx, app, registry.Queue{Name: TopicQueue(t.Name), RetentionSeconds: int(op.MaxRetention.Seconds())})
+		err = q.PutInner(ctx, app, registry.Queue{Name: TopicQueue(t.Name), RetentionSeconds: int(op.MaxRetention.Seconds())})
 	}
 	return coded("put topic", err)
 }
@@ -43,7 +43,7 @@ func (q *Queues) PutTopic(ctx context.Context, app string, t registry.Topic) err
 // the end of the node, it is done again.
 func (q *Queues) RemoveTopic(ctx context.Context, app, topic string) error {
 	for {
-		subscriptions, after, err := q.List(ctx, app, Query{Prefix: SubscriptionQueue(topic, ""), Inner: true})
+		subscriptions, after, err := q.List(ctx, app, op.QueueQuery{Prefix: SubscriptionQueue(topic, ""), Inner: true})
 		if err != nil {
 			return coded("remove topic", err)
 		}
@@ -60,7 +60,7 @@ func (q *Queues) RemoveTopic(ctx context.Context, app, topic string) error {
 
 // Topics answers an app's topics in the order of their names.
 func (q *Queues) Topics(ctx context.Context, app string) (topics []registry.Topic, err error) {
-	for query := (Query{Prefix: topicPrefix, Inner: true}); ; {
+	for query := (op.QueueQuery{Prefix: topicPrefix, Inner: true}); ; {
 		page, after, err := q.List(ctx, app, query)
 		if err != nil {
 			return nil, coded("list topics", err)
@@ -85,7 +85,7 @@ func (q *Queues) Publish(ctx context.Context, app, topic string, messages ...op.
 // DeadLetter and MaxReceives say what becomes of what fails. It gets what is forwarded from then on.
 func (q *Queues) Subscribe(ctx context.Context, app, topic string, c registry.Queue) error {
 	c.Name = SubscriptionQueue(topic, c.Name)
-	return coded("subscribe", q.put(ctx, app, c))
+	return coded("subscribe", q.PutInner(ctx, app, c))
 }
 
 // Unsubscribe takes a subscription away, and what was not delivered to it.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -25,7 +26,7 @@ const (
 // Outgoing is a message to be sent.
 type Outgoing struct {
 	Body       []byte
-	Attributes []Attribute
+	Attributes []op.Attribute
 	Delay      time.Duration
 }
 
@@ -33,10 +34,10 @@ type Outgoing struct {
 type AsyncQueue interface {
 	Source
 	// Send puts a message into the queue. When it returns without an error, the message is durable.
-	Send(ctx context.Context, m Outgoing) error
+	Send(ctx context.Context, m op.Outgoing) error
 	// Replace puts m into the queue and takes out what was received with a receipt, both or neither. A receipt that
 	// does not hold any more is no error, and nothing happens.
-	Replace(ctx context.Context, receipt string, m Outgoing) error
+	Replace(ctx context.Context, receipt string, m op.Outgoing) error
 }
 
 // AsyncConfig is what an Async needs. All but Slots is required.
@@ -88,15 +89,15 @@ func (a *Async) Submit(ctx context.Context, i Invocation) (id string, err error)
 }
 
 // envelope is the message of an invocation: the payload, and all else as an attribute.
-func envelope(i Invocation) (Outgoing, error) {
-	m := Outgoing{Body: i.Payload}
+func envelope(i Invocation) (op.Outgoing, error) {
+	m := op.Outgoing{Body: i.Payload}
 	i.Payload = nil
 	b, err := json.Marshal(i)
-	m.Attributes = []Attribute{{Name: envelopeName, Type: attributeText, Value: b}}
+	m.Attributes = []op.Attribute{{Name: envelopeName, Type: attributeText, Value: b}}
 	return m, err
 }
 
-func open(m Message) (i Invocation, err error) {
+func open(m op.Message) (i Invocation, err error) {
 	err = fmt.Errorf("message %s has no attribute %s", m.ID, envelopeName)
 	for _, a := range m.Attributes {
 		if a.Name == envelopeName {
@@ -119,7 +120,7 @@ func (a *Async) Run(ctx context.Context) {
 		if free == 0 {
 			return
 		}
-		messages := receive(ctx, a.config.Delivery, a.config.Queue, Receive{Max: free, Wait: longPoll, Visibility: visibility})
+		messages := receive(ctx, a.config.Delivery, a.config.Queue, op.Receive{Max: free, Wait: longPoll, Visibility: visibility})
 		for _, m := range messages {
 			runs.Go(func() {
 				defer func() { <-slots }()
@@ -157,7 +158,7 @@ func takeSlots(ctx context.Context, slots chan struct{}) (n int) {
 }
 
 // receive answers messages. After an error it waits and answers none.
-func receive(ctx context.Context, d *Delivery, s Source, r Receive) []Message {
+func receive(ctx context.Context, d *Delivery, s Source, r op.Receive) []op.Message {
 	messages, err := s.Receive(ctx, r)
 	if err != nil && ctx.Err() == nil {
 		d.log.Warn("receive", "err", err)
@@ -167,15 +168,15 @@ func receive(ctx context.Context, d *Delivery, s Source, r Receive) []Message {
 }
 
 // run makes an attempt.
-func (a *Async) run(ctx context.Context, m Message) {
+func (a *Async) run(ctx context.Context, m op.Message) {
 	d := a.config.Delivery
 	i, err := open(m)
 	if err != nil {
 		d.log.Error("read invocation", "app", a.config.App, "err", err)
-		d.settle(ctx, a.config.Queue, Settlement{Ack: []string{m.Receipt}})
+		d.settle(ctx, a.config.Queue, op.Settlement{Delete: []string{m.Receipt}})
 		return
 	}
-	release := d.hold(ctx, a.config.Queue, []Message{m})
+	release := d.hold(ctx, a.config.Queue, []op.Message{m})
 	settings := d.async(i.App, i.Function)
 	o := d.Attempt(ctx, &i, AsyncPolicy(settings))
 	for over := o.Condition != ""; over && !d.sendRecord(ctx, &i, o, settings); {
@@ -188,14 +189,14 @@ func (a *Async) run(ctx context.Context, m Message) {
 	case Again:
 		a.replace(ctx, m, i, o.Delay)
 	case Interrupted:
-		d.settle(ctx, a.config.Queue, Settlement{Nack: []Nack{{Receipt: m.Receipt}}})
+		d.settle(ctx, a.config.Queue, op.Settlement{Release: []op.Release{{Receipt: m.Receipt}}})
 	default:
-		d.settle(ctx, a.config.Queue, Settlement{Ack: []string{m.Receipt}})
+		d.settle(ctx, a.config.Queue, op.Settlement{Delete: []string{m.Receipt}})
 	}
 }
 
 // replace has the invocation come again with its new counts.
-func (a *Async) replace(ctx context.Context, m Message, i Invocation, delay time.Duration) {
+func (a *Async) replace(ctx context.Context, m op.Message, i Invocation, delay time.Duration) {
 	next, err := envelope(i)
 	if err != nil {
 		a.config.Delivery.log.Error("encode invocation", "app", i.App, "invocation", i.ID, "err", err)

@@ -209,7 +209,7 @@ func TestAsyncSlots(t *testing.T) {
 		if _, err := a.Submit(t.Context(), Invocation{Payload: make([]byte, MaxAsyncBytes+1)}); abi.CodeOf(err) != abi.TooLarge {
 			t.Errorf("a payload over the limit: %v", err)
 		}
-		h.queue.put(Outgoing{Body: []byte("not ours")})
+		h.queue.put(op.Outgoing{Body: []byte("not ours")})
 		time.Sleep(time.Hour)
 		if left := h.queue.left(); len(left) != 0 {
 			t.Errorf("%v are left", left)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
@@ -39,7 +40,7 @@ type Parcel struct {
 	App         string
 	Destination string // queue:NAME, topic:NAME or function:NAME
 	Body        []byte // JSON
-	Attributes  []Attribute
+	Attributes  []op.Attribute
 	Depth       int // of a function's invocation: how many destinations led to it
 }
 

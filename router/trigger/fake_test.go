@@ -128,7 +128,7 @@ type fakeQueue struct {
 }
 
 type fakeMessage struct {
-	Message
+	op.Message
 	visible time.Time
 }
 
@@ -137,36 +137,36 @@ var errFake = errors.New("the queue is away")
 func newFakeQueue(bodies ...string) *fakeQueue {
 	q := &fakeQueue{messages: map[string]*fakeMessage{}, changed: make(chan struct{})}
 	for _, b := range bodies {
-		q.put(Outgoing{Body: []byte(b)})
+		q.put(op.Outgoing{Body: []byte(b)})
 	}
 	return q
 }
 
-func (q *fakeQueue) put(m Outgoing) {
+func (q *fakeQueue) put(m op.Outgoing) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.add(m)
 }
 
-func (q *fakeQueue) add(m Outgoing) {
+func (q *fakeQueue) add(m op.Outgoing) {
 	q.sent++
 	id := fmt.Sprintf("m%04d", q.sent)
 	now := time.Now()
-	q.messages[id] = &fakeMessage{Message{ID: id, Body: m.Body, Attributes: m.Attributes, Sent: now}, now.Add(m.Delay)}
+	q.messages[id] = &fakeMessage{op.Message{ID: id, Body: m.Body, Attributes: m.Attributes, Sent: now}, now.Add(m.Delay)}
 	close(q.changed)
 	q.changed = make(chan struct{})
 }
 
-func (q *fakeQueue) Send(_ context.Context, m Outgoing) error {
+func (q *fakeQueue) Send(_ context.Context, m op.Outgoing) error {
 	q.put(m)
 	return nil
 }
 
-func (q *fakeQueue) Replace(_ context.Context, receipt string, m Outgoing) error {
+func (q *fakeQueue) Replace(_ context.Context, receipt string, m op.Outgoing) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if held := q.held(receipt); held != nil {
-		delete(q.messages, held.ID)
+		delete(q.messages, held.Message.ID)
 		q.add(m)
 	}
 	return nil
@@ -181,7 +181,7 @@ func (q *fakeQueue) held(receipt string) *fakeMessage {
 	return nil
 }
 
-func (q *fakeQueue) Receive(ctx context.Context, r Receive) ([]Message, error) {
+func (q *fakeQueue) Receive(ctx context.Context, r op.Receive) ([]op.Message, error) {
 	until := time.Now().Add(r.Wait)
 	for {
 		q.mu.Lock()
@@ -203,7 +203,7 @@ func (q *fakeQueue) Receive(ctx context.Context, r Receive) ([]Message, error) {
 	}
 }
 
-func (q *fakeQueue) take(r Receive) (got []Message) {
+func (q *fakeQueue) take(r op.Receive) (got []op.Message) {
 	now := time.Now()
 	for _, id := range slices.Sorted(maps.Keys(q.messages)) {
 		m := q.messages[id]
@@ -233,18 +233,18 @@ func (q *fakeQueue) next() (first time.Time) {
 	return first
 }
 
-func (q *fakeQueue) Settle(_ context.Context, s Settlement) error {
+func (q *fakeQueue) Settle(_ context.Context, s op.Settlement) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.fail != nil {
 		return q.fail
 	}
-	for _, r := range s.Ack {
+	for _, r := range s.Delete {
 		if m := q.held(r); m != nil {
 			delete(q.messages, m.ID)
 		}
 	}
-	for _, n := range s.Nack {
+	for _, n := range s.Release {
 		if m := q.held(n.Receipt); m != nil {
 			m.visible = time.Now().Add(n.Delay)
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -191,10 +192,10 @@ func holds(tests []test, v any, there bool) bool {
 }
 
 // matchesQueue matches a record of a queue's event, whose body is a JSON object or text.
-func (f *Filter) matchesQueue(m Message) bool {
+func (f *Filter) matchesQueue(m op.Message) bool {
 	attributes := map[string]any{}
 	for _, a := range m.Attributes {
-		if !a.binary() {
+		if !isBinary(a) {
 			attributes[a.Name] = map[string]any{"stringValue": string(a.Value), "dataType": a.Type}
 		}
 	}
@@ -214,14 +215,14 @@ func bodyValue(body []byte) any {
 }
 
 // matchesTopic matches what a subscription's filter looks at: the attributes, or the body.
-func (f *Filter) matchesTopic(m Message, scope string) bool {
+func (f *Filter) matchesTopic(m op.Message, scope string) bool {
 	if scope == registry.FilterBody {
 		return f.Match(m.Body)
 	}
 	attributes := map[string]any{}
 	for _, a := range m.Attributes {
 		switch {
-		case a.binary() || a.Name == subjectAttribute:
+		case isBinary(a) || a.Name == subjectAttribute:
 		case strings.HasPrefix(a.Type, "Number"):
 			attributes[a.Name] = json.Number(a.Value)
 		case a.Type == "String.Array":

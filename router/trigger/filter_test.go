@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -124,11 +125,11 @@ func TestFilterFaults(t *testing.T) {
 }
 
 func TestFilterOfMessages(t *testing.T) {
-	m := Message{ID: "m1", Body: []byte(`{"kind":"order","total":12}`), Group: "g", Attributes: []Attribute{
-		{"store", "String", []byte("berlin")}, {"price", "Number", []byte("9.5")},
-		{"tags", "String.Array", []byte(`["new","red"]`)}, {"raw", "Binary", []byte{1}},
+	m := op.Message{ID: "m1", Body: []byte(`{"kind":"order","total":12}`), Group: "g", Attributes: []op.Attribute{
+		{Name: "store", Type: "String", Value: []byte("berlin")}, {Name: "price", Type: "Number", Value: []byte("9.5")},
+		{Name: "tags", Type: "String.Array", Value: []byte(`["new","red"]`)}, {Name: "raw", Type: "Binary", Value: []byte{1}},
 	}}
-	text := Message{Body: []byte("hello")}
+	text := op.Message{Body: []byte("hello")}
 	for _, c := range []struct {
 		pattern string
 		match   func(f *Filter) bool
@@ -170,7 +171,7 @@ func FuzzFilter(f *testing.F) {
 		if err != nil || again.Match([]byte(value)) != first {
 			t.Fatalf("%s on %s: %v, then not; %v", pattern, value, first, err)
 		}
-		m := Message{Body: []byte(value), Attributes: []Attribute{{"a", "Number", []byte(value)}, {"b", "String.Array", []byte(value)}}}
+		m := op.Message{Body: []byte(value), Attributes: []op.Attribute{{Name: "a", Type: "Number", Value: []byte(value)}, {Name: "b", Type: "String.Array", Value: []byte(value)}}}
 		filter.matchesQueue(m)
 		filter.matchesTopic(m, registry.FilterAttributes)
 	})

@@ -4,19 +4,21 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/sett-run/sett/kv/op"
 )
 
 // hold keeps messages from being received again, until release is called, which waits for it to end.
-func (d *Delivery) hold(ctx context.Context, s Source, messages []Message) (release func()) {
+func (d *Delivery) hold(ctx context.Context, s Source, messages []op.Message) (release func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	nacks := make([]Nack, len(messages))
+	nacks := make([]op.Release, len(messages))
 	for i, m := range messages {
-		nacks[i] = Nack{m.Receipt, visibility}
+		nacks[i] = op.Release{Receipt: m.Receipt, Delay: visibility}
 	}
 	var holding sync.WaitGroup
 	holding.Go(func() {
 		for pause(ctx, visibility/3) {
-			if err := s.Settle(ctx, Settlement{Nack: nacks}); err != nil && ctx.Err() == nil {
+			if err := s.Settle(ctx, op.Settlement{Release: nacks}); err != nil && ctx.Err() == nil {
 				d.log.Warn("hold messages", "err", err)
 			}
 		}
@@ -28,8 +30,8 @@ func (d *Delivery) hold(ctx context.Context, s Source, messages []Message) (rele
 }
 
 // settle settles messages. What cannot be settled comes again when its visibility is over.
-func (d *Delivery) settle(ctx context.Context, to Source, s Settlement) {
-	if len(s.Ack)+len(s.Nack) > 0 {
+func (d *Delivery) settle(ctx context.Context, to Source, s op.Settlement) {
+	if len(s.Delete)+len(s.Release) > 0 {
 		d.persist(ctx, func(ctx context.Context) error { return to.Settle(ctx, s) })
 	}
 }

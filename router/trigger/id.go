@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/sett-run/sett/kv/op"
 )
 
 // newID answers a new invocation id: a ULID, as package router makes them. Source: https://github.com/ulid/spec.
@@ -27,7 +29,7 @@ func ulid(t time.Time, a, b uint64) string {
 }
 
 // batchID is the invocation id of a batch: the same whenever the same messages come together again.
-func batchID(source string, batch []Message) string {
+func batchID(source string, batch []op.Message) string {
 	ids, oldest := make([]string, len(batch)), batch[0].Sent
 	for i, m := range batch {
 		ids[i] = m.ID

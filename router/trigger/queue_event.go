@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/sett-run/sett/kv/op"
 )
 
 // queueEvent is the event of a batch of messages. Source: AWS Lambda Developer Guide, "Using Lambda with Amazon SQS".
-func queueEvent(batch []Message, region, queue string) ([]byte, error) {
+func queueEvent(batch []op.Message, region, queue string) ([]byte, error) {
 	e := events.SQSEvent{Records: make([]events.SQSMessage, len(batch))}
 	for i, m := range batch {
 		e.Records[i] = queueRecord(m, region, queue)
@@ -21,7 +22,7 @@ func queueEvent(batch []Message, region, queue string) ([]byte, error) {
 	return json.Marshal(e)
 }
 
-func queueRecord(m Message, region, queue string) events.SQSMessage {
+func queueRecord(m op.Message, region, queue string) events.SQSMessage {
 	sum := md5.Sum(m.Body)
 	r := events.SQSMessage{
 		MessageId: m.ID, ReceiptHandle: m.Receipt, Body: string(m.Body), Md5OfBody: hex.EncodeToString(sum[:]),
@@ -46,7 +47,7 @@ func queueRecord(m Message, region, queue string) events.SQSMessage {
 	}
 	for _, a := range m.Attributes {
 		value := events.SQSMessageAttribute{DataType: a.Type, StringListValues: []string{}, BinaryListValues: [][]byte{}}
-		if a.binary() {
+		if isBinary(a) {
 			value.BinaryValue = a.Value
 		} else {
 			text := string(a.Value)
@@ -63,15 +64,15 @@ func queueARN(region, queue string) string {
 
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
-// binary says whether the value is bytes, not text.
-func (a Attribute) binary() bool { return strings.HasPrefix(a.Type, "Binary") }
+// isBinary says whether the value is bytes, not text.
+func isBinary(a op.Attribute) bool { return strings.HasPrefix(a.Type, "Binary") }
 
 // subjectAttribute is the attribute that a publication's subject travels as.
 const subjectAttribute = "sett-subject"
 
 // topicEvent is the event of a published message. Source: AWS Lambda Developer Guide, "Invoking Lambda functions with
 // Amazon SNS notifications".
-func topicEvent(m Message, region, topic, function string) ([]byte, error) {
+func topicEvent(m op.Message, region, topic, function string) ([]byte, error) {
 	arn := "arn:aws:sns:" + region + ":" + account + ":" + topic
 	e := events.SNSEvent{Records: []events.SNSEventRecord{{
 		EventVersion: "1.0", EventSource: "aws:sns", EventSubscriptionArn: arn + ":" + function,
@@ -87,7 +88,7 @@ func topicEvent(m Message, region, topic, function string) ([]byte, error) {
 			continue
 		}
 		value := map[string]any{"Type": a.Type, "Value": string(a.Value)}
-		if a.binary() {
+		if isBinary(a) {
 			value["Value"] = a.Value
 		}
 		entity.MessageAttributes[a.Name] = value

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -32,8 +33,8 @@ type Worker struct {
 	delivery    *Delivery
 	invocation  Invocation // of a batch, what all have in common
 	name        string     // of the queue or topic
-	encode      func(batch []Message) ([]byte, error)
-	matches     func(m Message) bool
+	encode      func(batch []op.Message) ([]byte, error)
+	matches     func(m op.Message) bool
 	policy      func() Policy
 	batch       int
 	window      time.Duration
@@ -62,8 +63,8 @@ func NewQueueWorker(c WorkerConfig, q registry.QueueSource) (*Worker, error) {
 		filters = append(filters, f)
 	}
 	w := newWorker(c, abi.TriggerQueue, q.Queue)
-	w.encode = func(batch []Message) ([]byte, error) { return queueEvent(batch, c.Delivery.config.Region, q.Queue) }
-	w.matches = func(m Message) bool {
+	w.encode = func(batch []op.Message) ([]byte, error) { return queueEvent(batch, c.Delivery.config.Region, q.Queue) }
+	w.matches = func(m op.Message) bool {
 		return len(filters) == 0 || slices.ContainsFunc(filters, func(f *Filter) bool { return f.matchesQueue(m) })
 	}
 	w.policy = func() Policy {
@@ -83,15 +84,15 @@ func NewQueueWorker(c WorkerConfig, q registry.QueueSource) (*Worker, error) {
 // and tried again as the function's asynchronous invocations are; then it goes to the dead letters.
 func NewTopicWorker(c WorkerConfig, t registry.TopicSource) (*Worker, error) {
 	w := newWorker(c, abi.TriggerTopic, t.Topic)
-	w.matches = func(Message) bool { return true }
+	w.matches = func(op.Message) bool { return true }
 	if len(t.Filter) > 0 {
 		f, err := ParseFilter(t.Filter)
 		if err != nil {
 			return nil, fmt.Errorf("topic %s: %w", t.Topic, err)
 		}
-		w.matches = func(m Message) bool { return f.matchesTopic(m, t.FilterScope) }
+		w.matches = func(m op.Message) bool { return f.matchesTopic(m, t.FilterScope) }
 	}
-	w.encode = func(batch []Message) ([]byte, error) {
+	w.encode = func(batch []op.Message) ([]byte, error) {
 		return topicEvent(batch[0], c.Delivery.config.Region, t.Topic, c.Function)
 	}
 	w.policy = func() Policy { return AsyncPolicy(c.Delivery.async(c.App, c.Function)) }
@@ -143,7 +144,7 @@ func (w *Worker) Run(ctx context.Context) {
 
 // collect receives a batch: what is there, or with a window what comes until it is over or the batch is full. Messages
 // that match no filter are dropped. What it answers is held until release.
-func (w *Worker) collect(ctx, lingering context.Context) (batch []Message, release func()) {
+func (w *Worker) collect(ctx, lingering context.Context) (batch []op.Message, release func()) {
 	var holds []func()
 	release = func() {
 		for _, r := range holds {
@@ -153,7 +154,7 @@ func (w *Worker) collect(ctx, lingering context.Context) (batch []Message, relea
 	var deadline time.Time
 	wait, size := longPoll, 0
 	for len(batch) < w.batch && size < MaxWaitingBytes {
-		got := receive(ctx, w.delivery, w.source, Receive{Max: w.batch - len(batch), Wait: wait, Visibility: visibility})
+		got := receive(ctx, w.delivery, w.source, op.Receive{Max: w.batch - len(batch), Wait: wait, Visibility: visibility})
 		if len(got) == 0 && len(batch) == 0 {
 			return nil, release
 		}
@@ -180,16 +181,16 @@ func (w *Worker) collect(ctx, lingering context.Context) (batch []Message, relea
 }
 
 // filter answers the messages that match, and acknowledges the others.
-func (w *Worker) filter(ctx context.Context, messages []Message) (matching []Message) {
-	var s Settlement
+func (w *Worker) filter(ctx context.Context, messages []op.Message) (matching []op.Message) {
+	var s op.Settlement
 	for _, m := range messages {
 		if w.matches(m) {
 			matching = append(matching, m)
 		} else {
-			s.Ack = append(s.Ack, m.Receipt)
+			s.Delete = append(s.Delete, m.Receipt)
 		}
 	}
-	w.count(messageFiltered, len(s.Ack))
+	w.count(messageFiltered, len(s.Delete))
 	w.delivery.settle(ctx, w.source, s)
 	return matching
 }
@@ -201,14 +202,14 @@ func (w *Worker) count(outcome string, n int) {
 }
 
 // handle invokes the function with a batch and settles it. Ctx ends when no more is to be begun.
-func (w *Worker) handle(ctx, lingering context.Context, batch []Message, release func()) {
+func (w *Worker) handle(ctx, lingering context.Context, batch []op.Message, release func()) {
 	s := w.invoke(ctx, lingering, batch)
 	release()
 	w.delivery.settle(lingering, w.source, s)
 }
 
 // invoke makes an attempt, or if the event is too long several, and answers what becomes of the messages.
-func (w *Worker) invoke(ctx, lingering context.Context, batch []Message) Settlement {
+func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) op.Settlement {
 	event, err := w.encode(batch)
 	if err != nil {
 		w.delivery.log.Error("encode messages", "app", w.invocation.App, "function", w.invocation.Function, "err", err)
@@ -217,7 +218,7 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []Message) Settlem
 	if len(event) > MaxEventBytes && len(batch) > 1 {
 		half := len(batch) / 2
 		s, rest := w.invoke(ctx, lingering, batch[:half]), w.invoke(ctx, lingering, batch[half:])
-		return Settlement{append(s.Ack, rest.Ack...), append(s.Nack, rest.Nack...)}
+		return op.Settlement{Delete: append(s.Delete, rest.Delete...), Release: append(s.Release, rest.Release...)}
 	}
 	i := w.invocation
 	i.ID, i.Payload, i.Failed, i.Accepted = batchID(w.name, batch), event, receives(batch)-1, batch[0].Sent
@@ -233,7 +234,7 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []Message) Settlem
 }
 
 // receives is how often the message that was received most often was.
-func receives(batch []Message) int {
+func receives(batch []op.Message) int {
 	most := 1
 	for _, m := range batch {
 		most = max(most, m.Receives)
@@ -242,7 +243,7 @@ func receives(batch []Message) int {
 }
 
 // settlement says what becomes of a batch.
-func (w *Worker) settlement(ctx context.Context, batch []Message, i *Invocation, o Outcome) Settlement {
+func (w *Worker) settlement(ctx context.Context, batch []op.Message, i *Invocation, o Outcome) op.Settlement {
 	switch {
 	case o.Verdict == Succeeded && w.reportItems:
 		return w.partial(batch, o.Result.Body)
@@ -251,13 +252,13 @@ func (w *Worker) settlement(ctx context.Context, batch []Message, i *Invocation,
 			return w.again(batch, 0)
 		}
 		w.count(messageDead, len(batch))
-		return Settlement{Ack: receipts(batch)}
+		return op.Settlement{Delete: receipts(batch)}
 	case o.Verdict == Succeeded:
 		if w.invocation.Trigger == abi.TriggerTopic && !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
 			return w.again(batch, storePause)
 		}
 		w.count(messageHandled, len(batch))
-		return Settlement{Ack: receipts(batch)}
+		return op.Settlement{Delete: receipts(batch)}
 	case o.Verdict == Interrupted || o.Verdict == Again && i.Refused > 0:
 		return w.again(batch, 0)
 	case o.Verdict == GivenUp:
@@ -267,7 +268,7 @@ func (w *Worker) settlement(ctx context.Context, batch []Message, i *Invocation,
 	return w.again(batch, o.Delay)
 }
 
-func receipts(batch []Message) []string {
+func receipts(batch []op.Message) []string {
 	all := make([]string, len(batch))
 	for i, m := range batch {
 		all[i] = m.Receipt
@@ -276,15 +277,15 @@ func receipts(batch []Message) []string {
 }
 
 // again has all messages come again.
-func (w *Worker) again(batch []Message, delay time.Duration) (s Settlement) {
+func (w *Worker) again(batch []op.Message, delay time.Duration) (s op.Settlement) {
 	for _, m := range batch {
-		s.Nack = append(s.Nack, Nack{m.Receipt, delay})
+		s.Release = append(s.Release, op.Release{Receipt: m.Receipt, Delay: delay})
 	}
 	return s
 }
 
 // bury sends a topic's message to the dead letters, and its record to the function's destination. False: not yet.
-func (w *Worker) bury(ctx context.Context, m Message, i *Invocation, o Outcome) bool {
+func (w *Worker) bury(ctx context.Context, m op.Message, i *Invocation, o Outcome) bool {
 	if !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
 		return false
 	}
@@ -294,7 +295,7 @@ func (w *Worker) bury(ctx context.Context, m Message, i *Invocation, o Outcome) 
 // partial reads which messages the function reports as failed: none for an empty reply, all for one that cannot be
 // understood. Source: AWS Lambda Developer Guide, "Handling errors for an SQS event source in Lambda", section
 // "Implementing partial batch responses".
-func (w *Worker) partial(batch []Message, reply []byte) Settlement {
+func (w *Worker) partial(batch []op.Message, reply []byte) op.Settlement {
 	var report struct {
 		Failures []struct {
 			ID string `json:"itemIdentifier"`
@@ -303,7 +304,7 @@ func (w *Worker) partial(batch []Message, reply []byte) Settlement {
 	failed := map[string]bool{}
 	understood := len(reply) == 0 || json.Unmarshal(reply, &report) == nil
 	for _, f := range report.Failures {
-		known := slices.ContainsFunc(batch, func(m Message) bool { return m.ID == f.ID })
+		known := slices.ContainsFunc(batch, func(m op.Message) bool { return m.ID == f.ID })
 		understood = understood && known
 		failed[f.ID] = true
 	}
@@ -312,15 +313,15 @@ func (w *Worker) partial(batch []Message, reply []byte) Settlement {
 		w.count(messageFailed, len(batch))
 		return w.again(batch, delay)
 	}
-	var s Settlement
+	var s op.Settlement
 	for _, m := range batch {
 		if failed[m.ID] {
-			s.Nack = append(s.Nack, Nack{m.Receipt, delay})
+			s.Release = append(s.Release, op.Release{Receipt: m.Receipt, Delay: delay})
 		} else {
-			s.Ack = append(s.Ack, m.Receipt)
+			s.Delete = append(s.Delete, m.Receipt)
 		}
 	}
-	w.count(messageHandled, len(s.Ack))
-	w.count(messageFailed, len(s.Nack))
+	w.count(messageHandled, len(s.Delete))
+	w.count(messageFailed, len(s.Release))
 	return s
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -37,6 +39,13 @@ type Queue struct {
 	MaxBytes          int    `json:"max_bytes,omitempty"`          // of a message, 1,024 to 262,144; 0: 262,144
 	DeadLetter        string `json:"dead_letter,omitempty"`        // queue of the same app
 	MaxReceives       int    `json:"max_receives,omitempty"`       // before a message goes there, 1 to 1,000; 0: 10
+}
+
+// QueueInfo is a queue as it is.
+type QueueInfo struct {
+	Queue
+	Created time.Time
+	Stats   op.QueueStats
 }
 
 // Topic is a topic of an app, as it is to be.
