@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all but the last four are needed.
+// Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all but those that may be nil are needed.
 type Config struct {
 	Modules  Modules
 	Deployer Deployer
@@ -33,6 +33,12 @@ type Config struct {
 	Cluster  Cluster  // nil: what concerns other nodes answers abi.Unsupported
 	Backuper Backuper // nil: backups answer abi.Unsupported
 	Activity Activity // nil: what nodes did answers abi.Unsupported
+
+	// Nil: what concerns them answers abi.Unsupported.
+	Queues        Queues
+	Subscriptions Subscriptions
+	Schedules     Schedules
+	Async         Async
 
 	Gatherer prometheus.Gatherer   // what /metrics serves
 	Metrics  prometheus.Registerer // where the admin plane's own figures go; nil: nowhere

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
@@ -96,4 +97,49 @@ type Node interface {
 	Serving(ctx context.Context, generation uint64)
 	Info() client.Node // UptimeSeconds may be 0
 	Ready() error      // why the node does not serve: starting, draining
+}
+
+// Queues are the apps' queues and topics. Package kv/queue's Queues is one, whose errors are coded.
+type Queues interface {
+	Put(ctx context.Context, app string, q registry.Queue) error
+	Get(ctx context.Context, app, name string) (registry.QueueInfo, error)
+	// List answers queues in the order of their names, and the After of the next page, empty when there is none.
+	List(ctx context.Context, app string, q op.QueueQuery) (queues []registry.QueueInfo, after string, err error)
+	Remove(ctx context.Context, app, name string) error
+	Purge(ctx context.Context, app, name string) (messages int64, err error)
+	Redrive(ctx context.Context, app, name string, r op.Redrive) (moved int64, err error)
+
+	Send(ctx context.Context, app, name string, messages ...op.Outgoing) ([]op.Sent, error)
+	Receive(ctx context.Context, app, name string, r op.Receive) ([]op.Message, error)
+	Settle(ctx context.Context, app, name string, s op.Settlement) (op.Settled, error)
+
+	PutTopic(ctx context.Context, app string, t registry.Topic) error
+	RemoveTopic(ctx context.Context, app, topic string) error
+	Topics(ctx context.Context, app string) ([]registry.Topic, error)
+	Publish(ctx context.Context, app, topic string, messages ...op.Outgoing) ([]op.Sent, error)
+}
+
+// Subscriptions are who gets what is published to topics. Errors are coded.
+type Subscriptions interface {
+	Subscribe(ctx context.Context, app string, s registry.Subscription) error
+	// Unsubscribe ends a subscription, and what was not delivered to it is gone. One of a function's, which its
+	// deployment made, is an error coded abi.Conflict.
+	Unsubscribe(ctx context.Context, app, topic, name string) error
+	// Subscriptions answers those of a topic by name, functions' too.
+	Subscriptions(ctx context.Context, app, topic string) ([]registry.Subscription, error)
+}
+
+// Schedules are the schedules of the live versions. Package router/trigger's Scheduler is one, whose errors are coded.
+type Schedules interface {
+	Schedules(ctx context.Context, app string) ([]trigger.Schedule, error)
+	Enable(ctx context.Context, id trigger.ScheduleID) error
+	Disable(ctx context.Context, id trigger.ScheduleID) error
+	// Fire invokes a function as at a tick and answers the invocation's id, once it is kept.
+	Fire(ctx context.Context, id trigger.ScheduleID) (invocation string, err error)
+}
+
+// Async takes invocations that are run later: retried, and their destinations told.
+type Async interface {
+	// Enqueue answers the invocation's id once it is durable. Errors are coded: abi.NotFound, abi.TooLarge, ...
+	Enqueue(ctx context.Context, c router.Call) (invocation string, err error)
 }
