@@ -8,7 +8,6 @@ import (
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
-	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
@@ -131,11 +130,11 @@ type Subscriptions interface {
 
 // Schedules are the schedules of the live versions. Package router/trigger's Scheduler is one, whose errors are coded.
 type Schedules interface {
-	Schedules(ctx context.Context, app string) ([]trigger.Schedule, error)
-	Enable(ctx context.Context, id trigger.ScheduleID) error
-	Disable(ctx context.Context, id trigger.ScheduleID) error
+	Schedules(ctx context.Context, app string) ([]registry.ScheduleInfo, error)
+	Enable(ctx context.Context, id registry.ScheduleID) error
+	Disable(ctx context.Context, id registry.ScheduleID) error
 	// Fire invokes a function as at a tick and answers the invocation's id, once it is kept.
-	Fire(ctx context.Context, id trigger.ScheduleID) (invocation string, err error)
+	Fire(ctx context.Context, id registry.ScheduleID) (invocation string, err error)
 }
 
 // Async takes invocations that are run later: retried, and their destinations told.

@@ -75,12 +75,9 @@ func (t timetable) last(due, now, anchor time.Time) time.Time {
 	return t.next(low, anchor)
 }
 
-// ScheduleID names a schedule. Name is its number, from 1 among the function's schedules, when it has no other.
-type ScheduleID struct{ App, Function, Name string }
-
 // live is a schedule of a function's live versions.
 type live struct {
-	id       ScheduleID
+	id       registry.ScheduleID
 	schedule registry.Schedule
 	table    timetable
 	created  time.Time // of the version
@@ -98,13 +95,13 @@ func schedulesOf(s *registry.Snapshot) map[string]live {
 					continue
 				}
 				number++
-				id := ScheduleID{f.App, f.Name, t.Schedule.Name}
+				id := registry.ScheduleID{App: f.App, Function: f.Name, Name: t.Schedule.Name}
 				if id.Name == "" {
 					id.Name = strconv.Itoa(number)
 				}
 				table, err := parseSchedule(*t.Schedule)
-				if _, heavier := all[id.key()]; !heavier && err == nil {
-					all[id.key()] = live{id, *t.Schedule, table, v.Created}
+				if _, heavier := all[recordKey(id)]; !heavier && err == nil {
+					all[recordKey(id)] = live{id, *t.Schedule, table, v.Created}
 				}
 			}
 		}

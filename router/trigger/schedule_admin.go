@@ -10,24 +10,16 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
 // maxSwitchTries is how often a switch is tried again when ticks of the schedule come between.
 const maxSwitchTries = 16
 
-// Schedule is a schedule of a live version, as it stands.
-type Schedule struct {
-	ID          ScheduleID
-	Expressions []string
-	Timezone    string
-	Disabled    bool
-	Next        time.Time // zero: never, or it is disabled
-}
-
 // Schedules answers an app's schedules by function, then name.
-func (s *Scheduler) Schedules(ctx context.Context, app string) ([]Schedule, error) {
-	var all []Schedule
+func (s *Scheduler) Schedules(ctx context.Context, app string) ([]registry.ScheduleInfo, error) {
+	var all []registry.ScheduleInfo
 	for _, l := range schedulesOf(s.delivery.config.Functions.Snapshot()) {
 		if l.id.App != app {
 			continue
@@ -36,13 +28,13 @@ func (s *Scheduler) Schedules(ctx context.Context, app string) ([]Schedule, erro
 		if err != nil {
 			return nil, err
 		}
-		status := Schedule{ID: l.id, Expressions: l.schedule.Expressions, Timezone: l.schedule.Timezone, Disabled: r.off()}
+		status := registry.ScheduleInfo{ID: l.id, Expressions: l.schedule.Expressions, Timezone: l.schedule.Timezone, Disabled: r.off()}
 		if !status.Disabled {
 			status.Next = r.Due
 		}
 		all = append(all, status)
 	}
-	slices.SortFunc(all, func(a, b Schedule) int {
+	slices.SortFunc(all, func(a, b registry.ScheduleInfo) int {
 		return cmp.Or(cmp.Compare(a.ID.Function, b.ID.Function), cmp.Compare(a.ID.Name, b.ID.Name))
 	})
 	return all, nil
@@ -50,16 +42,16 @@ func (s *Scheduler) Schedules(ctx context.Context, app string) ([]Schedule, erro
 
 // Enable has a schedule fire from its next tick on, whatever it was deployed as. The error for a schedule that is not
 // there is coded abi.NotFound.
-func (s *Scheduler) Enable(ctx context.Context, id ScheduleID) error {
+func (s *Scheduler) Enable(ctx context.Context, id registry.ScheduleID) error {
 	return s.turn(ctx, id, switchOn)
 }
 
 // Disable has a schedule not fire, until Enable. Deploys do not change that.
-func (s *Scheduler) Disable(ctx context.Context, id ScheduleID) error {
+func (s *Scheduler) Disable(ctx context.Context, id registry.ScheduleID) error {
 	return s.turn(ctx, id, switchOff)
 }
 
-func (s *Scheduler) turn(ctx context.Context, id ScheduleID, to string) error {
+func (s *Scheduler) turn(ctx context.Context, id registry.ScheduleID, to string) error {
 	l, err := s.find(id)
 	if err != nil {
 		return err
@@ -73,11 +65,11 @@ func (s *Scheduler) turn(ctx context.Context, id ScheduleID, to string) error {
 		if next.Switch = to; r.off() && !next.off() {
 			next.Due = l.table.next(time.Now(), r.Anchor)
 		}
-		write, err := setOp(id.key(), next)
+		write, err := setOp(recordKey(id), next)
 		if err != nil {
 			return err
 		}
-		_, err = s.config.Store.Commit(ctx, s.guarded(id.key(), revision, write))
+		_, err = s.config.Store.Commit(ctx, s.guarded(recordKey(id), revision, write))
 		if err == nil || !errors.Is(err, op.ErrConflict) {
 			return coded("switch schedule", err)
 		}
@@ -87,7 +79,7 @@ func (s *Scheduler) turn(ctx context.Context, id ScheduleID, to string) error {
 
 // Fire invokes a schedule's function once as at a tick, disabled or not, and answers the invocation's id. It returns
 // when the invocation is kept, not when it has run.
-func (s *Scheduler) Fire(ctx context.Context, id ScheduleID) (invocation string, err error) {
+func (s *Scheduler) Fire(ctx context.Context, id registry.ScheduleID) (invocation string, err error) {
 	l, err := s.find(id)
 	if err != nil {
 		return "", err
@@ -98,7 +90,7 @@ func (s *Scheduler) Fire(ctx context.Context, id ScheduleID) (invocation string,
 	if err != nil {
 		return "", fmt.Errorf("fire schedule: %w", err)
 	}
-	key := id.pendingKey(invocation)
+	key := pendingKey(id, invocation)
 	write, err := setOp(key, pending{Invocation: l.invocation(invocation, now, payload)})
 	if err != nil {
 		return "", err
@@ -107,8 +99,8 @@ func (s *Scheduler) Fire(ctx context.Context, id ScheduleID) (invocation string,
 	return invocation, coded("fire schedule", err)
 }
 
-func (s *Scheduler) find(id ScheduleID) (live, error) {
-	l, ok := schedulesOf(s.delivery.config.Functions.Snapshot())[id.key()]
+func (s *Scheduler) find(id registry.ScheduleID) (live, error) {
+	l, ok := schedulesOf(s.delivery.config.Functions.Snapshot())[recordKey(id)]
 	if !ok {
 		return l, abi.WithCode(abi.NotFound, fmt.Errorf("schedule %.80q of function %.80q in app %.80q: no such schedule", id.Name, id.Function, id.App))
 	}
@@ -117,7 +109,7 @@ func (s *Scheduler) find(id ScheduleID) (live, error) {
 
 // record answers a schedule's record and its revision. One that no node has written yet is made up: revision 0.
 func (s *Scheduler) record(ctx context.Context, l live) (r record, revision uint64, err error) {
-	item, err := s.config.Store.Get(ctx, op.System, l.id.key(), op.Read{Consistency: op.Strong})
+	item, err := s.config.Store.Get(ctx, op.System, recordKey(l.id), op.Read{Consistency: op.Strong})
 	if errors.Is(err, op.ErrNotFound) {
 		return r.update(l, s.delivery.config.Functions.Snapshot().Generation(), time.Now()), 0, nil
 	}

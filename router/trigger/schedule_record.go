@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
 )
 
 // Keys in namespace op.System. Names have no slash.
@@ -18,13 +19,15 @@ const (
 	pendingPrefix  = schedulePrefix + "tick/" // then app/function/name/ and the tick, or what it is else
 )
 
-func (id ScheduleID) path() string { return id.App + "/" + id.Function + "/" + id.Name }
-
-// key is where the schedule's record is.
-func (id ScheduleID) key() string { return recordPrefix + id.path() }
+// recordKey is where the schedule's record is.
+func recordKey(id registry.ScheduleID) string {
+	return recordPrefix + id.App + "/" + id.Function + "/" + id.Name
+}
 
 // pendingKey is where the invocation of a tick is, in seconds since 1970, or one with an id.
-func (id ScheduleID) pendingKey(what string) string { return pendingPrefix + id.path() + "/" + what }
+func pendingKey(id registry.ScheduleID, what string) string {
+	return pendingPrefix + id.App + "/" + id.Function + "/" + id.Name + "/" + what
+}
 
 func tickName(tick time.Time) string { return strconv.FormatInt(tick.Unix(), 10) }
 
@@ -85,7 +88,7 @@ func setOp(key string, value any) (op.Op, error) {
 }
 
 // parseKey reads the schedule's id from a key of a record or a pending invocation.
-func parseKey(key string) (id ScheduleID, isRecord, ok bool) {
+func parseKey(key string) (id registry.ScheduleID, isRecord, ok bool) {
 	rest, isRecord := strings.CutPrefix(key, recordPrefix)
 	parts := 3
 	if !isRecord {
@@ -98,5 +101,5 @@ func parseKey(key string) (id ScheduleID, isRecord, ok bool) {
 	if len(names) != parts {
 		return id, isRecord, false
 	}
-	return ScheduleID{names[0], names[1], names[2]}, isRecord, true
+	return registry.ScheduleID{App: names[0], Function: names[1], Name: names[2]}, isRecord, true
 }

@@ -336,7 +336,7 @@ func (s *Scheduler) commit(ctx context.Context, key string, t op.Txn) (revision 
 
 // claim takes the tick that is due, or passes over it.
 func (s *Scheduler) claim(ctx context.Context, l live) error {
-	key, now := l.id.key(), time.Now()
+	key, now := recordKey(l.id), time.Now()
 	before := s.records[key]
 	r := before.value
 	tick, late := r.Due, now.Sub(r.Due) > MissedAfter
@@ -357,7 +357,7 @@ func (s *Scheduler) claim(ctx context.Context, l live) error {
 	}
 	var more []op.Op
 	var invocation pending
-	pendingKey := l.id.pendingKey(tickName(tick))
+	waits := pendingKey(l.id, tickName(tick))
 	if outcome == tickFired {
 		id := newID(now)
 		payload, err := l.payload(id, s.delivery.config.Region, tick)
@@ -365,7 +365,7 @@ func (s *Scheduler) claim(ctx context.Context, l live) error {
 			return err
 		}
 		invocation = pending{Owner: s.self, Invocation: l.invocation(id, now, payload)}
-		write, err := setOp(pendingKey, invocation)
+		write, err := setOp(waits, invocation)
 		if err != nil {
 			return err
 		}
@@ -380,7 +380,7 @@ func (s *Scheduler) claim(ctx context.Context, l live) error {
 	}
 	s.delivery.metrics.ticks.WithLabelValues(outcome).Inc()
 	if outcome == tickFired {
-		s.pending[pendingKey] = known[pending]{value: invocation, revision: s.records[key].revision, seen: now}
+		s.pending[waits] = known[pending]{value: invocation, revision: s.records[key].revision, seen: now}
 	}
 	return nil
 }
@@ -390,9 +390,9 @@ func (l live) invocation(id string, now time.Time, payload []byte) Invocation {
 }
 
 // waiting counts what is pending of a schedule.
-func (s *Scheduler) waiting(id ScheduleID) (n int) {
+func (s *Scheduler) waiting(id registry.ScheduleID) (n int) {
 	for key, p := range s.pending {
-		if !p.gone && strings.HasPrefix(key, id.pendingKey("")) {
+		if !p.gone && strings.HasPrefix(key, pendingKey(id, "")) {
 			n++
 		}
 	}

@@ -367,7 +367,7 @@ func TestSwitch(t *testing.T) {
 			registry.Schedule{Name: "nightly", Expressions: []string{"cron(0 0 * * ? *)"}, Disabled: true}))
 		s, stop := h.node(nil)
 		defer stop()
-		id := ScheduleID{"shop", "report", "1"}
+		id := registry.ScheduleID{App: "shop", Function: "report", Name: "1"}
 		time.Sleep(90 * time.Minute)
 		if err := s.Disable(t.Context(), id); err != nil {
 			t.Fatal(err)
@@ -396,9 +396,9 @@ func TestSwitch(t *testing.T) {
 		if all, err = s.Schedules(t.Context(), "shop"); err != nil || len(all) != 1 || !all[0].Next.Equal(at(t, "2000-01-01T09:00:00Z")) {
 			t.Errorf("Schedules = %+v, %v", all, err)
 		}
-		for _, f := range []func(context.Context, ScheduleID) error{s.Enable, s.Disable,
-			func(ctx context.Context, id ScheduleID) error { _, err := s.Fire(ctx, id); return err }} {
-			if err := f(t.Context(), ScheduleID{"shop", "report", "nightly"}); abi.CodeOf(err) != abi.NotFound {
+		for _, f := range []func(context.Context, registry.ScheduleID) error{s.Enable, s.Disable,
+			func(ctx context.Context, id registry.ScheduleID) error { _, err := s.Fire(ctx, id); return err }} {
+			if err := f(t.Context(), registry.ScheduleID{App: "shop", Function: "report", Name: "nightly"}); abi.CodeOf(err) != abi.NotFound {
 				t.Errorf("a schedule that is gone: %v", err)
 			}
 		}
