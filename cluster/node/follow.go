@@ -9,6 +9,7 @@ import (
 
 	"github.com/sett-run/sett/cluster/peer"
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 )
 
@@ -30,6 +31,9 @@ func (n *Node) followStore() {
 				n.log.Warn("follow store", "err", err)
 			case strings.HasPrefix(c.Key, clusterPrefix):
 				n.refreshCluster(n.ctx)
+			case strings.HasPrefix(c.Key, trigger.SubscriptionPrefix):
+				n.wakeTriggers()
+			case strings.HasPrefix(c.Key, trigger.SchedulePrefix): // the scheduler follows it
 			default:
 				n.refresh(n.ctx)
 			}
@@ -67,6 +71,7 @@ func (n *Node) changed(prepared ...versionKey) error {
 	close(n.next)
 	n.next = make(chan struct{})
 	n.collectModules()
+	n.wakeTriggers()
 	return nil
 }
 

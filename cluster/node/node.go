@@ -22,11 +22,14 @@ import (
 	"github.com/sett-run/sett/cluster/peer"
 	"github.com/sett-run/sett/cluster/trust"
 	"github.com/sett-run/sett/kv"
+	"github.com/sett-run/sett/kv/queue"
 	"github.com/sett-run/sett/kv/redis"
 	"github.com/sett-run/sett/kv/replica"
 	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/router/admin"
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime"
+	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/logs"
 	"github.com/sett-run/sett/runtime/registry"
 )
@@ -48,6 +51,12 @@ type Node struct {
 	redis    *redis.Server // nil: off
 	den      den
 	toNodes  *http.Transport // to other nodes' admin planes
+	client   *host.Client    // of all that functions send out
+
+	queues    *queue.Queues
+	delivery  *trigger.Delivery
+	scheduler *trigger.Scheduler
+	triggers  triggers
 
 	httpListener, adminListener net.Listener
 	redisListener               net.Listener // nil: off
@@ -87,8 +96,8 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 		wake: make(chan struct{}, 1), next: make(chan struct{})}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	for _, step := range []func(context.Context) error{
-		n.openData, n.openDen, n.openStore, n.openRuntime, n.openPeers, n.openRegistry, n.openRouter, n.openAdmin, n.openPlaneForNodes,
-		n.openRedis, n.listen, n.serve,
+		n.openData, n.openDen, n.openStore, n.openClient, n.openRuntime, n.openPeers, n.openRegistry, n.openRouter, n.openTriggers, n.openAdmin,
+		n.openPlaneForNodes, n.openRedis, n.listen, n.serve,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Close(context.Background()))
@@ -202,6 +211,7 @@ func (n *Node) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	n.push("store", func(context.Context) error { return n.store.Close() })
+	n.queues = queue.Open(n.store)
 	n.den.records = trust.NewRecords(n.store)
 	seeded := make(chan struct{})
 	go func() { defer close(seeded); n.seed() }()
@@ -214,6 +224,9 @@ func (n *Node) openStore(ctx context.Context) (err error) {
 		return n.finishRecovery(ctx) // which says when it was cut off
 	}
 	if err := n.store.CaughtUp(ctx); err != nil {
+		return err
+	}
+	if err := n.store.RaiseLevel(ctx, kv.Level); err != nil { // all that there are know it
 		return err
 	}
 	return errors.Join(n.putFounding(ctx), n.finishRecovery(ctx))
@@ -255,7 +268,7 @@ func (n *Node) openPlaneForNodes(context.Context) (err error) {
 func (n *Node) openRuntime(ctx context.Context) (err error) {
 	n.runtime, err = runtime.New(ctx, runtime.Config{
 		Dir: n.dir.join(runtimeDir), Log: n.log, Metrics: n.metrics, Sink: n.logs,
-		Store: n.store, Name: "sett/" + n.config.Version,
+		Store: n.store, Fetcher: n.client, Invoker: outgoing{n}, Name: "sett/" + n.config.Version,
 	})
 	if err != nil {
 		return err
@@ -272,9 +285,7 @@ func (n *Node) openRegistry(ctx context.Context) (err error) {
 }
 
 func (n *Node) openRouter(context.Context) (err error) {
-	if n.router, err = router.New(router.Config{Invoker: invoker{n}, Spill: spill{n}, Log: n.log, Metrics: n.metrics, Sink: n.logs,
-		Idle: n.runtime.Clean, FuelHeader: n.config.FuelHeader}); err != nil {
-		return err
-	}
-	return n.changed()
+	n.router, err = router.New(router.Config{Invoker: invoker{n}, Spill: spill{n}, Async: n, Log: n.log, Metrics: n.metrics, Sink: n.logs,
+		Idle: n.runtime.Clean, FuelHeader: n.config.FuelHeader})
+	return err
 }

@@ -17,6 +17,7 @@ func (n *Node) openAdmin(ctx context.Context) (err error) {
 	n.admin, err = admin.New(admin.Config{
 		Modules: n.runtime.Modules(), Deployer: n, Registry: n.registry, Changes: n, Invoker: n.router,
 		Bencher: n.runtime, Logs: nodeLogs{n}, Tokens: n.store, KV: n.store, Node: n, Cluster: n, Backuper: n, Activity: n,
+		Queues: n.queues, Subscriptions: n, Schedules: n.scheduler, Async: n,
 		Gatherer: n.metrics, Metrics: n.metrics, Log: n.log, Loopback: loopback(n.config.Admin),
 	})
 	if err != nil {
@@ -75,7 +76,7 @@ func (n *Node) FirstToken() string { return n.firstToken }
 // serve answers on the listeners. The admin plane drains before it closes, but after the data plane, so that
 // /readyz and metrics can be read meanwhile.
 func (n *Node) serve(context.Context) error {
-	for _, work := range []func(){n.collectNowAndThen, n.watchStore, n.followStore, n.loadWaiting, n.lead, n.tell, n.renewNowAndThen, n.letIn} {
+	for _, work := range []func(){n.collectNowAndThen, n.watchStore, n.followStore, n.loadWaiting, n.lead, n.tell, n.renewNowAndThen, n.letIn, n.runTriggers} {
 		n.group.Go(work)
 	}
 	n.push("background work", func(context.Context) error { n.group.Wait(); return nil })
@@ -89,6 +90,7 @@ func (n *Node) serve(context.Context) error {
 	n.push("admin plane", n.admin.Shutdown)
 	n.group.Go(func() { n.report("http", n.router.Serve(n.httpListener)) })
 	n.push("data plane", n.router.Shutdown)
+	n.push("triggers", n.awaitTriggers)
 	n.push("followed logs", func(context.Context) error { n.admin.Drain(); return nil })
 	if n.alone() {
 		n.ready.set(nil)

@@ -133,3 +133,9 @@ type Redrive struct {
 	To  string // queue; empty: for each message the queue it came from
 	Max int    // messages at most; 0: all that are visible
 }
+
+// Forwarding is a received message and the queues that get a copy of it.
+type Forwarding struct {
+	Message Message
+	To      []string // names of queues; those that are not there are left out. None: the message is only deleted
+}

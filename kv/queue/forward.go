@@ -7,17 +7,11 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-// Forwarding is a received message and the queues that get a copy of it.
-type Forwarding struct {
-	Message op.Message
-	To      []string // names of queues; those that are not there are left out. None: the message is only deleted
-}
-
 // Forward copies messages that were received from a queue to others, and deletes them: each message in one entry of
 // the log with all its copies, unless those are more than fsm.MaxMoveBytes or fsm.MaxForwardTo. Then the entry of the
 // last copies deletes it; a stop before that has it received, and copied, again. Copies keep the message's id. A
 // message whose receipt does not hold any more is left alone.
-func (q *Queues) Forward(ctx context.Context, app, name string, forwardings ...Forwarding) error {
+func (q *Queues) Forward(ctx context.Context, app, name string, forwardings ...op.Forwarding) error {
 	load := newLoad(name)
 	for _, f := range forwardings {
 		receipt, err := parseReceipt(f.Message.Receipt)

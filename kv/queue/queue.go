@@ -70,7 +70,9 @@ func (q *Queues) All(ctx context.Context) (names []fsm.QueueName, err error) {
 
 // Changed answers a channel that is closed when this node hears of a queue that comes, changes or goes. The caller calls
 // forget when it waits no more.
-func (q *Queues) Changed() (changed <-chan struct{}, forget func()) { return q.store.QueueChanged("", "") }
+func (q *Queues) Changed() (changed <-chan struct{}, forget func()) {
+	return q.store.QueueChanged("", "")
+}
 
 // Remove takes a queue away with all its messages.
 func (q *Queues) Remove(ctx context.Context, app, name string) error {

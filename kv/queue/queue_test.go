@@ -320,8 +320,8 @@ func TestTopics(t *testing.T) {
 		}
 		mail, sms := queue.SubscriptionQueue("orders", "mail"), queue.SubscriptionQueue("orders", "sms")
 		got := q.want(queue.TopicQueue("orders"), "1 2")
-		if err := q.Forward(ctx, "app", queue.TopicQueue("orders"), queue.Forwarding{Message: got[0], To: []string{mail, sms, "plain", "gone"}},
-			queue.Forwarding{Message: got[1], To: []string{sms}}); err != nil {
+		if err := q.Forward(ctx, "app", queue.TopicQueue("orders"), op.Forwarding{Message: got[0], To: []string{mail, sms, "plain", "gone"}},
+			op.Forwarding{Message: got[1], To: []string{sms}}); err != nil {
 			t.Fatal(err)
 		}
 		if a := q.want(mail, "1"); a[0].ID != got[0].ID {
@@ -366,9 +366,9 @@ func TestForwardMuch(t *testing.T) {
 		for _, size := range []int{op.MaxMessageBytes, 1, 10000} {
 			q.send("q", slices.Repeat([]string{strings.Repeat("x", size)}, min(30, op.MaxTxnBytes/size))...)
 		}
-		var all []queue.Forwarding
+		var all []op.Forwarding
 		for _, m := range q.receive("q", op.Receive{Max: 100}) {
-			all = append(all, queue.Forwarding{Message: m, To: to})
+			all = append(all, op.Forwarding{Message: m, To: to})
 		}
 		if err := q.Forward(t.Context(), "app", "q", all...); err != nil {
 			t.Fatal(err)

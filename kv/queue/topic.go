@@ -27,6 +27,18 @@ func SubscriptionQueue(topic, subscription string) string {
 	return TopicQueue(topic) + "/" + subscription
 }
 
+// TopicOf answers the topic that a queue is the publications of, if it is one.
+func TopicOf(queue string) (topic string, ok bool) {
+	topic, ok = strings.CutPrefix(queue, topicPrefix)
+	return topic, ok && !strings.Contains(topic, "/")
+}
+
+// IsSubscription says whether a queue is that of a topic's subscription.
+func IsSubscription(queue string) bool {
+	topic, ok := strings.CutPrefix(queue, topicPrefix)
+	return ok && strings.Contains(topic, "/")
+}
+
 // PutTopic makes a topic, or leaves one that is there.
 func (q *Queues) PutTopic(ctx context.Context, app string, t registry.Topic) error {
 	err := op.ValidateQueueName(t.Name)
@@ -66,7 +78,7 @@ func (q *Queues) Topics(ctx context.Context, app string) (topics []registry.Topi
 			return nil, coded("list topics", err)
 		}
 		for _, i := range page {
-			if name := strings.TrimPrefix(i.Name, topicPrefix); !strings.Contains(name, "/") {
+			if name, ok := TopicOf(i.Name); ok {
 				topics = append(topics, registry.Topic{Name: name})
 			}
 		}

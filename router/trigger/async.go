@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 
 // Limits of asynchronous invocations.
 const (
-	MaxAsyncBytes     = registry.MaxMessageBytes - 2048 // of a payload; the rest of a message is for what is known of it
+	MaxAsyncBytes     = registry.MaxMessageBytes - 2048 // of a payload and a request's header; the rest is for what is known of it
 	DefaultAsyncSlots = 100                             // invocations of an app's queue at once on a node
 
 	visibility    = 30 * time.Second // of what is received: how long a node that works on it may be silent
@@ -22,13 +23,6 @@ const (
 	envelopeName  = "sett-invocation"
 	attributeText = "String"
 )
-
-// Outgoing is a message to be sent.
-type Outgoing struct {
-	Body       []byte
-	Attributes []op.Attribute
-	Delay      time.Duration
-}
 
 // AsyncQueue is where an app's asynchronous invocations wait.
 type AsyncQueue interface {
@@ -80,6 +74,9 @@ func (a *Async) Submit(ctx context.Context, i Invocation) (id string, err error)
 	if i.Accepted.IsZero() {
 		i.Accepted = now
 	}
+	if i.Depth > abi.MaxDepth {
+		return "", abi.WithCode(abi.InvalidInput, fmt.Errorf("over %d functions and destinations led here, which looks like a loop", abi.MaxDepth))
+	}
 	i.App = a.config.App
 	m, err := envelope(i)
 	if err == nil {
@@ -88,9 +85,10 @@ func (a *Async) Submit(ctx context.Context, i Invocation) (id string, err error)
 	return i.ID, coded("accept invocation", err)
 }
 
-// envelope is the message of an invocation: the payload, and all else as an attribute.
+// envelope is the message of an invocation: the payload, with a byte at its end since no message is empty, and all else
+// as an attribute.
 func envelope(i Invocation) (op.Outgoing, error) {
-	m := op.Outgoing{Body: i.Payload}
+	m := op.Outgoing{Body: append(slices.Clone(i.Payload), '\n')}
 	i.Payload = nil
 	b, err := json.Marshal(i)
 	m.Attributes = []op.Attribute{{Name: envelopeName, Type: attributeText, Value: b}}
@@ -104,7 +102,7 @@ func open(m op.Message) (i Invocation, err error) {
 			err = json.Unmarshal(a.Value, &i)
 		}
 	}
-	i.Payload = m.Body
+	i.Payload = m.Body[:max(0, len(m.Body)-1)]
 	return i, err
 }
 

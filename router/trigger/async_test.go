@@ -238,13 +238,13 @@ func TestDestinationLoop(t *testing.T) {
 	d := newDelivery(t, new(door), openRegistry(t, new(op.Memory)), b)
 	a := &registry.Async{OnSuccess: "function:f"}
 	o := Outcome{Verdict: Succeeded, Condition: ConditionSuccess, Result: new(abi.Result)}
-	for depth := range MaxDepth + 2 {
+	for depth := range abi.MaxDepth + 2 {
 		if !d.sendRecord(t.Context(), &Invocation{Function: "f", Depth: depth}, o, a) {
 			t.Errorf("depth %d is tried again", depth)
 		}
 	}
-	if len(b.parcels) != MaxDepth || b.parcels[MaxDepth-1].Depth != MaxDepth {
-		t.Errorf("%d parcels, want %d", len(b.parcels), MaxDepth)
+	if len(b.parcels) != abi.MaxDepth || b.parcels[abi.MaxDepth-1].Depth != abi.MaxDepth {
+		t.Errorf("%d parcels, want %d", len(b.parcels), abi.MaxDepth)
 	}
 }
 

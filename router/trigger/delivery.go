@@ -41,7 +41,7 @@ type Parcel struct {
 	Destination string // queue:NAME, topic:NAME or function:NAME
 	Body        []byte // JSON
 	Attributes  []op.Attribute
-	Depth       int // of a function's invocation: how many destinations led to it
+	Depth       int // of a function's invocation: how many functions and destinations led to it
 }
 
 // Destinations takes parcels to queues, topics and functions, the latter by an asynchronous invocation. When Send
@@ -89,26 +89,31 @@ func NewDelivery(c DeliveryConfig) (*Delivery, error) {
 
 // Invocation is one that is kept until it has succeeded or was given up.
 type Invocation struct {
-	ID        string    `json:"id"`
-	App       string    `json:"app"`
-	Function  string    `json:"function"`
-	Qualifier string    `json:"qualifier,omitempty"`
-	Trigger   string    `json:"trigger"`
-	Payload   []byte    `json:"payload,omitempty"`
-	Accepted  time.Time `json:"accepted"`
-	Failed    int       `json:"failed,omitempty"`  // attempts that failed
-	Refused   int       `json:"refused,omitempty"` // times it was refused, since the last attempt
-	Depth     int       `json:"depth,omitempty"`   // destinations that led to it
+	ID        string `json:"id"`
+	App       string `json:"app"`
+	Function  string `json:"function"`
+	Qualifier string `json:"qualifier,omitempty"`
+	Trigger   string `json:"trigger"`
+	// Event is what the function is given, but for what the others here say. Nil is POST / with the payload, as JSON.
+	Event    *abi.Event `json:"event,omitempty"`
+	Payload  []byte     `json:"payload,omitempty"`
+	Accepted time.Time  `json:"accepted"`
+	Failed   int        `json:"failed,omitempty"`  // attempts that failed
+	Refused  int        `json:"refused,omitempty"` // times it was refused, since the last attempt
+	Depth    int        `json:"depth,omitempty"`   // functions and destinations that led to it
 }
 
 // event is what the function is given.
 func (i *Invocation) event() *abi.Event {
-	return &abi.Event{
-		Invocation: i.ID, Trigger: i.Trigger, Attempt: i.Failed + 1,
+	e := abi.Event{
 		Method: "POST", Scheme: "http", Proto: "HTTP/1.1", Path: "/",
 		Headers: []abi.Field{{Name: "Content-Type", Value: "application/json"}, {Name: "Sett-Trigger", Value: i.Trigger}},
-		Body:    i.Payload,
 	}
+	if i.Event != nil {
+		e = *i.Event
+	}
+	e.Invocation, e.Trigger, e.Attempt, e.Depth, e.Body = i.ID, i.Trigger, i.Failed+1, i.Depth, i.Payload
+	return &e
 }
 
 // Verdict is what becomes of an invocation after an attempt.

@@ -11,14 +11,9 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// Limits of destinations.
-const (
-	// MaxRecordBytes is the longest record: what a queue takes. From one that is longer the reply is left out, then
-	// the event is cut and becomes text.
-	MaxRecordBytes = registry.MaxMessageBytes - 1024 // room for attributes
-	// MaxDepth is how many destinations may lead from one function to another. It ends loops.
-	MaxDepth = 16
-)
+// MaxRecordBytes is the longest record: what a queue takes. From one that is longer the reply is left out, then the event
+// is cut and becomes text.
+const MaxRecordBytes = registry.MaxMessageBytes - 1024 // room for attributes
 
 // outcomeRecord is what a destination is sent. Source: AWS Lambda Developer Guide, "Adding a destination", example
 // "Invocation record".
@@ -129,8 +124,8 @@ func (d *Delivery) send(ctx context.Context, i *Invocation, p Parcel) bool {
 		return true
 	}
 	err := error(nil)
-	if p.Depth > MaxDepth {
-		err = abi.WithCode(abi.InvalidInput, fmt.Errorf("over %d destinations led here, which looks like a loop", MaxDepth))
+	if p.Depth > abi.MaxDepth {
+		err = abi.WithCode(abi.InvalidInput, fmt.Errorf("over %d functions and destinations led here, which looks like a loop", abi.MaxDepth))
 	} else {
 		err = d.config.Destinations.Send(ctx, p)
 	}

@@ -20,6 +20,8 @@ const (
 	messageFailed   = "failed"
 	messageFiltered = "filtered"
 	messageDead     = "dead"
+
+	messageForwarded = "forwarded" // a publication to a subscriber
 )
 
 // metrics are the package's collectors.

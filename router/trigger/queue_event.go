@@ -73,15 +73,36 @@ const subjectAttribute = "sett-subject"
 // topicEvent is the event of a published message. Source: AWS Lambda Developer Guide, "Invoking Lambda functions with
 // Amazon SNS notifications".
 func topicEvent(m op.Message, region, topic, function string) ([]byte, error) {
-	arn := "arn:aws:sns:" + region + ":" + account + ":" + topic
-	e := events.SNSEvent{Records: []events.SNSEventRecord{{
-		EventVersion: "1.0", EventSource: "aws:sns", EventSubscriptionArn: arn + ":" + function,
-		SNS: events.SNSEntity{
-			Type: "Notification", MessageID: m.ID, TopicArn: arn, Message: string(m.Body), Timestamp: m.Sent.UTC(),
-			SignatureVersion: "1", MessageAttributes: map[string]any{},
-		},
-	}}}
-	entity := &e.Records[0].SNS
+	arn := topicARN(region, topic)
+	entity, attributes := notificationOf(m, arn)
+	entity.SignatureVersion, entity.MessageAttributes = "1", attributes
+	return json.Marshal(events.SNSEvent{Records: []events.SNSEventRecord{{
+		EventVersion: "1.0", EventSource: "aws:sns", EventSubscriptionArn: arn + ":" + function, SNS: entity,
+	}}})
+}
+
+// notification is what a URL is posted. Source: Amazon SNS Developer Guide, "HTTP/HTTPS notification JSON format".
+func notification(m op.Message, region, topic string) ([]byte, error) {
+	entity, attributes := notificationOf(m, topicARN(region, topic))
+	return json.Marshal(struct {
+		Type              string
+		MessageID         string `json:"MessageId"`
+		TopicARN          string `json:"TopicArn"`
+		Subject           string `json:",omitempty"`
+		Message           string
+		Timestamp         string
+		MessageAttributes map[string]any `json:",omitempty"`
+	}{entity.Type, entity.MessageID, entity.TopicArn, entity.Subject, entity.Message, entity.Timestamp.Format(timestampFormat), attributes})
+}
+
+func topicARN(region, topic string) string {
+	return "arn:aws:sns:" + region + ":" + account + ":" + topic
+}
+
+// notificationOf is a message as SNS shows it, and its attributes.
+func notificationOf(m op.Message, arn string) (events.SNSEntity, map[string]any) {
+	entity := events.SNSEntity{Type: "Notification", MessageID: m.ID, TopicArn: arn, Message: string(m.Body), Timestamp: m.Sent.UTC()}
+	attributes := map[string]any{}
 	for _, a := range m.Attributes {
 		if a.Name == subjectAttribute {
 			entity.Subject = string(a.Value)
@@ -91,7 +112,7 @@ func topicEvent(m op.Message, region, topic, function string) ([]byte, error) {
 		if isBinary(a) {
 			value["Value"] = a.Value
 		}
-		entity.MessageAttributes[a.Name] = value
+		attributes[a.Name] = value
 	}
-	return json.Marshal(e)
+	return entity, attributes
 }

@@ -14,9 +14,9 @@ import (
 
 // Keys in namespace op.System. Names have no slash.
 const (
-	schedulePrefix = "schedule/"
-	recordPrefix   = schedulePrefix + "due/"  // then app/function/name
-	pendingPrefix  = schedulePrefix + "tick/" // then app/function/name/ and the tick, or what it is else
+	SchedulePrefix = "schedule/"
+	recordPrefix   = SchedulePrefix + "due/"  // then app/function/name
+	pendingPrefix  = SchedulePrefix + "tick/" // then app/function/name/ and the tick, or what it is else
 )
 
 // recordKey is where the schedule's record is.

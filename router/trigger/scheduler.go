@@ -124,7 +124,7 @@ func (s *Scheduler) follow(ctx context.Context) error {
 	changes, failed := make(chan op.Change), make(chan error, 1)
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		for c, err := range s.config.Store.Watch(watched, op.System, schedulePrefix, revision) {
+		for c, err := range s.config.Store.Watch(watched, op.System, SchedulePrefix, revision) {
 			if err != nil {
 				failed <- err
 				return
@@ -164,7 +164,7 @@ func (s *Scheduler) follow(ctx context.Context) error {
 func (s *Scheduler) load(ctx context.Context) (revision uint64, err error) {
 	s.records, s.pending = map[string]known[record]{}, map[string]known[pending]{}
 	s.live, s.generation = nil, 0
-	q := op.Query{Prefix: schedulePrefix, Read: op.Read{Consistency: op.Strong}} // not before what this node has done itself
+	q := op.Query{Prefix: SchedulePrefix, Read: op.Read{Consistency: op.Strong}} // not before what this node has done itself
 	for {
 		page, err := s.config.Store.List(ctx, op.System, q)
 		if err != nil {

@@ -443,7 +443,7 @@ func TestRedeploy(t *testing.T) {
 		if n := len(h.door.seen()); n != 2 {
 			t.Errorf("%d calls after its removal, want 2", n)
 		}
-		page, err := h.store.List(t.Context(), op.System, op.Query{Prefix: schedulePrefix})
+		page, err := h.store.List(t.Context(), op.System, op.Query{Prefix: SchedulePrefix})
 		if err != nil || len(page.Items) != 0 {
 			t.Errorf("records %v, %v are left", page.Items, err)
 		}

@@ -80,18 +80,11 @@ func NewQueueWorker(c WorkerConfig, q registry.QueueSource) (*Worker, error) {
 	return w, nil
 }
 
-// NewTopicWorker answers the worker of a function's subscription, whose messages Source has. Each is invoked alone,
+// NewTopicWorker answers the worker of a function's subscription, whose messages Source has: those that its filter lets by. Each is invoked alone,
 // and tried again as the function's asynchronous invocations are; then it goes to the dead letters.
-func NewTopicWorker(c WorkerConfig, t registry.TopicSource) (*Worker, error) {
+func NewTopicWorker(c WorkerConfig, t registry.TopicSource) *Worker {
 	w := newWorker(c, abi.TriggerTopic, t.Topic)
-	w.matches = func(op.Message) bool { return true }
-	if len(t.Filter) > 0 {
-		f, err := ParseFilter(t.Filter)
-		if err != nil {
-			return nil, fmt.Errorf("topic %s: %w", t.Topic, err)
-		}
-		w.matches = func(m op.Message) bool { return f.matchesTopic(m, t.FilterScope) }
-	}
+	w.matches = func(op.Message) bool { return true } // the forwarder has looked
 	w.encode = func(batch []op.Message) ([]byte, error) {
 		return topicEvent(batch[0], c.Delivery.config.Region, t.Topic, c.Function)
 	}
@@ -100,7 +93,7 @@ func NewTopicWorker(c WorkerConfig, t registry.TopicSource) (*Worker, error) {
 	if t.DeadLetter != "" {
 		w.deadLetter = registry.DestinationQueue + ":" + t.DeadLetter
 	}
-	return w, nil
+	return w
 }
 
 func newWorker(c WorkerConfig, trigger, name string) *Worker {

@@ -1,0 +1,146 @@
+package trigger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// maxForward is how many publications are forwarded at once. More hold up those of other topics for longer.
+const maxForward = 1000
+
+// TopicQueue is where a topic's publications wait.
+type TopicQueue interface {
+	Source
+	// Forward copies received messages to other queues and deletes them. One whose receipt does not hold any more is left
+	// alone.
+	Forward(ctx context.Context, forwardings ...op.Forwarding) error
+}
+
+// Subscriber is a queue that gets what is published to a topic.
+type Subscriber struct {
+	Queue  string // its name
+	filter *Filter
+	scope  string // where filter looks
+}
+
+// NewSubscriber answers the subscriber of a subscription whose messages go into a queue. An error, coded
+// abi.InvalidInput, is of its filter.
+func NewSubscriber(queue string, s registry.TopicSource) (Subscriber, error) {
+	to := Subscriber{Queue: queue, scope: s.FilterScope}
+	if len(s.Filter) > 0 {
+		var err error
+		if to.filter, err = ParseFilter(s.Filter); err != nil {
+			return to, fmt.Errorf("topic %s: %w", s.Topic, err)
+		}
+	}
+	return to, nil
+}
+
+func (s Subscriber) wants(m op.Message) bool {
+	return s.filter == nil || s.filter.matchesTopic(m, s.scope)
+}
+
+// Forwarder gives what is published to a topic to its subscribers, each into a queue of its own: so none waits for
+// another, and each has its own retries and dead letters.
+type Forwarder struct {
+	Topic    string
+	Queue    TopicQueue
+	Delivery *Delivery
+	// Subscribers answers those that have subscribed before the call. It is called after a receive, so that who subscribes
+	// and then publishes gets it.
+	Subscribers func(ctx context.Context) ([]Subscriber, error)
+}
+
+// Run forwards until ctx ends. What it has received and not forwarded by then comes again.
+func (f *Forwarder) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		messages := receive(ctx, f.Delivery, f.Queue, op.Receive{Max: maxForward, Wait: longPoll, Visibility: visibility})
+		if len(messages) == 0 {
+			continue
+		}
+		if err := f.forward(ctx, messages); err != nil && ctx.Err() == nil {
+			f.Delivery.log.Warn("forward publications", "topic", f.Topic, "err", err)
+			pause(ctx, storePause)
+		}
+	}
+}
+
+func (f *Forwarder) forward(ctx context.Context, messages []op.Message) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout) // what was begun is done
+	defer cancel()
+	subscribers, err := f.Subscribers(ctx)
+	if err != nil {
+		return f.giveBack(ctx, messages, err)
+	}
+	forwardings := make([]op.Forwarding, len(messages))
+	copies := 0
+	for i, m := range messages {
+		forwardings[i].Message = m
+		for _, s := range subscribers {
+			if s.wants(m) {
+				forwardings[i].To = append(forwardings[i].To, s.Queue)
+			}
+		}
+		copies += len(forwardings[i].To)
+	}
+	if err := f.Queue.Forward(ctx, forwardings...); err != nil {
+		return f.giveBack(ctx, messages, err)
+	}
+	f.Delivery.metrics.messages.WithLabelValues(abi.TriggerTopic, messageForwarded).Add(float64(copies))
+	return nil
+}
+
+// giveBack has messages come again after a while, and answers err.
+func (f *Forwarder) giveBack(ctx context.Context, messages []op.Message, err error) error {
+	var s op.Settlement
+	for _, m := range messages {
+		s.Release = append(s.Release, op.Release{Receipt: m.Receipt, Delay: storePause})
+	}
+	f.Delivery.settle(ctx, f.Queue, s)
+	return err
+}
+
+// Poster sends a message to a URL, within ctx, and answers the status of the reply.
+type Poster interface {
+	Post(ctx context.Context, app, url string, header []abi.Field, body []byte) (status int, err error)
+}
+
+// Limits of deliveries to URLs.
+const (
+	URLAttempts   = 10               // of a message
+	URLTimeout    = 30 * time.Second // of one
+	urlBackoff    = time.Second      // after the first; doubles with each
+	maxURLBackoff = 10 * time.Minute
+	urlSlots      = 16 // posts of a subscription at once on a node
+)
+
+// NewURLWorker answers the worker of a subscription that posts messages to a URL, as SNS does: JSON with the fields of a
+// notification. A reply that is not 2xx is a failure, which is tried again; the last one sends the message to the dead
+// letters, if there are any.
+func NewURLWorker(c WorkerConfig, s registry.Subscription, to Poster) *Worker {
+	posting := *c.Delivery
+	posting.config.Dispatcher = &posts{to: to, subscription: s}
+	c.Delivery = &posting
+	c.Function = "" // no function's settings say what becomes of it
+	if c.Slots == 0 {
+		c.Slots = urlSlots
+	}
+	w := newWorker(c, abi.TriggerTopic, s.Topic)
+	w.matches = func(op.Message) bool { return true }
+	w.encode = func(batch []op.Message) ([]byte, error) {
+		return notification(batch[0], posting.config.Region, s.Topic)
+	}
+	w.policy = func() Policy {
+		return Policy{Attempts: URLAttempts, Backoff: urlBackoff, MaxBackoff: maxURLBackoff, Refused: refusedBackoff, MaxRefused: maxRefused}
+	}
+	w.batch = 1
+	if s.DeadLetter != "" {
+		w.deadLetter = registry.DestinationQueue + ":" + s.DeadLetter
+	}
+	return w
+}
