@@ -41,6 +41,8 @@ type request struct {
 	host    []byte // as patterns name it
 	remote  []byte
 	named   bool // Connection names headers to drop
+	async   bool // the client asks for it to be run later
+	fault   error
 	context *invocationContext
 }
 
@@ -51,7 +53,7 @@ func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 // field of the event anew.
 func (q *request) reset() {
 	q.event.Body = nil // the one that may be large
-	q.headers, q.params, q.named = q.headers[:0], q.params[:0], false
+	q.headers, q.params, q.named, q.async, q.fault = q.headers[:0], q.params[:0], false, false, nil
 	if !q.context.reusable() {
 		q.context = new(invocationContext)
 	}
@@ -131,8 +133,9 @@ func appendRemote(dst []byte, addr net.Addr) []byte {
 }
 
 // readHeaders cuts the raw header block into fields, in order, duplicates kept. Names are put into canonical form
-// in place ("content-type" becomes "Content-Type"). Hop-by-hop headers and the platform's own names are left out. The block has been accepted by fasthttp, whose tolerance is narrowed here where proxies in front might read
-// the same bytes differently.
+// in place ("content-type" becomes "Content-Type"). Hop-by-hop headers and the platform's own names are left out. The
+// block has been accepted by fasthttp, whose tolerance is narrowed here where proxies in front might read the same bytes
+// differently.
 func (q *request) readHeaders(raw []byte) error {
 	length, coding, headers := false, false, q.headers
 	for len(raw) > 2 { // the last line is an empty one
@@ -167,7 +170,7 @@ func (q *request) readHeaders(raw []byte) error {
 	if q.named {
 		q.dropNamed()
 	}
-	return nil
+	return q.fault
 }
 
 // canonicalName puts the name that starts line into canonical form and answers its length.
@@ -215,6 +218,9 @@ func (q *request) sort(f *abi.Field) headerKind {
 	case 'C', 'H', 'K', 'P', 'T', 'U':
 	case 'S':
 		if platformPrefix(f.Name) {
+			if f.Name == invocationType {
+				q.readInvocationType(f.Value)
+			}
 			return dropHeader
 		}
 		return keepHeader

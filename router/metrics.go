@@ -18,6 +18,7 @@ const (
 	reasonSlow        = "slow_client"
 	reasonNoRoute     = "no_route"
 	reasonInvalid     = "invalid_body"
+	reasonAsync       = "not_enqueued"
 	reasonMethod      = "method"
 	reasonDraining    = "draining"
 	reasonConcurrency = "function_concurrency"
@@ -139,14 +140,14 @@ func (m *metrics) forget(old, now *Table) {
 
 // rejections are the children of the rejected counter, one a reason.
 type rejections struct {
-	malformed, tooLarge, header, slow, noRoute, invalid, method, draining, concurrency, node prometheus.Counter
+	malformed, tooLarge, header, slow, noRoute, invalid, method, async, draining, concurrency, node prometheus.Counter
 }
 
 func (m *metrics) rejections() rejections {
 	child := func(reason string) prometheus.Counter { return m.rejected.WithLabelValues(reason) }
 	return rejections{
 		malformed: child(reasonMalformed), tooLarge: child(reasonTooLarge), header: child(reasonHeader),
-		slow: child(reasonSlow), noRoute: child(reasonNoRoute), invalid: child(reasonInvalid), method: child(reasonMethod),
+		slow: child(reasonSlow), noRoute: child(reasonNoRoute), invalid: child(reasonInvalid), method: child(reasonMethod), async: child(reasonAsync),
 		draining: child(reasonDraining), concurrency: child(reasonConcurrency), node: child(reasonNode),
 	}
 }

@@ -38,6 +38,7 @@ const (
 type Config struct {
 	Invoker Invoker               // runs functions
 	Spill   Invoker               // runs them on another node when this one has no room; abi.TooManyRequests: none has. Nil: none
+	Async   Async                 // takes invocations that are run later; nil: there are none
 	Log     *slog.Logger          // nil: nothing is logged
 	Metrics prometheus.Registerer // nil: metrics are not registered
 	Sink    Sink                  // takes why a function's reply was refused; nil: nobody does

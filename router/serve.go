@@ -102,6 +102,10 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
 		k.share(ctx, e)
 		return
 	}
+	if q.async || k.async {
+		r.enqueue(ctx, q, k)
+		return
+	}
 	result, err := r.Dispatch(r.base, Call{Event: e, chosen: k, start: q.start, memory: q.context})
 	if err == nil && result.Error == "" {
 		if k.cors != nil {

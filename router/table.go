@@ -67,6 +67,7 @@ type candidate struct {
 	payload registry.Payload
 	cors    *registry.Cors // nil: none
 	schemas schemas        // nil: none
+	async   bool           // requests are run later
 }
 
 // choice is one or more versions of one function, picked among by weight.
@@ -255,7 +256,7 @@ func (b *builder) route(r *registry.Function, k candidate) {
 			b.faults = append(b.faults, fmt.Errorf("function %s/%s version %d: %w", r.App, r.Name, k.version.Number, err))
 			continue
 		}
-		k.pattern, k.payload, k.names, k.cors = route.Pattern, route.Payload, parameters(p), route.Cors
+		k.pattern, k.payload, k.names, k.cors, k.async = route.Pattern, route.Payload, parameters(p), route.Cors, route.Async
 		if k.schemas, err = compile(route.Schemas); err != nil {
 			b.faults = append(b.faults, fmt.Errorf("function %s/%s version %d: route %s: %w", r.App, r.Name, k.version.Number, route.Pattern, err))
 			continue
@@ -275,7 +276,7 @@ func (b *builder) route(r *registry.Function, k candidate) {
 			b.faults = append(b.faults, fmt.Errorf("function %s/%s: %w", r.App, r.Name, err))
 			return
 		}
-		k.pattern, k.payload, k.names, k.cors, k.schemas = "", registry.PayloadRaw, nil, nil, nil
+		k.pattern, k.payload, k.names, k.cors, k.schemas, k.async = "", registry.PayloadRaw, nil, nil, nil, false
 		b.enter(b.table.defaults, p, r, k)
 	}
 }
