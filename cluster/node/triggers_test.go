@@ -1,0 +1,203 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// deployWith deploys a module with settings.
+func deployWith(t *testing.T, n *Node, name string, module []byte, s registry.Settings) {
+	t.Helper()
+	if _, err := deployFunction(t.Context(), n, module, client.DeployFunction{Name: name, Settings: s}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// invoked answers the invocations of a function that a node has run, by what caused them.
+func invoked(n *Node, function string) map[string][]router.Access {
+	all := map[string][]router.Access{}
+	records, _ := n.router.Access(0, 1000)
+	for _, a := range records {
+		if a.Function == function {
+			all[a.Trigger] = append(all[a.Trigger], a)
+		}
+	}
+	return all
+}
+
+func empty(t *testing.T, n *Node, names ...string) bool {
+	for _, name := range names {
+		if s, err := n.queues.Stats(t.Context(), "default", name); err != nil || s.Messages != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func TestTriggers(t *testing.T) {
+	n := start(t, t.TempDir())
+	ctx := t.Context()
+	deployWith(t, n, "work", hello("done"), registry.Settings{Triggers: []registry.Trigger{
+		{Queue: &registry.QueueSource{Queue: "orders", BatchSize: 10}},
+		{Topic: &registry.TopicSource{Topic: "placed", Filter: []byte(`{"kind":["gift"]}`)}},
+		{Schedule: &registry.Schedule{Expressions: []string{"rate(1 day)"}}},
+	}})
+	for _, name := range []string{"orders", "copies"} {
+		if err := n.queues.Put(ctx, "default", registry.Queue{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.queues.PutTopic(ctx, "default", registry.Topic{Name: "placed"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Subscribe(ctx, "default", registry.Subscription{Topic: "placed", Name: "copy", To: "queue:copies"}); err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := n.queues.Send(ctx, "default", "orders", op.Outgoing{Body: []byte("one")}, op.Outgoing{Body: []byte("two")}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the queue's messages to be handled", func() bool {
+		return empty(t, n, "orders") && len(invoked(n, "work")[abi.TriggerQueue]) > 0
+	})
+
+	gift := []op.Attribute{{Name: "kind", Type: "String", Value: []byte("gift")}}
+	if _, err := n.queues.Publish(ctx, "default", "placed", op.Outgoing{Body: []byte("a"), Attributes: gift}, op.Outgoing{Body: []byte("b")}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the publication that matches to be handled", func() bool {
+		return empty(t, n, "topic/placed", "topic/placed/function/work") && len(invoked(n, "work")[abi.TriggerTopic]) == 1
+	})
+	if s, err := n.queues.Stats(ctx, "default", "copies"); err != nil || s.Messages != 2 {
+		t.Errorf("the subscribed queue holds %+v, %v, want both publications", s, err)
+	}
+
+	schedules, err := n.scheduler.Schedules(ctx, "default")
+	if err != nil || len(schedules) != 1 || schedules[0].Next.IsZero() {
+		t.Fatalf("schedules %+v, %v", schedules, err)
+	}
+	fired, err := n.scheduler.Fire(ctx, schedules[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the fired schedule", func() bool {
+		got := invoked(n, "work")[abi.TriggerSchedule]
+		return len(got) == 1 && got[0].Invocation == fired
+	})
+
+	id := postAsync(t, n, "/work")
+	await(t, "the asynchronous invocation", func() bool {
+		got := invoked(n, "work")[abi.TriggerAsync]
+		return len(got) == 1 && got[0].Invocation == id && empty(t, n, asyncQueue)
+	})
+}
+
+// postAsync has a request run later and answers the invocation's id.
+func postAsync(t *testing.T, n *Node, path string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+n.HTTPAddr()+path, strings.NewReader("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Sett-Invocation-Type", "async")
+	reply, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	if body, err := io.ReadAll(reply.Body); err != nil || reply.StatusCode != http.StatusAccepted {
+		t.Fatalf("status %d, %s, %v", reply.StatusCode, body, err)
+	}
+	return reply.Header.Get("Sett-Invocation-Id")
+}
+
+// TestDestinations ends an invocation that fails at its destination, with the record that says so.
+func TestDestinations(t *testing.T) {
+	n := start(t, t.TempDir())
+	ctx := t.Context()
+	if err := n.queues.Put(ctx, "default", registry.Queue{Name: "failed"}); err != nil {
+		t.Fatal(err)
+	}
+	none := 0
+	deployWith(t, n, "broken", []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x05\x03\x01\x00\x01\x07\x13\x02\x06memory\x02\x00\x06_start\x00\x00\x0a\x05\x01\x03\x00\x00\x0b"),
+		registry.Settings{Async: &registry.Async{Retries: &none, OnFailure: "queue:failed"}})
+	id := postAsync(t, n, "/broken")
+	var records []op.Message
+	await(t, "the record of the failure", func() bool {
+		var err error
+		records, err = n.queues.Receive(ctx, "default", "failed", op.Receive{Wait: op.NoWait})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(records) == 1
+	})
+	if body := string(records[0].Body); !strings.Contains(body, `"requestId":"`+id+`"`) || !strings.Contains(body, `"condition":"RetriesExhausted"`) {
+		t.Errorf("record %s", body)
+	}
+	if err := n.Unsubscribe(ctx, "default", "nothing", "none"); abi.CodeOf(err) != abi.NotFound {
+		t.Errorf("Unsubscribe() of what is not there = %v", err)
+	}
+}
+
+// TestURLSubscription posts publications to a URL, and to none that only this node may reach.
+func TestURLSubscription(t *testing.T) {
+	var mu sync.Mutex
+	var got []string
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // what came is what is looked at
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, string(body))
+	}))
+	defer hook.Close()
+	n := start(t, t.TempDir())
+	ctx := t.Context()
+	if err := n.queues.PutTopic(ctx, "default", registry.Topic{Name: "placed"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"hook": hook.URL + "/x", "own": "http://" + n.AdminAddr() + "/v1/tokens"} {
+		if err := n.Subscribe(ctx, "default", registry.Subscription{Topic: "placed", Name: name, To: to}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := n.queues.Publish(ctx, "default", "placed", op.Outgoing{Body: []byte("hi")}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the post", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(got) == 1 && strings.Contains(got[0], `"Message":"hi"`)
+	})
+	if _, err := (poster{n.client}).Post(context.WithoutCancel(ctx), "default", "http://"+n.AdminAddr()+"/v1/tokens", nil, nil); err == nil {
+		t.Error("the admin plane was reached from within")
+	}
+	all, err := n.Subscriptions(ctx, "default", "placed")
+	if err != nil || len(all) != 2 {
+		t.Errorf("Subscriptions() = %+v, %v", all, err)
+	}
+}
+
+func TestShare(t *testing.T) {
+	nodes := []string{"a", "b", "c"}
+	for n, want := range map[int]int{0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 100: 100} {
+		sum := 0
+		for _, id := range nodes {
+			sum += share(n, fmt.Sprint("key", n), id, nodes)
+		}
+		if sum != want {
+			t.Errorf("%d shared out are %d", n, sum)
+		}
+	}
+}
