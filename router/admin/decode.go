@@ -147,10 +147,37 @@ func (s *strict) value(t reflect.Type, at string, depth int) error {
 	if depth == maxDepth {
 		return fmt.Errorf("%s: nested deeper than %d", at, maxDepth)
 	}
-	if open == '[' {
+	switch {
+	case t == reflect.TypeFor[json.RawMessage]():
+		return s.document(open, at, depth+1)
+	case open == '[':
 		return s.list(t, at, depth+1)
 	}
 	return s.object(t, at, depth+1)
+}
+
+// document walks what is JSON of the caller's own, such as a filter.
+func (s *strict) document(open json.Delim, at string, depth int) error {
+	seen := map[string]bool{}
+	for s.d.More() {
+		inner := at
+		if open == '{' {
+			token, err := s.d.Token()
+			if err != nil {
+				return err
+			}
+			key := token.(string) // as in object
+			if inner = strings.TrimPrefix(at+"."+key, "."); seen[key] {
+				return fmt.Errorf("%.200s: given twice", inner)
+			}
+			seen[key] = true
+		}
+		if err := s.value(reflect.TypeFor[json.RawMessage](), inner, depth); err != nil {
+			return err
+		}
+	}
+	_, err := s.d.Token()
+	return err
 }
 
 func (s *strict) list(t reflect.Type, at string, depth int) error {
