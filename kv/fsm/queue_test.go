@@ -574,6 +574,37 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+func TestPeek(t *testing.T) {
+	m := queues(t, map[string]QueueSettings{"q": plain(), "q.fifo": fifo()})
+	late := text("late")
+	late.Delay = time.Minute
+	m.ok(t, 0, send("q", "a", "b"), QueueStep{Kind: Send, Queue: "q", Messages: []op.Outgoing{late}}, sendGrouped("q.fifo", "g:1", "g:2"))
+	_, taken := m.receive(t, time.Second, receive("q", 1))
+	if len(taken) != 1 {
+		t.Fatal("nothing was received")
+	}
+	_, taken = m.receive(t, 0, receive("q.fifo", 1))
+	m.ok(t, time.Second, QueueStep{Kind: DelayTaken, Queue: "q.fifo", Receipts: taken})
+	m.receive(t, time.Hour, receive("q.fifo", 1)) // the first again
+	for name, want := range map[string]string{"q": "a 1 true, b 0 false, late 0 true", "q.fifo": "1 2 true, 2 0 false"} {
+		messages, err := Peek(m, QueueName{"app", name}, 0, 10)
+		var got []string
+		for _, p := range messages {
+			got = append(got, fmt.Sprintf("%s %d %v", p.Body, p.Receives, !p.Visible.IsZero()))
+		}
+		if text := strings.Join(got, ", "); err != nil || text != want {
+			t.Errorf("Peek(%s) = %s, %v, want %s", name, text, err, want)
+		}
+		rest, err := Peek(m, QueueName{"app", name}, messages[0].Sequence, 1)
+		if err != nil || len(rest) != 1 || rest[0].Sequence != messages[1].Sequence {
+			t.Errorf("Peek(%s) after the first = %+v, %v", name, rest, err)
+		}
+	}
+	if _, err := Peek(m, QueueName{"app", "none"}, 0, 1); !errors.Is(err, op.ErrNoQueue) {
+		t.Errorf("Peek() of no queue = %v", err)
+	}
+}
+
 func TestAllQueues(t *testing.T) {
 	m := queues(t, map[string]QueueSettings{"a": plain(), "topic/a": plain()})
 	names, err := AllQueues(m)

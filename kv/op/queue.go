@@ -20,6 +20,7 @@ const (
 	MaxReceiveBytes = 6 << 20 // bodies and attributes received at once; one message always fits
 	MaxInFlight     = 120000  // messages of a queue that are received and not settled; of a FIFO queue, too
 	MaxQueuePage    = 1000    // queues in a page
+	MaxPeek         = 100     // messages looked at at once
 
 	DefaultVisibility = 30 * time.Second
 	MaxVisibility     = 12 * time.Hour   // from the receive on, prolongations included

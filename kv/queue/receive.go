@@ -189,3 +189,13 @@ func (q *Queues) takeTurn(ctx context.Context, name fsm.QueueName) (done func(),
 		return nil, ctx.Err()
 	}
 }
+
+// Peek answers a queue's messages above a sequence, the oldest first and at most op.MaxPeek, without receiving them: they
+// have no Receipt, and Visible is zero, or past, for those that can be received.
+func (q *Queues) Peek(ctx context.Context, app, name string, after uint64) (messages []op.Message, err error) {
+	err = q.read(ctx, app, op.Strong, func(v fsm.View, _ time.Time) (err error) {
+		messages, err = fsm.Peek(v, fsm.QueueName{Namespace: app, Name: name}, after, op.MaxPeek)
+		return err
+	})
+	return messages, coded("peek", err)
+}

@@ -95,7 +95,8 @@ func envelope(i Invocation) (op.Outgoing, error) {
 	return m, err
 }
 
-func open(m op.Message) (i Invocation, err error) {
+// Open answers the invocation that a message of an AsyncQueue holds.
+func Open(m op.Message) (i Invocation, err error) {
 	err = fmt.Errorf("message %s has no attribute %s", m.ID, envelopeName)
 	for _, a := range m.Attributes {
 		if a.Name == envelopeName {
@@ -168,7 +169,7 @@ func receive(ctx context.Context, d *Delivery, s Source, r op.Receive) []op.Mess
 // run makes an attempt.
 func (a *Async) run(ctx context.Context, m op.Message) {
 	d := a.config.Delivery
-	i, err := open(m)
+	i, err := Open(m)
 	if err != nil {
 		d.log.Error("read invocation", "app", a.config.App, "err", err)
 		d.settle(ctx, a.config.Queue, op.Settlement{Delete: []string{m.Receipt}})

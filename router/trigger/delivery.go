@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -100,6 +101,7 @@ type Invocation struct {
 	Accepted time.Time  `json:"accepted"`
 	Failed   int        `json:"failed,omitempty"`  // attempts that failed
 	Refused  int        `json:"refused,omitempty"` // times it was refused, since the last attempt
+	Error    string     `json:"error,omitempty"`   // why the last attempt failed, or was refused
 	Depth    int        `json:"depth,omitempty"`   // functions and destinations that led to it
 }
 
@@ -174,10 +176,23 @@ func (d *Delivery) Attempt(ctx context.Context, i *Invocation, p Policy) Outcome
 			o.Verdict, o.Condition = GivenUp, ConditionRetries
 		}
 	}
+	if o.Err != nil {
+		i.Error = shorten(o.Err.Error())
+	}
 	if o.Verdict == Again && p.MaxAge > 0 && time.Since(i.Accepted)+o.Delay > p.MaxAge {
 		o.Verdict, o.Condition = GivenUp, ConditionAge
 	}
 	return d.ended(i, o)
+}
+
+// maxErrorBytes is how much of an error an invocation keeps.
+const maxErrorBytes = 300
+
+func shorten(reason string) string {
+	if len(reason) <= maxErrorBytes {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:maxErrorBytes], "") + "..."
 }
 
 // ended counts and logs an outcome.
