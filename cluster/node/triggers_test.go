@@ -18,7 +18,9 @@ import (
 )
 
 // broken is a command that traps.
-var broken = []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x05\x03\x01\x00\x01\x07\x13\x02\x06memory\x02\x00\x06_start\x00\x00\x0a\x05\x01\x03\x00\x00\x0b")
+func broken() []byte {
+	return []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x05\x03\x01\x00\x01\x07\x13\x02\x06memory\x02\x00\x06_start\x00\x00\x0a\x05\x01\x03\x00\x00\x0b")
+}
 
 // deployWith deploys a module with settings.
 func deployWith(t *testing.T, n *Node, name string, module []byte, s registry.Settings) {
@@ -134,7 +136,7 @@ func TestDestinations(t *testing.T) {
 		t.Fatal(err)
 	}
 	none := 0
-	deployWith(t, n, "broken", broken,
+	deployWith(t, n, "broken", broken(),
 		registry.Settings{Async: &registry.Async{Retries: &none, OnFailure: "queue:failed"}})
 	id := postAsync(t, n, "/broken")
 	var records []op.Message
@@ -157,7 +159,7 @@ func TestDestinations(t *testing.T) {
 // TestWaiting shows an asynchronous invocation that failed and waits for its next attempt.
 func TestWaiting(t *testing.T) {
 	n := start(t, t.TempDir())
-	deployWith(t, n, "broken", broken, registry.Settings{})
+	deployWith(t, n, "broken", broken(), registry.Settings{})
 	id := postAsync(t, n, "/broken")
 	var waiting []client.WaitingInvocation
 	await(t, "the first attempt to fail", func() bool {
