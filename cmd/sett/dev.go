@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,6 +45,7 @@ type dev struct {
 	notes   []string              // of the manifest, as they were shown
 	urls    map[string]string     // of functions, as they were shown
 	logs    *follower             // nil: no app yet
+	fault   string                // what the last change came to; empty: nothing wrong
 }
 
 // dev deploys a project whenever it changes.
@@ -159,9 +159,6 @@ func (d *dev) startNode(ctx context.Context, flags devFlags) (*node.Node, error)
 		Cluster: "127.0.0.1:0", Version: buildVersion(),
 		Log: slog.New(slog.NewTextHandler(d.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%w; a node may run already: use it with --remote, or give --http and --admin other addresses", err)
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -30,15 +30,18 @@ type redeployed struct {
 // before goes on serving.
 func (d *dev) turn(ctx context.Context, c change) {
 	done, err := d.redeploy(ctx, c)
-	switch {
-	case ctx.Err() != nil:
+	if err == nil && done != nil {
+		err = d.showRedeployed(*done)
+	}
+	if err == nil || ctx.Err() != nil {
+		d.fault = ""
 		return
-	case err != nil:
+	}
+	// Told again when a source was saved again. Else what is written in the project, our own output it may be, would
+	// make us write.
+	if told := d.fault; told != err.Error() || c.sources() {
+		d.fault = err.Error()
 		d.report(fmt.Errorf("dev: %w", err), d.format == formatJSON)
-	case done != nil:
-		if err := d.showRedeployed(*done); err != nil {
-			d.report(fmt.Errorf("dev: %w", err), d.format == formatJSON)
-		}
 	}
 }
 
@@ -196,19 +199,7 @@ func (d *dev) showRedeployed(r redeployed) error {
 		r.Functions, r.Removed = notNil(r.Functions), notNil(r.Removed)
 		return d.jsonLine(r)
 	}
-	var words []string
-	for _, f := range r.Functions {
-		if !f.Unchanged {
-			words = append(words, fmt.Sprintf("%s v%d", printable(f.Function), f.Version))
-		}
-	}
-	for _, name := range r.Removed {
-		words = append(words, printable(name)+" removed")
-	}
-	if len(words) == 0 {
-		words = []string{"nothing new"}
-	}
-	line := fmt.Sprintf("deployed %s in %s (build %s)\n", strings.Join(words, ", "), milliText(r.TookMS), milliText(r.BuildMS))
+	line := fmt.Sprintf("%s in %s (build %s%s)\n", r.summary(), milliText(r.TookMS), milliText(r.BuildMS), r.compiled())
 	for _, f := range r.Functions {
 		if d.urls[f.Function] != f.URL {
 			line += fmt.Sprintf("  %s  %s\n", printable(f.Function), printable(f.URL))
@@ -217,6 +208,38 @@ func (d *dev) showRedeployed(r redeployed) error {
 	}
 	_, err := d.out.Write([]byte(line))
 	return err
+}
+
+// summary says which versions are new or, when none is, which ones serve.
+func (r redeployed) summary() string {
+	var fresh, all []string
+	for _, f := range r.Functions {
+		word := fmt.Sprintf("%s v%d", printable(f.Function), f.Version)
+		if all = append(all, word); !f.Unchanged {
+			fresh = append(fresh, word)
+		}
+	}
+	for _, name := range r.Removed {
+		fresh = append(fresh, printable(name)+" removed")
+	}
+	if len(fresh) == 0 {
+		return "serving " + strings.Join(all, ", ")
+	}
+	return "deployed " + strings.Join(fresh, ", ")
+}
+
+// compiled says how long the node compiled modules, empty when it had them.
+func (r redeployed) compiled() string {
+	took := map[string]int64{} // by digest: functions may share one
+	total := int64(0)
+	for _, f := range r.Functions {
+		total += f.CompileMS - took[f.Digest]
+		took[f.Digest] = f.CompileMS
+	}
+	if total == 0 {
+		return ""
+	}
+	return ", compile " + milliText(total)
 }
 
 // jsonLine prints a document on a line.

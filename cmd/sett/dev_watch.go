@@ -38,6 +38,20 @@ type change struct {
 	paths map[string]bool // absolute, without links; everything is one of them
 }
 
+// sources says whether a file is among the paths that a person edits to change what is deployed, going by its name.
+func (c change) sources() bool {
+	for path := range c.paths {
+		switch filepath.Ext(path) {
+		case ".go", ".s", ".h", ".mod", ".sum", ".work", ".yaml", ".yml", ".json", ".wasm":
+			return true
+		}
+		if path == everything {
+			return true
+		}
+	}
+	return false
+}
+
 // gather makes changes of paths: it hands on what it heard once nothing more came for a while. What comes while
 // nobody takes a change becomes part of it. It ends with the context.
 func gather(ctx context.Context, paths <-chan string, changes chan<- change) {
