@@ -164,11 +164,17 @@ func (c *cli) deployProject(ctx context.Context, p *project) ([]client.Deployed,
 	if _, err := c.buildProject(ctx, p); err != nil {
 		return nil, err
 	}
+	return c.deployBuilt(ctx, node, p)
+}
+
+// deployBuilt is deployProject with the modules built.
+func (c *cli) deployBuilt(ctx context.Context, node *client.Client, p *project) ([]client.Deployed, error) {
 	digests := map[string]string{} // by file
 	var request client.DeployRequest
 	for _, f := range p.functions {
 		digest, done := digests[f.module.file]
 		if !done {
+			var err error
 			if digest, err = c.upload(ctx, node, f.module); err != nil {
 				return nil, err
 			}
