@@ -115,13 +115,15 @@ func TestOutcome(t *testing.T) {
 }
 
 func TestEach(t *testing.T) {
-	batch := func(ids ...string) (q events.Queue) {
+	batchOf := func(queue string, ids ...string) (q events.Queue) {
 		for _, id := range ids {
 			id, group, _ := strings.Cut(id, "/")
-			q.Records = append(q.Records, events.Message{ID: id, System: map[string]string{"MessageGroupId": group}})
+			q.Records = append(q.Records, events.Message{ID: id, QueueARN: "arn:aws:sqs:eu:0:" + queue, System: map[string]string{"MessageGroupId": group}})
 		}
 		return q
 	}
+	batch := func(ids ...string) events.Queue { return batchOf("orders", ids...) }
+	fifo := func(ids ...string) events.Queue { return batchOf("orders.fifo", ids...) }
 	errStock := errors.New("no stock")
 	for _, tt := range []struct {
 		name  string
@@ -136,8 +138,9 @@ func TestEach(t *testing.T) {
 		{"good", batch("a", "b"), "", "ab", `[]`, "", 0},
 		{"one fails", batch("a", "b", "c"), "b", "abc", `[{"itemIdentifier":"b"}]`, "", 1},
 		{"all fail", batch("a", "b"), "ab", "ab", `[{"itemIdentifier":"a"},{"itemIdentifier":"b"}]`, "all messages of the batch failed, the first with: no stock a", 2},
-		{"group", batch("a/x", "b/x", "c/y", "d/x"), "b", "abc", `[{"itemIdentifier":"b"},{"itemIdentifier":"d"}]`, "", 1},
-		{"groups", batch("a/x", "b/y", "c/x"), "a", "ab", `[{"itemIdentifier":"a"},{"itemIdentifier":"c"}]`, "", 1},
+		{"no FIFO queue", batch("a/x", "b/x", "c/x"), "a", "abc", `[{"itemIdentifier":"a"}]`, "", 1},
+		{"group", fifo("a/x", "b/x", "c/y", "d/x"), "b", "abc", `[{"itemIdentifier":"b"},{"itemIdentifier":"d"}]`, "", 1},
+		{"groups", fifo("a/x", "b/y", "c/x"), "a", "ab", `[{"itemIdentifier":"a"},{"itemIdentifier":"c"}]`, "", 1},
 	} {
 		logs, tried := 0, ""
 		restore := host.Capture(func(level int, record []byte) {

@@ -45,6 +45,16 @@ func TestSend(t *testing.T) {
 	if err != nil || !sent[0].Duplicate || len(settest.Messages(t, "work.fifo")) != 1 {
 		t.Errorf("a second message of a deduplication id = %+v, %v", sent, err)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		settest.Queues(t, "q.fifo")
+		m := queue.Message{Body: []byte("b"), Group: "g"}
+		for i, wait := range []time.Duration{0, op.DedupWindow - 1, 1} {
+			time.Sleep(wait)
+			if sent, err := queue.SendAll(settest.Context(t), "q.fifo", m); err != nil || sent[0].Duplicate != (i == 1) {
+				t.Errorf("%d: the same content = %+v, %v", i, sent, err)
+			}
+		}
+	})
 }
 
 func TestReceive(t *testing.T) {
@@ -145,9 +155,10 @@ func TestErrors(t *testing.T) {
 		{"no queue", queue.Delete(ctx, "none", "r"), queue.ErrNotFound, "queue none: delete: "},
 		{"empty", send(ctx, "orders", queue.Message{}), queue.ErrInvalid, "empty"},
 		{"long", send(ctx, "orders", queue.Message{Body: make([]byte, queue.MaxMessageBytes+1)}), queue.ErrTooLarge, "262144"},
-		{"group", send(ctx, "orders", queue.Message{Body: []byte("b"), Group: "g"}), queue.ErrInvalid, "group"},
+		{"id", send(ctx, "orders", queue.Message{Body: []byte("b"), Dedup: "d"}), queue.ErrInvalid, "deduplication id"},
+		{"delay", send(ctx, "q.fifo", queue.Message{Body: []byte("b"), Group: "g", Delay: 1}), queue.ErrInvalid, "delay"},
 		{"no group", send(ctx, "q.fifo", queue.Message{Body: []byte("b")}), queue.ErrInvalid, "group"},
-		{"many", all, queue.ErrInvalid, "empty"},
+		{"many", all, queue.ErrTooLarge, "1000"},
 		{"long wait", wait, queue.ErrInvalid, "wait 20.000000001s"},
 		{"long visibility", visibility, queue.ErrInvalid, "visibility"},
 		{"many", most, queue.ErrInvalid, "10000"},
