@@ -12,6 +12,7 @@ package events
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sett-run/sett/sdk/go/internal/host"
@@ -84,7 +85,7 @@ type Failure struct {
 }
 
 // Each runs f on each message of a batch in order, and answers those that it failed on. Each of their errors is logged.
-// When f fails on a message of a group, those of the group behind it are not tried and count as failed, so that their
+// When f fails on a message of a FIFO queue, those of its group behind it are not tried and count as failed, so that their
 // order stays. When it fails on all, so does the batch.
 func (q Queue) Each(f func(m Message) error) (Failures, error) {
 	failures := Failures{Items: []Failure{}}
@@ -92,12 +93,12 @@ func (q Queue) Each(f func(m Message) error) (Failures, error) {
 	var first error
 	for i := range q.Records {
 		m := &q.Records[i]
-		if group := m.Group(); group == "" || !failed[group] {
+		if group := m.Group(); !failed[group] {
 			err := f(*m)
 			if err == nil {
 				continue
 			}
-			if failed[group] = true; first == nil {
+			if failed[group] = strings.HasSuffix(m.QueueARN, ".fifo"); first == nil {
 				first = err
 			}
 			logFailure(m, err)
@@ -129,7 +130,9 @@ const levelWarn = 4 // of log/slog, which would make a module larger
 // allFailed is the error of a batch of which every message failed.
 type allFailed struct{ first error }
 
-func (e *allFailed) Error() string { return "all messages of the batch failed, the first with: " + e.first.Error() }
+func (e *allFailed) Error() string {
+	return "all messages of the batch failed, the first with: " + e.first.Error()
+}
 
 // Unwrap answers the error of the first message.
 func (e *allFailed) Unwrap() error { return e.first }

@@ -18,8 +18,8 @@ import (
 )
 
 // Queues makes queues that handlers reach with package queue in this test, empty at first. Without it they get
-// queue.ErrUnsupported. A name that ends in .fifo is that of a FIFO queue. Visibility timeouts and delays are those of the
-// clock; a receive does not wait, since nothing else runs.
+// queue.ErrUnsupported. A name that ends in .fifo is that of a FIFO queue, which deduplicates by content where there is no
+// id. Visibility timeouts and delays are those of the clock; a receive does not wait, since nothing else runs.
 //
 //	settest.Queues(t, "orders")
 //	settest.Get(t, "/checkout")
@@ -34,7 +34,7 @@ func Queues(t testing.TB, names ...string) {
 			t.Fatalf("settest: %v", err)
 		}
 		if b.queues[name] == nil {
-			b.queues[name] = &waiting{seen: map[string]op.Sent{}}
+			b.queues[name] = &waiting{fifo: strings.HasSuffix(name, ".fifo"), seen: map[string]seen{}}
 		}
 	}
 }
@@ -116,8 +116,15 @@ type box struct {
 
 // waiting is what waits in a queue.
 type waiting struct {
+	fifo     bool
 	messages []*op.Message
-	seen     map[string]op.Sent // by deduplication id
+	seen     map[string]seen // by deduplication id
+}
+
+// seen is a message that was sent, and when.
+type seen struct {
+	op.Sent
+	at time.Time
 }
 
 // receiptPrefix begins what looks like a receipt here.
@@ -131,24 +138,38 @@ func (b *box) queue(name string) (*waiting, error) {
 }
 
 // checkSent refuses what a node refuses.
-func checkSent(messages []op.Outgoing, fifo bool) error {
+func checkSent(messages []op.Outgoing, q waiting) error {
 	size := 0
 	for _, m := range messages {
-		if err := m.Validate(); err != nil {
-			return err
-		}
-		if fifo != (m.Group != "") {
-			return fmt.Errorf("a message of a FIFO queue has a group, others have none: %w", op.ErrInvalid)
-		}
 		size += m.Bytes()
 	}
 	switch {
 	case len(messages) == 0:
 		return fmt.Errorf("no messages: %w", op.ErrInvalid)
 	case len(messages) > op.MaxSend:
-		return fmt.Errorf("%d messages, at most %d are allowed: %w", len(messages), op.MaxSend, op.ErrTooLarge)
-	case size > op.MaxTxnBytes:
-		return fmt.Errorf("messages of %d bytes, at most %d are allowed: %w", size, op.MaxTxnBytes, op.ErrTooLarge)
+		return fmt.Errorf("%d messages, at most %d are sent at once: %w", len(messages), op.MaxSend, op.ErrTooLarge)
+	case size > op.MaxTxnBytes && len(messages) > 1:
+		return fmt.Errorf("messages of %d bytes, at most %d are sent at once: %w", size, op.MaxTxnBytes, op.ErrTooLarge)
+	}
+	for _, m := range messages {
+		if err := q.accepts(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *waiting) accepts(m op.Outgoing) error {
+	err := m.Validate()
+	switch {
+	case err != nil:
+		return err
+	case !q.fifo && m.Dedup != "":
+		return fmt.Errorf("only FIFO queues take a deduplication id: %w", op.ErrInvalid)
+	case q.fifo && m.Group == "":
+		return fmt.Errorf("a FIFO queue asks for a message group: %w", op.ErrInvalid)
+	case q.fifo && m.Delay != 0:
+		return fmt.Errorf("a FIFO queue takes no delay of a message: %w", op.ErrInvalid)
 	}
 	return nil
 }
@@ -165,7 +186,7 @@ func (b *box) Send(_ context.Context, name string, messages []op.Outgoing) ([]op
 	defer b.mu.Unlock()
 	q, err := b.queue(name)
 	if err == nil {
-		err = checkSent(messages, strings.HasSuffix(name, ".fifo"))
+		err = checkSent(messages, *q)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("send: %w", err)
@@ -178,12 +199,18 @@ func (b *box) Send(_ context.Context, name string, messages []op.Outgoing) ([]op
 }
 
 func (b *box) add(q *waiting, o op.Outgoing) op.Sent {
-	if sent, ok := q.seen[o.Dedup]; ok && o.Dedup != "" {
-		sent.Duplicate = true
-		return sent
+	now, id := time.Now().UTC(), o.Dedup
+	if q.fifo && id == "" {
+		id = " " + string(o.Body) // no id begins so
 	}
-	sent, now := b.next(), time.Now().UTC()
-	q.seen[o.Dedup] = sent
+	if twin, ok := q.seen[id]; ok && now.Before(twin.at.Add(op.DedupWindow)) {
+		twin.Duplicate = true
+		return twin.Sent
+	}
+	sent := b.next()
+	if q.fifo {
+		q.seen[id] = seen{sent, now}
+	}
 	q.messages = append(q.messages, &op.Message{
 		ID: sent.ID, Sequence: sent.Sequence, Body: slices.Clone(o.Body), Attributes: slices.Clone(o.Attributes),
 		Group: o.Group, Dedup: o.Dedup, Sent: now, Visible: now.Add(max(o.Delay, 0)),
@@ -217,7 +244,7 @@ func (b *box) Receive(_ context.Context, name string, r op.Receive) (messages []
 		case len(messages) == max(r.Max, 1):
 			return messages, nil
 		case now.Before(m.Visible):
-			blocked[m.Group] = m.Group != ""
+			blocked[m.Group] = q.fifo
 		case !blocked[m.Group]:
 			m.Receives++
 			m.Visible, m.Receipt = now.Add(r.Visibility), fmt.Sprintf("%s%d-%d", receiptPrefix, m.Sequence, m.Receives)
@@ -316,7 +343,7 @@ func (b *box) Publish(_ context.Context, name string, messages []op.Outgoing) ([
 	if _, ok := b.topics[name]; !ok {
 		return nil, fmt.Errorf("publish: topic %s: %w", name, op.ErrNoQueue)
 	}
-	if err := checkSent(messages, false); err != nil {
+	if err := checkSent(messages, waiting{}); err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
 	all := make([]op.Sent, len(messages))
