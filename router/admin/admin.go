@@ -54,7 +54,7 @@ type Config struct {
 type Limits struct {
 	Requests  int // requests at once, 256; more lets more callers in and takes more memory; above: 429
 	Uploads   int // uploads at once, 16; each holds a file and a connection; above: 429
-	Followers int // followed logs and watches at once, 64; each holds a connection; above: 429
+	Followers int // followed logs, watches and receives that wait at once, 64; each holds a connection; above: 429
 	Benches   int // benches at once, 1; more disturb one another's figures; above: 429
 
 	ModuleBytes int64         // largest module, 64 MiB; larger ones compile for minutes

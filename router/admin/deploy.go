@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
@@ -65,7 +66,11 @@ func (a *Admin) checkDeployment(ask client.DeployRequest) ([]registry.Change, er
 			faults = append(faults, abi.WithCode(abi.NotFound,
 				fmt.Errorf("function %s: module %s is not uploaded: PUT /v1/modules/DIGEST first", f.Name, f.Digest)))
 		}
-		if err := f.Settings.Validate(); err != nil {
+		err := f.Settings.Validate()
+		if err == nil {
+			err = trigger.Check(f.Settings)
+		}
+		if err != nil {
 			faults = append(faults, abi.WithCode(abi.CodeOf(err), fmt.Errorf("function %s: %w", f.Name, err)))
 		}
 		changes = append(changes, registry.Change{Name: f.Name, Module: registry.Module{Digest: f.Digest}, Settings: f.Settings})
