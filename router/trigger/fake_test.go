@@ -264,6 +264,13 @@ func (q *fakeQueue) left() (bodies []string) {
 	return bodies
 }
 
+// receives is how often it was asked for messages.
+func (q *fakeQueue) receives() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.asked
+}
+
 func (q *fakeQueue) fault(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

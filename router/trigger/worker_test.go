@@ -67,9 +67,9 @@ func TestWorkerHandlesBatches(t *testing.T) {
 		if c.Trigger != abi.TriggerQueue || c.Method != "POST" || c.Path != "/" || c.Attempt != 1 || len(c.Invocation) != 26 {
 			t.Errorf("event %+v", c.Event)
 		}
-		asked := q.asked
+		asked := q.receives()
 		time.Sleep(10 * time.Minute)
-		if more := q.asked - asked; more > 10*60 {
+		if more := q.receives() - asked; more > 10*60 {
 			t.Errorf("%d receives in ten idle minutes", more)
 		}
 		q.put(op.Outgoing{Body: []byte("f")})
@@ -332,8 +332,8 @@ func TestWorkerSourceAway(t *testing.T) {
 		q.fault(errFake)
 		defer worker(t, q, d, registry.QueueSource{})()
 		time.Sleep(time.Minute)
-		if n := len(d.seen()); n != 0 || q.asked > 61 {
-			t.Errorf("%d calls, %d receives in a minute", n, q.asked)
+		if n := len(d.seen()); n != 0 || q.receives() > 61 {
+			t.Errorf("%d calls, %d receives in a minute", n, q.receives())
 		}
 		q.fault(nil)
 		time.Sleep(2 * time.Second)
