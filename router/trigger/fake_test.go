@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -275,4 +276,10 @@ func (q *fakeQueue) fault(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.fail = err
+}
+
+// sleep lets time pass in a bubble, and all that is due then happen.
+func sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
