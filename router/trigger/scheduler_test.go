@@ -45,7 +45,7 @@ func (h *house) node(store Store) (s *Scheduler, stop func()) {
 }
 
 // sleepUntil sleeps until a moment.
-func sleepUntil(t *testing.T, text string) { time.Sleep(time.Until(at(t, text))) }
+func sleepUntil(t *testing.T, text string) { sleep(time.Until(at(t, text))) }
 
 // empty fails when an invocation is pending.
 func (h *house) empty() {
