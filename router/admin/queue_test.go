@@ -18,11 +18,9 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// TestQueuesThroughTheClient holds that the client's methods are the store's.
-func TestQueuesThroughTheClient(t *testing.T) {
-	w := newWorld(t)
-	_, server := w.start(t, nil)
-	queues, ctx := connect(t, server, "").Queues(), context.Background()
+// roundTripQueues holds that the client's methods are the store's.
+func roundTripQueues(t *testing.T, w *world, c *client.Client) {
+	queues, ctx := c.Queues(), context.Background()
 	whole := registry.Queue{Name: "orders.fifo", FIFO: true, ContentDedup: true, VisibilitySeconds: 60, DelaySeconds: 5, RetentionSeconds: 600,
 		WaitSeconds: 3, MaxBytes: 2048, DeadLetter: "dead.fifo", MaxReceives: 4}
 	for _, q := range []registry.Queue{whole, {Name: "plain"}, {Name: "dead.fifo", FIFO: true}} {
@@ -77,11 +75,8 @@ func TestQueuesThroughTheClient(t *testing.T) {
 	}
 }
 
-func TestTopicsThroughTheClient(t *testing.T) {
-	w := newWorld(t)
-	_, server := w.start(t, nil)
-	c, ctx := connect(t, server, ""), context.Background()
-	topics := c.Topics()
+func roundTripTopics(t *testing.T, c *client.Client) {
+	topics, ctx := c.Topics(), context.Background()
 	if err := topics.Put(ctx, "shop", registry.Topic{Name: "placed"}); err != nil {
 		t.Fatal(err)
 	}
@@ -237,41 +232,48 @@ func TestNodeWithoutChannels(t *testing.T) {
 	}
 }
 
-func TestSchedulesThroughTheClient(t *testing.T) {
+func roundTripSchedules(t *testing.T, w *world, c *client.Client) {
+	schedules, ctx := c.Schedules(), context.Background()
+	id := registry.ScheduleID{App: "shop", Function: "hello", Name: "1"}
+	w.channels.schedules = []registry.ScheduleInfo{{ID: id, Expressions: []string{"rate(1 hour)", "rate(7 hours)"}, Next: noon}}
+	want := client.Schedule{App: "shop", Function: "hello", Name: "1", Expression: "rate(1 hour), rate(7 hours)",
+		Expressions: []string{"rate(1 hour)", "rate(7 hours)"}, Timezone: "UTC", Enabled: true, Next: noon}
+	for _, app := range []string{"", "shop"} {
+		if list, err := schedules.List(ctx, app); err != nil || !reflect.DeepEqual(list, []client.Schedule{want}) || list[0].ID() != id {
+			t.Errorf("List(%q) = %+v, %v, want %+v", app, list, err, want)
+		}
+	}
+	if invocation, err := schedules.Fire(ctx, id); invocation != "01FIRED" || err != nil {
+		t.Errorf("Fire = %q, %v", invocation, err)
+	}
+	if err := schedules.Disable(ctx, id); err != nil || !w.channels.schedules[0].Disabled {
+		t.Errorf("Disable: %v, %+v", err, w.channels.schedules[0])
+	}
+	if err := schedules.Enable(ctx, id); err != nil || w.channels.schedules[0].Disabled {
+		t.Errorf("Enable: %v, %+v", err, w.channels.schedules[0])
+	}
+	if _, err := schedules.Fire(ctx, registry.ScheduleID{App: "shop", Function: "f", Name: "2"}); abi.CodeOf(err) != abi.NotFound {
+		t.Errorf("Fire of none: %v, want %s", err, abi.NotFound)
+	}
+}
+
+func TestTokenOfAnAppReachesItsSchedulesAlone(t *testing.T) {
 	w := newWorld(t)
 	for _, app := range []string{"shop", "other"} {
 		w.deployed(t, app, "f", "module", registry.Settings{})
-		w.channels.schedules = append(w.channels.schedules, registry.ScheduleInfo{ID: registry.ScheduleID{App: app, Function: "f", Name: "1"},
-			Expressions: []string{"rate(1 hour)", "rate(7 hours)"}, Next: noon})
+		w.channels.schedules = append(w.channels.schedules, registry.ScheduleInfo{ID: registry.ScheduleID{App: app, Function: "f", Name: "1"}})
 	}
 	a, server := w.start(t, func(c *Config) { c.Loopback = false })
 	ctx := context.Background()
 	boss, shop := connect(t, server, makeToken(t, a, "")).Schedules(), connect(t, server, makeToken(t, a, "shop")).Schedules()
-	id := registry.ScheduleID{App: "shop", Function: "f", Name: "1"}
-	want := client.Schedule{App: "shop", Function: "f", Name: "1", Expression: "rate(1 hour), rate(7 hours)",
-		Expressions: []string{"rate(1 hour)", "rate(7 hours)"}, Timezone: "UTC", Enabled: true, Next: noon}
-	for _, app := range []string{"", "shop"} {
-		if list, err := shop.List(ctx, app); err != nil || !reflect.DeepEqual(list, []client.Schedule{want}) || list[0].ID() != id {
-			t.Errorf("List(%q) = %+v, %v, want %+v", app, list, err, want)
-		}
-	}
 	if list, err := boss.List(ctx, ""); err != nil || len(list) != 2 {
 		t.Errorf("List of an admin = %+v, %v, want both", list, err)
 	}
-	if invocation, err := shop.Fire(ctx, id); invocation != "01FIRED" || err != nil {
-		t.Errorf("Fire = %q, %v", invocation, err)
-	}
-	if err := shop.Disable(ctx, id); err != nil || !w.channels.schedules[0].Disabled {
-		t.Errorf("Disable: %v, %+v", err, w.channels.schedules[0])
-	}
-	if err := shop.Enable(ctx, id); err != nil || w.channels.schedules[0].Disabled {
-		t.Errorf("Enable: %v, %+v", err, w.channels.schedules[0])
+	if list, err := shop.List(ctx, ""); err != nil || len(list) != 1 || list[0].App != "shop" {
+		t.Errorf("List of an app = %+v, %v, want its own", list, err)
 	}
 	if err := shop.Enable(ctx, registry.ScheduleID{App: "other", Function: "f", Name: "1"}); abi.CodeOf(err) != abi.Forbidden {
 		t.Errorf("Enable in another app: %v, want %s", err, abi.Forbidden)
-	}
-	if _, err := shop.Fire(ctx, registry.ScheduleID{App: "shop", Function: "f", Name: "2"}); abi.CodeOf(err) != abi.NotFound {
-		t.Errorf("Fire of none: %v, want %s", err, abi.NotFound)
 	}
 }
 

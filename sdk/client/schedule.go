@@ -37,7 +37,7 @@ const utc = "UTC"
 // ScheduleOf shows a schedule.
 func ScheduleOf(s registry.ScheduleInfo) Schedule {
 	out := Schedule{App: s.ID.App, Function: s.ID.Function, Name: s.ID.Name, Expression: strings.Join(s.Expressions, ", "),
-		Expressions: s.Expressions, Timezone: s.Timezone, Enabled: !s.Disabled, Next: s.Next}
+		Expressions: append([]string{}, s.Expressions...), Timezone: s.Timezone, Enabled: !s.Disabled, Next: s.Next}
 	if out.Timezone == "" {
 		out.Timezone = utc
 	}
