@@ -71,6 +71,11 @@ func TestTriggers(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	bad := registry.Subscription{Topic: "placed", Name: "bad", To: "queue:copies", Filter: []byte(`{"kind":"gift"}`)}
+	if err := n.Subscribe(ctx, "default", bad); abi.CodeOf(err) != abi.InvalidInput {
+		t.Errorf("Subscribe() with a filter that is none = %v", err)
+	}
+
 	if _, err := n.queues.Send(ctx, "default", "orders", op.Outgoing{Body: []byte("one")}, op.Outgoing{Body: []byte("two")}); err != nil {
 		t.Fatal(err)
 	}

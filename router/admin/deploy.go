@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
@@ -67,8 +66,8 @@ func (a *Admin) checkDeployment(ask client.DeployRequest) ([]registry.Change, er
 				fmt.Errorf("function %s: module %s is not uploaded: PUT /v1/modules/DIGEST first", f.Name, f.Digest)))
 		}
 		err := f.Settings.Validate()
-		if err == nil {
-			err = trigger.Check(f.Settings)
+		if err == nil && a.config.Check != nil {
+			err = a.config.Check(f.Settings)
 		}
 		if err != nil {
 			faults = append(faults, abi.WithCode(abi.CodeOf(err), fmt.Errorf("function %s: %w", f.Name, err)))

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 
-	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -93,11 +92,6 @@ func (a *Admin) subscribe(w http.ResponseWriter, r *http.Request, _ caller) erro
 	}
 	if err := s.Validate(); err != nil {
 		return err
-	}
-	if len(s.Filter) > 0 {
-		if _, err := trigger.ParseFilter(s.Filter); err != nil {
-			return err
-		}
 	}
 	if err := a.config.Subscriptions.Subscribe(r.Context(), r.PathValue("app"), s); err != nil {
 		return err

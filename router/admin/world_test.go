@@ -22,6 +22,7 @@ import (
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
@@ -63,7 +64,7 @@ func (w *world) config() Config {
 	return Config{
 		Modules: w, Deployer: w, Registry: w.registry, Changes: w.registry, Invoker: w, Bencher: w, Logs: w, Tokens: w.store,
 		Node: w, KV: &w.keys, Queues: &w.channels, Subscriptions: &w.channels, Schedules: &w.channels, Async: &w.channels,
-		Gatherer: w.metrics, Metrics: w.metrics, Loopback: true,
+		Gatherer: w.metrics, Metrics: w.metrics, Loopback: true, Check: trigger.Check,
 		Log: slog.New(slog.NewTextHandler(w.logged, nil)),
 	}
 }
