@@ -68,6 +68,16 @@ func (q *Queues) All(ctx context.Context) (names []fsm.QueueName, err error) {
 	return names, coded("list queues", err)
 }
 
+// Settings answers a queue's, as this node knows them.
+func (q *Queues) Settings(ctx context.Context, app, name string) (c registry.Queue, err error) {
+	err = q.read(ctx, app, op.Local, func(v fsm.View, now time.Time) error {
+		state, err := fsm.ReadQueue(v, app, name, now)
+		c = infoOf(state).Queue
+		return err
+	})
+	return c, coded("read queue", err)
+}
+
 // Changed answers a channel that is closed when this node hears of a queue that comes, changes or goes. The caller calls
 // forget when it waits no more.
 func (q *Queues) Changed() (changed <-chan struct{}, forget func()) {

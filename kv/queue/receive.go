@@ -17,7 +17,8 @@ const receivePause = 50 * time.Millisecond
 
 // Receive takes visible messages, at most op.MaxReceiveBytes of them, for some time. With a Wait it answers as soon as
 // there is one; without one by then, or when ctx ends before, it answers none. What is not settled by its Receipt until
-// Visible comes again.
+// Visible comes again. Once there is something to take, the end of ctx does not keep it from being taken, and answered:
+// else it would be invisible and nobody know its receipts.
 func (q *Queues) Receive(ctx context.Context, app, name string, r op.Receive) ([]op.Message, error) {
 	messages, err := q.receive(ctx, app, name, r)
 	return messages, coded("receive", err)
@@ -104,8 +105,23 @@ func (p *poll) look(ctx context.Context, c op.Consistency) error {
 	})
 }
 
-// take receives, until there is something or nothing left to look through.
+// takeTime is how long a receive that is under way goes on when its caller waits no more: longer than a group is
+// without a leader as a rule.
+const takeTime = 5 * time.Second
+
+// take receives, until there is something or nothing left to look through. When ctx ends meanwhile, it goes on for a
+// while.
 func (p *poll) take(ctx context.Context) ([]op.Message, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	taking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(takeTime, cancel) })()
+	return p.takeSome(taking)
+}
+
+func (p *poll) takeSome(ctx context.Context) ([]op.Message, error) {
 	for {
 		r, err := p.queues.store.Queues(ctx, p.name.Namespace, p.step)
 		if err == nil && len(r.Ops) != 1 {
