@@ -37,12 +37,12 @@ type Store interface {
 type Queues struct {
 	store Store
 
-	mu    sync.Mutex // guards turns
-	turns map[fsm.QueueName]*turn
+	mu     sync.Mutex // guards claims
+	claims map[fsm.QueueName]*claims
 }
 
 // Open answers the queues in a store. There is nothing to close.
-func Open(s Store) *Queues { return &Queues{store: s, turns: make(map[fsm.QueueName]*turn)} }
+func Open(s Store) *Queues { return &Queues{store: s, claims: make(map[fsm.QueueName]*claims)} }
 
 // Put makes a queue, or changes one that is there. Its dead-letter queue need not be there yet: until it is, messages
 // stay in the queue. Fields that are 0 have their defaults.
