@@ -39,6 +39,7 @@ const (
 	DefaultCodeModules = 4096      // modules kept compiled in memory
 	DefaultImageBytes  = 1 << 30   // images kept in memory
 	DefaultStoreCalls  = 10_000    // store calls of one invocation
+	DefaultQueueCalls  = 1000      // queue and topic calls of one invocation
 	DefaultOutgoing    = 1000      // fetches and invocations of other functions of one invocation
 
 	MaxHeaderBytes = 64 << 10 // a reply's header: names and values together
@@ -59,6 +60,7 @@ type Config struct {
 	Sink    Sink                  // default: discards
 	Name    string                // of the software, for guests that ask: "sett/0.1.0"; default "sett"
 	Store   host.Store            // functions' state, a namespace for each app; default: they have none
+	Queues  host.Queues           // queues and topics of functions' apps; default: they have none
 	Fetcher host.Fetcher          // sends functions' HTTP requests; default: they can send none
 	Invoker host.Invoker          // runs functions for others; default: they can invoke none
 
@@ -66,6 +68,7 @@ type Config struct {
 	MaxReplyBytes  int   // default DefaultReplyBytes; higher lets one invocation hold more memory outside its limit
 	MaxLogBytes    int   // default DefaultLogBytes; higher lets one invocation push out more of others' lines
 	MaxStoreCalls  int   // default DefaultStoreCalls; higher lets one invocation keep the store busier
+	MaxQueueCalls  int   // default DefaultQueueCalls; as MaxStoreCalls
 	MaxOutgoing    int   // default DefaultOutgoing; higher lets one invocation send more requests and invoke more functions
 
 	Compiles    int   // compiled at once; default half the processors. Each can take hundreds of megabytes
@@ -93,6 +96,7 @@ func (c *Config) complete() error {
 	setDefault(&c.MaxReplyBytes, DefaultReplyBytes)
 	setDefault(&c.MaxLogBytes, DefaultLogBytes)
 	setDefault(&c.MaxStoreCalls, DefaultStoreCalls)
+	setDefault(&c.MaxQueueCalls, DefaultQueueCalls)
 	setDefault(&c.MaxOutgoing, DefaultOutgoing)
 	setDefault(&c.Compiles, max(1, goruntime.GOMAXPROCS(0)/2))
 	setDefault(&c.CodeBytes, DefaultCodeBytes)

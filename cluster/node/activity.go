@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -40,6 +41,53 @@ func (n *Node) Invocations(ctx context.Context, q client.InvocationQuery) client
 	slices.SortStableFunc(list.Invocations, func(a, b client.Invocation) int { return a.Time.Compare(b.Time) })
 	list.Invocations = list.Invocations[max(0, len(list.Invocations)-q.Limit):]
 	return list
+}
+
+// Waiting lists the asynchronous invocations, and those of schedules, that have not ended: of each app's queue the oldest.
+func (n *Node) Waiting(ctx context.Context, app, function string) (all []client.WaitingInvocation, err error) {
+	queues, err := n.queues.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := n.scheduler.Pending(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range waiting {
+		all = append(all, waitingOf(w, w.Next.IsZero()))
+	}
+	for _, q := range queues {
+		if q.Name != asyncQueue || app != "" && q.Namespace != app {
+			continue
+		}
+		messages, err := n.queues.Peek(ctx, q.Namespace, q.Name, 0)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range messages {
+			i, err := trigger.Open(m)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, waitingOf(trigger.Waiting{Invocation: i, Next: m.Visible}, m.Receives > 0))
+		}
+	}
+	all = slices.DeleteFunc(all, func(w client.WaitingInvocation) bool { return function != "" && w.Function != function })
+	slices.SortStableFunc(all, func(a, b client.WaitingInvocation) int { return a.Accepted.Compare(b.Accepted) })
+	return all, nil
+}
+
+// waitingOf shows an invocation. Begun says that an attempt is being made, if the time of its end is not past.
+func waitingOf(w trigger.Waiting, begun bool) client.WaitingInvocation {
+	shown := client.WaitingInvocation{Invocation: w.ID, App: w.App, Function: w.Function, Qualifier: w.Qualifier, Trigger: w.Trigger,
+		State: client.WaitingQueued, Accepted: w.Accepted, Attempts: w.Failed, Error: w.Error}
+	switch {
+	case begun:
+		shown.State = client.WaitingRunning
+	case w.Next.After(time.Now()):
+		shown.State, shown.Next = client.WaitingRetry, w.Next
+	}
+	return shown
 }
 
 // recent answers this node's, oldest first.

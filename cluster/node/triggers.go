@@ -27,7 +27,7 @@ type worker interface{ Run(ctx context.Context) }
 type triggers struct {
 	running map[string]context.CancelFunc // by what the worker is, with its settings
 	workers sync.WaitGroup
-	over    chan struct{} // closed when none runs any more
+	over    chan struct{}        // closed when none runs any more
 	wake    chan struct{}        // 1 slot
 	orphans map[string]time.Time // subscriptions' queues that nobody has any more, since when
 }

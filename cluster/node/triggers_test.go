@@ -17,6 +17,11 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
+// broken is a command that traps.
+func broken() []byte {
+	return []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x05\x03\x01\x00\x01\x07\x13\x02\x06memory\x02\x00\x06_start\x00\x00\x0a\x05\x01\x03\x00\x00\x0b")
+}
+
 // deployWith deploys a module with settings.
 func deployWith(t *testing.T, n *Node, name string, module []byte, s registry.Settings) {
 	t.Helper()
@@ -64,6 +69,11 @@ func TestTriggers(t *testing.T) {
 	}
 	if err := n.Subscribe(ctx, "default", registry.Subscription{Topic: "placed", Name: "copy", To: "queue:copies"}); err != nil {
 		t.Fatal(err)
+	}
+
+	bad := registry.Subscription{Topic: "placed", Name: "bad", To: "queue:copies", Filter: []byte(`{"kind":"gift"}`)}
+	if err := n.Subscribe(ctx, "default", bad); abi.CodeOf(err) != abi.InvalidInput {
+		t.Errorf("Subscribe() with a filter that is none = %v", err)
 	}
 
 	if _, err := n.queues.Send(ctx, "default", "orders", op.Outgoing{Body: []byte("one")}, op.Outgoing{Body: []byte("two")}); err != nil {
@@ -131,7 +141,7 @@ func TestDestinations(t *testing.T) {
 		t.Fatal(err)
 	}
 	none := 0
-	deployWith(t, n, "broken", []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x05\x03\x01\x00\x01\x07\x13\x02\x06memory\x02\x00\x06_start\x00\x00\x0a\x05\x01\x03\x00\x00\x0b"),
+	deployWith(t, n, "broken", broken(),
 		registry.Settings{Async: &registry.Async{Retries: &none, OnFailure: "queue:failed"}})
 	id := postAsync(t, n, "/broken")
 	var records []op.Message
@@ -148,6 +158,27 @@ func TestDestinations(t *testing.T) {
 	}
 	if err := n.Unsubscribe(ctx, "default", "nothing", "none"); abi.CodeOf(err) != abi.NotFound {
 		t.Errorf("Unsubscribe() of what is not there = %v", err)
+	}
+}
+
+// TestWaiting shows an asynchronous invocation that failed and waits for its next attempt.
+func TestWaiting(t *testing.T) {
+	n := start(t, t.TempDir())
+	deployWith(t, n, "broken", broken(), registry.Settings{})
+	id := postAsync(t, n, "/broken")
+	var waiting []client.WaitingInvocation
+	await(t, "the first attempt to fail", func() bool {
+		var err error
+		if waiting, err = n.Waiting(t.Context(), "default", "broken"); err != nil {
+			t.Fatal(err)
+		}
+		return len(waiting) == 1 && waiting[0].State == client.WaitingRetry
+	})
+	if w := waiting[0]; w.Invocation != id || w.Attempts != 1 || w.Next.IsZero() || w.Error == "" || w.Trigger != abi.TriggerAsync {
+		t.Errorf("waiting %+v", w)
+	}
+	if other, err := n.Waiting(t.Context(), "default", "other"); err != nil || len(other) != 0 {
+		t.Errorf("of another function: %+v, %v", other, err)
 	}
 }
 

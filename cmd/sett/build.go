@@ -61,7 +61,7 @@ func (c *cli) buildProject(ctx context.Context, p *project) ([]built, error) {
 		if f.module.source != "" {
 			start := time.Now()
 			line := c.progress("building %s", f.module.name)
-			err := buildGo(ctx, p.dir, f.module)
+			_, err := buildGo(ctx, p.dir, f.module)
 			line.done()
 			if err != nil {
 				return nil, err

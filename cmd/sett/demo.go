@@ -166,7 +166,7 @@ func (d *demo) deploy(ctx context.Context, names ...string) error {
 		d.say("  %-7s %-34s ", f.name, f.what)
 		m := module{f.name, "./" + f.name, filepath.Join(d.dir, f.name+".wasm")}
 		begin := time.Now()
-		if err := buildGo(ctx, d.dir, m); err != nil {
+		if _, err := buildGo(ctx, d.dir, m); err != nil {
 			return err
 		}
 		info, err := os.Stat(m.file)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
@@ -22,6 +24,8 @@ import (
 type deployFlags struct {
 	name                          string
 	routes, env                   []string
+	hosts                         []string
+	schedules, queues, topics     []string
 	memory, provisioned, reserved int
 	isolation                     string
 	timeout                       time.Duration
@@ -29,7 +33,7 @@ type deployFlags struct {
 
 // names of the flags that stand in a manifest instead.
 func (deployFlags) names() []string {
-	return []string{"name", "route", "memory", "timeout", "env", "provisioned", "reserved", "isolation"}
+	return []string{"name", "route", "memory", "timeout", "env", "provisioned", "reserved", "isolation", "allow-host", "schedule", "queue", "topic"}
 }
 
 // deploy uploads modules and makes new versions live, all at once.
@@ -54,19 +58,19 @@ func (c *cli) deploy() *cobra.Command {
 			if err := flags.apply(cmd, p); err != nil {
 				return fmt.Errorf("deploy: %w", err)
 			}
-			if len(p.queues)+len(p.topics) > 0 {
-				p.notes = append(p.notes, "queues and topics are checked, and not made by a deployment yet")
-			}
 			c.showNotes(p)
 			c.useApp(p)
 			done, err := c.deployProject(cmd.Context(), p)
 			if err != nil {
 				return fmt.Errorf("deploy %s%w", p.title(what, err), err)
 			}
+			if err := c.noteMissing(cmd.Context(), p); err != nil {
+				return fmt.Errorf("deploy: %w", err)
+			}
 			if err := c.awaitNodes(cmd.Context(), done); err != nil {
 				return fmt.Errorf("deploy: %w", err)
 			}
-			return c.showDeployed(done)
+			return c.showDeployed(done, p.made)
 		},
 	}
 	given.flags(cmd)
@@ -78,6 +82,10 @@ func (c *cli) deploy() *cobra.Command {
 	f.StringArrayVar(&flags.env, "env", nil, "environment variable KEY=VALUE (repeatable)")
 	f.IntVar(&flags.provisioned, "provisioned", 0, "instances kept ready")
 	f.IntVar(&flags.reserved, "reserved", 0, "concurrent invocations at most (default 100)")
+	f.StringArrayVar(&flags.hosts, "allow-host", nil, "host it may call: api.example.com, *.example.com (repeatable; default: none)")
+	f.StringArrayVar(&flags.schedules, "schedule", nil, "when it is invoked: 'rate(1 hour)', 'cron(0 9 * * ? *)' (repeatable)")
+	f.StringArrayVar(&flags.queues, "queue", nil, "queue whose messages it is given (repeatable)")
+	f.StringArrayVar(&flags.topics, "topic", nil, "topic it is subscribed to (repeatable)")
 	f.StringVar(&flags.isolation, "isolation", "", "strict: an instance for each invocation (default: one that is reset between them)")
 	return cmd
 }
@@ -135,11 +143,26 @@ func (d deployFlags) apply(cmd *cobra.Command, p *project) error {
 	for _, pattern := range d.routes {
 		s.Routes = append(s.Routes, registry.Route{Pattern: pattern})
 	}
+	s.Triggers, s.Egress = d.triggers(), d.hosts
 	env, err := keyValues("env", d.env)
 	s.Env = env
-	faults = append(faults, err, s.Validate())
+	faults = append(faults, err, cmp.Or(s.Validate(), trigger.Check(s)))
 	f.settings = s
 	return errors.Join(faults...)
+}
+
+// triggers are what invokes the function besides HTTP.
+func (d deployFlags) triggers() (all []registry.Trigger) {
+	for _, expression := range d.schedules {
+		all = append(all, registry.Trigger{Schedule: &registry.Schedule{Expressions: []string{expression}}})
+	}
+	for _, queue := range d.queues {
+		all = append(all, registry.Trigger{Queue: &registry.QueueSource{Queue: queue}})
+	}
+	for _, topic := range d.topics {
+		all = append(all, registry.Trigger{Topic: &registry.TopicSource{Topic: topic}})
+	}
+	return all
 }
 
 // keyValues reads the KEY=VALUE of a repeatable flag.
@@ -164,17 +187,27 @@ func (c *cli) deployProject(ctx context.Context, p *project) ([]client.Deployed,
 	if _, err := c.buildProject(ctx, p); err != nil {
 		return nil, err
 	}
+	return c.deployBuilt(ctx, node, p)
+}
+
+// deployBuilt is deployProject with the modules built. Queues and topics are made just before, so that nothing that can be
+// seen to be wrong leaves them behind; when the deployment itself is refused, they stay.
+func (c *cli) deployBuilt(ctx context.Context, node *client.Client, p *project) ([]client.Deployed, error) {
 	digests := map[string]string{} // by file
 	var request client.DeployRequest
 	for _, f := range p.functions {
 		digest, done := digests[f.module.file]
 		if !done {
+			var err error
 			if digest, err = c.upload(ctx, node, f.module); err != nil {
 				return nil, err
 			}
 			digests[f.module.file] = digest
 		}
 		request.Functions = append(request.Functions, client.DeployFunction{Name: f.name, Digest: digest, Settings: f.settings})
+	}
+	if err := c.makeChannels(ctx, node, p); err != nil {
+		return nil, err
 	}
 	line := c.progress("compiling on %s", node.Node())
 	defer line.done()
@@ -210,12 +243,28 @@ func (c *cli) upload(ctx context.Context, node *client.Client, m module) (string
 }
 
 // showDeployed prints what became live. One function is one JSON object, several are a list.
-func (c *cli) showDeployed(done []client.Deployed) error {
+func (c *cli) showDeployed(done []client.Deployed, made channels) error {
 	switch {
 	case c.format == formatJSON && len(done) == 1:
-		return c.json(done[0])
+		return c.json(struct {
+			client.Deployed
+			channels
+		}{done[0], made})
 	case c.format == formatJSON:
-		return c.json(client.DeployResponse{Functions: notNil(done)})
+		return c.json(struct {
+			client.DeployResponse
+			channels
+		}{client.DeployResponse{Functions: notNil(done)}, made})
+	}
+	for _, kind := range []struct {
+		name    string
+		changes []channelChange
+	}{{"queue", made.Queues}, {"topic", made.Topics}} {
+		for _, change := range kind.changes {
+			if _, err := fmt.Fprintf(c.out, "%s %s %s\n", kind.name, change.Name, change.Change); err != nil {
+				return err
+			}
+		}
 	}
 	rows := make([][]string, 0, len(done))
 	for _, d := range done {

@@ -25,9 +25,11 @@ const (
 	changeRemoved = "removed" // it is on the node alone
 )
 
-// difference is what a deployment would change of one function.
+// difference is what a deployment would change of one function, queue or topic.
 type difference struct {
-	Function string        `json:"function"`
+	Function string        `json:"function,omitempty"` // one of the three is there
+	Queue    string        `json:"queue,omitempty"`
+	Topic    string        `json:"topic,omitempty"`
 	Change   string        `json:"change"`
 	Fields   []fieldChange `json:"fields,omitempty"`
 }
@@ -45,8 +47,8 @@ func (c *cli) diff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff [DIR|MANIFEST]",
 		Short: "Build a project and say what deploying it would change",
-		Long: "Build a project and say what deploying it would change: + functions that are new, ~ those that change and how, and\n" +
-			"- those of the app that the manifest has not: a deployment leaves them as they are. Values of environment variables\n" +
+		Long: "Build a project and say what deploying it would change: + functions, queues and topics that are new, ~ those that\n" +
+			"change and how, and - functions of the app that the manifest has not: a deployment leaves them as they are. Values of environment variables\n" +
 			"are not shown. Nothing is uploaded.",
 		Args: arguments(0, 1, "[DIR|MANIFEST]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -88,7 +90,10 @@ func (c *cli) differences(ctx context.Context, p *project) ([]difference, error)
 	for _, f := range list {
 		live[f.Name] = f
 	}
-	changes := []difference{}
+	changes, err := c.channelDifferences(ctx, node, p)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range p.functions {
 		old, ok := live[f.name]
 		delete(live, f.name)
@@ -101,7 +106,7 @@ func (c *cli) differences(ctx context.Context, p *project) ([]difference, error)
 			return nil, err
 		}
 		if fields := compare(old, digest, f.settings); len(fields) > 0 {
-			changes = append(changes, difference{f.name, changeChanged, fields})
+			changes = append(changes, difference{Function: f.name, Change: changeChanged, Fields: fields})
 		}
 	}
 	if p.manifest != "" { // a single module says nothing of the app's others
@@ -121,7 +126,17 @@ func compare(old client.Function, digest string, settings registry.Settings) []f
 	if old.Digest != digest {
 		fields = append(fields, fieldChange{"module", short(old.Digest), short(digest)})
 	}
-	was, is := flatten(old.Settings), flatten(settings)
+	was, is := old.Settings.Complete(), settings.Complete()
+	was.Env, is.Env = nil, nil
+	fields = append(fields, differingFields(flatten(was), flatten(is))...)
+	for _, name := range envChanges(old.Settings.Env, settings.Env) {
+		fields = append(fields, fieldChange{"env." + name, hidden(old.Settings.Env, name), hidden(settings.Env, name)})
+	}
+	return fields
+}
+
+// differingFields answers the fields that differ, by name.
+func differingFields(was, is map[string]string) (fields []fieldChange) {
 	all := maps.Clone(was)
 	maps.Copy(all, is)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -129,16 +144,11 @@ func compare(old client.Function, digest string, settings registry.Settings) []f
 			fields = append(fields, fieldChange{name, was[name], is[name]})
 		}
 	}
-	for _, name := range envChanges(old.Settings.Env, settings.Env) {
-		fields = append(fields, fieldChange{"env." + name, hidden(old.Settings.Env, name), hidden(settings.Env, name)})
-	}
 	return fields
 }
 
-// flatten answers settings, defaults filled in, by their JSON names; the environment is left out.
-func flatten(s registry.Settings) map[string]string {
-	s = s.Complete()
-	s.Env = nil
+// flatten answers the values of a struct by their JSON names.
+func flatten(s any) map[string]string {
 	text, _ := json.Marshal(s) // documents in settings are checked, and what they hold always encodes
 	var raw map[string]json.RawMessage
 	if json.Unmarshal(text, &raw) != nil {
@@ -193,12 +203,23 @@ func digestOf(file string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
+// title is how a table names what differs.
+func (d difference) title() string {
+	switch {
+	case d.Queue != "":
+		return "queue " + d.Queue
+	case d.Topic != "":
+		return "topic " + d.Topic
+	}
+	return d.Function
+}
+
 func (c *cli) showDifferences(changes []difference) error {
 	if c.format == formatJSON {
 		return c.json(struct {
 			App     string       `json:"app"`
 			Changes []difference `json:"changes"`
-		}{c.app, changes})
+		}{c.app, notNil(changes)})
 	}
 	if len(changes) == 0 {
 		_, err := fmt.Fprintf(c.out, "app %s: nothing would change\n", c.app)
@@ -206,7 +227,7 @@ func (c *cli) showDifferences(changes []difference) error {
 	}
 	for _, d := range changes {
 		sign := map[string]string{changeAdded: "+ %s\n", changeChanged: "~ %s\n", changeRemoved: "- %s  only on the node: a deployment leaves it\n"}[d.Change]
-		if _, err := fmt.Fprintf(c.out, sign, printable(d.Function)); err != nil {
+		if _, err := fmt.Fprintf(c.out, sign, printable(d.title())); err != nil {
 			return err
 		}
 		for _, f := range d.Fields {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -100,12 +101,74 @@ func (c *cli) showFunction(f client.Function) error {
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		lines = append(lines, [2]string{"env", name + "=" + s.Env[name]})
 	}
-	for _, l := range lines {
-		if _, err := fmt.Fprintf(c.out, "%-12s %s\n", l[0], printable(l[1])); err != nil {
-			return err
+	return c.facts(append(lines, triggerFacts(s)...))
+}
+
+// triggerFacts are what invokes a function besides HTTP, what becomes of its asynchronous invocations, and whom it may call.
+func triggerFacts(s registry.Settings) (lines [][2]string) {
+	for _, t := range s.Triggers {
+		switch {
+		case t.Schedule != nil:
+			lines = append(lines, [2]string{"schedule", scheduleText(t.Schedule)})
+		case t.Queue != nil:
+			lines = append(lines, [2]string{"queue", queueSourceText(t.Queue)})
+		case t.Topic != nil:
+			text := t.Topic.Topic
+			if len(t.Topic.Filter) > 0 {
+				text += ", filtered by " + string(t.Topic.Filter)
+			}
+			if t.Topic.DeadLetter != "" {
+				text += ", dead letters to " + t.Topic.DeadLetter
+			}
+			lines = append(lines, [2]string{"topic", text})
 		}
 	}
-	return nil
+	if a := s.Async; a != nil {
+		retries, age := registry.MaxRetries, time.Duration(cmp.Or(a.MaxAgeSeconds, registry.MaxMaxAgeSeconds))*time.Second
+		if a.Retries != nil {
+			retries = *a.Retries
+		}
+		text := fmt.Sprintf("%d retries within %v", retries, age)
+		if a.OnSuccess != "" {
+			text += ", successes to " + a.OnSuccess
+		}
+		if a.OnFailure != "" {
+			text += ", failures to " + a.OnFailure
+		}
+		lines = append(lines, [2]string{"async", text})
+	}
+	for _, host := range s.Egress {
+		lines = append(lines, [2]string{"egress", host})
+	}
+	return lines
+}
+
+func scheduleText(s *registry.Schedule) string {
+	text := strings.Join(s.Expressions, ", ")
+	if s.Name != "" {
+		text = s.Name + ": " + text
+	}
+	if s.Timezone != "" {
+		text += " " + s.Timezone
+	}
+	if s.Disabled {
+		text += ", deployed as disabled"
+	}
+	return text
+}
+
+func queueSourceText(q *registry.QueueSource) string {
+	text := fmt.Sprintf("%s, %s at once", q.Queue, count(cmp.Or(q.BatchSize, registry.DefaultBatch), "message"))
+	if q.WindowMS > 0 {
+		text += fmt.Sprintf(" or after %v", time.Duration(q.WindowMS)*time.Millisecond)
+	}
+	if q.Concurrency > 0 {
+		text += fmt.Sprintf(", %d batches at a time", q.Concurrency)
+	}
+	for _, f := range q.Filters {
+		text += ", filtered by " + string(f)
+	}
+	return text
 }
 
 // notNil makes an empty list print as [] in JSON, not null.

@@ -34,6 +34,9 @@ func (c *cli) invocations() *cobra.Command {
 			if c.format == formatJSON {
 				return c.json(list)
 			}
+			if query.Waiting {
+				return c.showWaiting(list.Waiting)
+			}
 			if len(list.Silent) > 0 {
 				fmt.Fprintf(c.err, "no answer from %s\n", printable(strings.Join(list.Silent, ", ")))
 			}
@@ -45,8 +48,23 @@ func (c *cli) invocations() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&query.Failed, "failed", false, "only those answered with 4xx or 5xx")
+	cmd.Flags().BoolVar(&query.Waiting, "waiting", false, "asynchronous invocations and those of schedules that have not ended")
 	cmd.Flags().IntVar(&query.Limit, "limit", 0, "the newest so many (default 100)")
 	return cmd
+}
+
+// showWaiting lists invocations that are kept until they succeed or are given up.
+func (c *cli) showWaiting(waiting []client.WaitingInvocation) error {
+	rows := make([][]string, 0, len(waiting))
+	for _, w := range waiting {
+		next := "-"
+		if !w.Next.IsZero() {
+			next = w.Next.Local().Format("15:04:05")
+		}
+		rows = append(rows, []string{w.Accepted.Local().Format("2006-01-02 15:04:05"), w.Invocation, w.Function, w.Trigger, w.State,
+			strconv.Itoa(w.Attempts), next, cmp.Or(cut(printable(w.Error), maxRoutesWidth), "-")})
+	}
+	return c.table([]string{"ACCEPTED", "INVOCATION", "FUNCTION", "TRIGGER", "STATE", "FAILED", "NEXT", "LAST ERROR"}, rows, "FAILED")
 }
 
 func invocationRow(i client.Invocation) []string {

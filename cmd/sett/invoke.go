@@ -22,6 +22,7 @@ const maxInvokeBytes = 64 << 20
 type invocation struct {
 	data, file, method, path string
 	headers                  []string
+	async                    bool
 }
 
 // invoke runs a function once and prints its reply's body as it is.
@@ -32,6 +33,7 @@ func (c *cli) invoke() *cobra.Command {
 		Short: "Run a function once; its reply's body goes to stdout",
 		Example: "  sett invoke hello\n" +
 			"  sett invoke users --method POST --path /users --data '{\"name\":\"Ada\"}'\n" +
+			"  sett invoke resize --async --file picture.png\n" +
 			"  sett invoke resize:v3 --file picture.png > small.png",
 		Args: arguments(1, 1, "NAME[:ALIAS|:VERSION]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,6 +50,13 @@ func (c *cli) invoke() *cobra.Command {
 			if request.Path == "" {
 				request.Path = defaultInvokePath(cmd, node, target)
 			}
+			if flags.async {
+				id, err := node.InvokeAsync(cmd.Context(), target, request)
+				if err != nil {
+					return fmt.Errorf("invoke %s: %w", args[0], err)
+				}
+				return c.showInvocation(id)
+			}
 			reply, err := node.Invoke(cmd.Context(), target, request)
 			if err != nil {
 				return fmt.Errorf("invoke %s: %w%s", args[0], err, seeLog(name, err))
@@ -61,9 +70,7 @@ func (c *cli) invoke() *cobra.Command {
 	f.StringVarP(&flags.method, "method", "X", "", "request method (GET, or POST with a body)")
 	f.StringVar(&flags.path, "path", "", "request path and query (default: the function's first route)")
 	f.StringArrayVarP(&flags.headers, "header", "H", nil, "request header 'Name: value' (repeatable)")
-	f.Bool("async", false, "not offered yet")
-	f.Lookup("async").Hidden = true
-	cmd.PreRunE = refuseHidden("async")
+	f.BoolVar(&flags.async, "async", false, "run it later, retried when it fails; prints the invocation's id")
 	return cmd
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/manifest"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
@@ -25,6 +26,7 @@ type project struct {
 	queues    []registry.Queue
 	topics    []registry.Topic
 	notes     []string // of the manifest
+	made      channels // what a deployment did to queues and topics
 }
 
 // variables are where a manifest's variables get their values from, besides its own folder and the environment.
@@ -54,7 +56,19 @@ func (v variables) config(path string, files fs.FS) (manifest.Config, error) {
 	if v.stage != "" {
 		options["stage"] = v.stage
 	}
-	return manifest.Config{File: path, Env: os.LookupEnv, Options: options, Params: params, Files: files}, nil
+	return manifest.Config{File: path, Env: os.LookupEnv, Options: options, Params: params, Files: files, Schedule: checkExpression,
+		Filter: checkFilter}, nil
+}
+
+// checkExpression checks one expression of a schedule.
+func checkExpression(expression, timezone string) error {
+	return trigger.CheckSchedule(registry.Schedule{Expressions: []string{expression}, Timezone: timezone})
+}
+
+// checkFilter checks a filter policy or pattern.
+func checkFilter(pattern []byte) error {
+	_, err := trigger.ParseFilter(pattern)
+	return err
 }
 
 // function is a name with settings and where its module comes from.
@@ -128,6 +142,9 @@ func openManifest(path string, v variables) (*project, error) {
 		m, err := p.find(fn.Module)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("functions.%s.handler: %w", fn.Name, err))
+		}
+		if err := trigger.Check(fn.Settings); err != nil { // what has no place of its own, such as an input path's inside
+			return nil, fmt.Errorf("functions.%s: %w", fn.Name, err)
 		}
 		p.functions = append(p.functions, function{fn.Name, fn.Settings, m})
 	}

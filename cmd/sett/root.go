@@ -100,10 +100,10 @@ func (c *cli) root() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: groupNode, Title: "A node:"}, &cobra.Group{ID: groupProject, Title: "A project:"},
 		&cobra.Group{ID: groupFunction, Title: "Functions on a node:"}, &cobra.Group{ID: groupState, Title: "State of an app:"})
 	root.AddCommand(grouped(groupNode, c.up(), c.demo(), c.tokens(), c.cluster(), c.top())...)
-	root.AddCommand(grouped(groupProject, c.new(), c.validate(), c.build(), c.diff(), c.deploy())...)
+	root.AddCommand(grouped(groupProject, c.new(), c.validate(), c.build(), c.dev(), c.diff(), c.deploy())...)
 	root.AddCommand(grouped(groupFunction, c.functions(), c.versions(), c.rollback(), c.alias(), c.remove(), c.invoke(),
-		c.logs(), c.invocations(), c.bench())...)
-	root.AddCommand(grouped(groupState, c.kv())...)
+		c.logs(), c.invocations(), c.bench(), c.schedules())...)
+	root.AddCommand(grouped(groupState, c.kv(), c.queues(), c.topics())...)
 	root.AddCommand(c.version())
 	return root
 }

@@ -14,15 +14,15 @@ type StepKind uint8
 
 // Kinds of step. Put, Drop and Purge are alone in their command.
 const (
-	PutQueue    StepKind = 1 // Queue is there from now on, with Settings
-	DropQueue   StepKind = 2 // Queue goes, with its messages
-	PurgeQueue  StepKind = 3 // the messages of Queue go
-	Send        StepKind = 4 // Queue gets Messages
-	Receive     StepKind = 5 // up to Limit messages that are visible are taken, for Visibility; 0: the queue's
-	DeleteTaken StepKind = 6 // the messages of Receipts go
-	DelayTaken  StepKind = 7 // those of Receipts can be received again after their Delay
-	Forward     StepKind = 8 // those of Receipts go, once each of the queues they are To has a copy
-	Redrive     StepKind = 9 // up to Limit visible messages go to the first of To; none: to the queue they came from
+	PutQueue    StepKind = 1  // Queue is there from now on, with Settings
+	DropQueue   StepKind = 2  // Queue goes, with its messages
+	PurgeQueue  StepKind = 3  // the messages of Queue go
+	Send        StepKind = 4  // Queue gets Messages
+	Receive     StepKind = 5  // up to Limit messages that are visible are taken, for Visibility; 0: the queue's
+	DeleteTaken StepKind = 6  // the messages of Receipts go
+	DelayTaken  StepKind = 7  // those of Receipts can be received again after their Delay
+	Forward     StepKind = 8  // those of Receipts go, once each of the queues they are To has a copy
+	Redrive     StepKind = 9  // up to Limit visible messages go to the first of To; none: to the queue they came from
 	Replace     StepKind = 10 // the message of the only receipt goes and Messages come; nothing happens when it does not hold
 )
 

@@ -586,7 +586,7 @@ func TestPeek(t *testing.T) {
 	_, taken = m.receive(t, 0, receive("q.fifo", 1))
 	m.ok(t, time.Second, QueueStep{Kind: DelayTaken, Queue: "q.fifo", Receipts: taken})
 	m.receive(t, time.Hour, receive("q.fifo", 1)) // the first again
-	for name, want := range map[string]string{"q": "a 1 true, b 0 false, late 0 true", "q.fifo": "1 2 true, 2 0 false"} {
+	for name, want := range map[string]string{"q": "a 1 true, b 0 false, late 0 true", "q.fifo": "g:1 2 true, g:2 0 false"} {
 		messages, err := Peek(m, QueueName{"app", name}, 0, 10)
 		var got []string
 		for _, p := range messages {

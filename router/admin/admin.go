@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sett-run/sett/runtime/registry"
 )
 
 // Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all but those that may be nil are needed.
@@ -33,6 +34,9 @@ type Config struct {
 	Cluster  Cluster  // nil: what concerns other nodes answers abi.Unsupported
 	Backuper Backuper // nil: backups answer abi.Unsupported
 	Activity Activity // nil: what nodes did answers abi.Unsupported
+
+	// Check names faults of settings that Settings.Validate leaves to others: within schedules and filters. Nil: none.
+	Check func(s registry.Settings) error
 
 	// Nil: what concerns them answers abi.Unsupported.
 	Queues        Queues
@@ -54,7 +58,7 @@ type Config struct {
 type Limits struct {
 	Requests  int // requests at once, 256; more lets more callers in and takes more memory; above: 429
 	Uploads   int // uploads at once, 16; each holds a file and a connection; above: 429
-	Followers int // followed logs and watches at once, 64; each holds a connection; above: 429
+	Followers int // followed logs, watches and receives that wait at once, 64; each holds a connection; above: 429
 	Benches   int // benches at once, 1; more disturb one another's figures; above: 429
 
 	ModuleBytes int64         // largest module, 64 MiB; larger ones compile for minutes

@@ -29,6 +29,9 @@ func TestClientRoundTrip(t *testing.T) {
 	t.Run("logs", func(t *testing.T) { roundTripLogs(t, w, c) })
 	t.Run("tokens", func(t *testing.T) { roundTripTokens(t, c) })
 	t.Run("keys and values", func(t *testing.T) { roundTripKV(t, c) })
+	t.Run("queues", func(t *testing.T) { roundTripQueues(t, w, c) })
+	t.Run("topics", func(t *testing.T) { roundTripTopics(t, c) })
+	t.Run("schedules", func(t *testing.T) { roundTripSchedules(t, w, c) })
 	t.Run("cluster", func(t *testing.T) { roundTripCluster(t, c, d) })
 	t.Run("activity", func(t *testing.T) { roundTripActivity(t, c, p) })
 	t.Run("node", func(t *testing.T) { roundTripNode(t, w, c) })
@@ -490,7 +493,7 @@ func TestReadLogsRefusesUnknownQueries(t *testing.T) {
 		"since=10m":                             "RFC 3339",
 		"follow=1":                              "true or false",
 		"app=..":                                "app name",
-		"function=A":                            "function name",
+		"function=..":                           "function name",
 		"app=a&app=b":                           "given twice",
 		"invocation=" + strings.Repeat("0", 65): "invocation",
 	} {

@@ -65,7 +65,11 @@ func (a *Admin) checkDeployment(ask client.DeployRequest) ([]registry.Change, er
 			faults = append(faults, abi.WithCode(abi.NotFound,
 				fmt.Errorf("function %s: module %s is not uploaded: PUT /v1/modules/DIGEST first", f.Name, f.Digest)))
 		}
-		if err := f.Settings.Validate(); err != nil {
+		err := f.Settings.Validate()
+		if err == nil && a.config.Check != nil {
+			err = a.config.Check(f.Settings)
+		}
+		if err != nil {
 			faults = append(faults, abi.WithCode(abi.CodeOf(err), fmt.Errorf("function %s: %w", f.Name, err)))
 		}
 		changes = append(changes, registry.Change{Name: f.Name, Module: registry.Module{Digest: f.Digest}, Settings: f.Settings})

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,7 +30,8 @@ func FuzzServeHTTP(f *testing.F) {
 		f.Fatal(err)
 	}
 	for pattern := range a.routes {
-		path := strings.NewReplacer("{app}", "default", "{function}", "f", "{alias}", "beta", "{digest}", digestOf("m"), "{id}", "i").Replace(pattern)
+		path := strings.NewReplacer("{app}", "default", "{function}", "f", "{alias}", "beta", "{digest}", digestOf("m"), "{id}", "i",
+			"{queue}", "orders", "{topic}", "placed", "{subscription}", "mail", "{schedule}", "1").Replace(pattern)
 		f.Add([]byte(path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"))
 	}
 	f.Add([]byte("GET /v1/logs?app=a&since=2026-01-02T15:04:05Z&limit=1 HTTP/1.1\r\nHost: [::1]:8081\r\nOrigin: http://[::1]:8081\r\n\r\n"))
@@ -42,6 +44,16 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Add([]byte("PUT /v1/apps/default/kv/value?key=a&ttl=1m HTTP/1.1\r\nHost: localhost\r\nIf-Match: \"1\"\r\nContent-Length: 1\r\n\r\nv"))
 	f.Add([]byte("POST /v1/apps/default/kv/incr?key=a&delta=-5&min=0&max=9&ttl=1s HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: *\r\n\r\n"))
 	f.Add([]byte("POST /v1/apps/default/kv/transactions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 35\r\n\r\n{\"ops\":[{\"op\":\"delete\",\"key\":\"a\"}]}"))
+	for path, body := range map[string]string{
+		"queues/orders/messages": `{"messages":[{"body":"a","attributes":[{"name":"n","type":"Number","value":"1"}],"delay_ms":0},{"body_base64":"/w=="}]}`,
+		"queues/orders/receive":  `{"max":2,"wait_ms":20000,"visibility_ms":1}`,
+		"queues/orders/settle":   `{"delete":["r"],"release":[{"receipt":"r","delay_ms":5}]}`,
+		"queues/orders/redrive":  `{"to":"orders","max":3}`, "topics/placed/publish": `{"messages":[{"body":"a"}]}`,
+		"deployments": `{"functions":[{"name":"f","digest":"` + digestOf("m") + `","settings":{"triggers":[{"topic":{"topic":"t","filter":{"a":[1]}}}]}}]}`,
+	} {
+		f.Add(fmt.Appendf(nil, "POST /v1/apps/default/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body))
+	}
+	f.Add([]byte("PUT /v1/apps/default/topics/placed/subscriptions/s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 42\r\n\r\n{\"to\":\"queue:orders\",\"filter\":{\"a\":[\"b\"]}}"))
 	f.Add([]byte("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 	f.Add([]byte("CONNECT a:1 HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,8 +15,11 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// invoke runs a function once through the one door and answers its reply as JSON: so a function's 404 and
-// ours are told apart, and no header of a guest's reaches a browser as the admin plane's.
+// invocationHeader names the invocation that a response is about.
+const invocationHeader = "Sett-Invocation-Id"
+
+// invoke runs a function once through the one door, or has it run later. A reply is answered as JSON: so a function's
+// 404 and ours are told apart, and no header of a guest's reaches a browser as the admin plane's.
 func (a *Admin) invoke(w http.ResponseWriter, r *http.Request, _ caller) error {
 	query := r.URL.Query()
 	if err := checkKeys(query, "qualifier"); err != nil {
@@ -32,10 +36,34 @@ func (a *Admin) invoke(w http.ResponseWriter, r *http.Request, _ caller) error {
 	if err := a.checkHandler(r, query.Get("qualifier"), ask.Handler); err != nil {
 		return err
 	}
-	begin := time.Now()
-	result, err := a.config.Invoker.Dispatch(r.Context(), router.Call{
-		App: r.PathValue("app"), Function: r.PathValue("function"), Qualifier: query.Get("qualifier"), Event: event,
-	})
+	call := router.Call{App: r.PathValue("app"), Function: r.PathValue("function"), Qualifier: query.Get("qualifier"), Event: event}
+	switch kind := r.Header.Get(client.AsyncHeader); {
+	case strings.EqualFold(kind, client.AsyncInvocation):
+		return a.invokeLater(w, r, call)
+	case kind != "" && !strings.EqualFold(kind, "sync"):
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("header %s %.40q: it is %s or sync", client.AsyncHeader, kind, client.AsyncInvocation))
+	}
+	return a.invokeNow(w, r, call)
+}
+
+// invokeLater answers once the invocation is durable.
+func (a *Admin) invokeLater(w http.ResponseWriter, r *http.Request, call router.Call) error {
+	if a.config.Async == nil {
+		return abi.WithCode(abi.Unsupported, errors.New("this node takes no asynchronous invocations"))
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.limits.Time)
+	defer cancel()
+	invocation, err := a.config.Async.Enqueue(ctx, call)
+	if err != nil {
+		return err
+	}
+	w.Header().Set(invocationHeader, invocation)
+	return answer(w, http.StatusAccepted, client.AsyncResponse{Invocation: invocation})
+}
+
+func (a *Admin) invokeNow(w http.ResponseWriter, r *http.Request, call router.Call) error {
+	begin, event := time.Now(), call.Event
+	result, err := a.config.Invoker.Dispatch(r.Context(), call)
 	if err != nil {
 		if result != nil && result.Error != "" {
 			err = abi.WithCode(abi.CodeOf(err), fmt.Errorf("the handler failed: %s", result.Error))
@@ -61,7 +89,7 @@ func (a *Admin) invoke(w http.ResponseWriter, r *http.Request, _ caller) error {
 	if out.Body == nil {
 		out.Body = []byte{}
 	}
-	w.Header().Set("Sett-Invocation-Id", event.Invocation)
+	w.Header().Set(invocationHeader, event.Invocation)
 	return answer(w, http.StatusOK, out)
 }
 

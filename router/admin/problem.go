@@ -68,12 +68,14 @@ func storeCode(err error) abi.Code {
 		return abi.InvalidInput
 	case client.OverLimit:
 		return abi.TooLarge
-	case client.KeyNotFound:
+	case client.KeyNotFound, client.QueueNotFound:
 		return abi.NotFound
 	case client.CheckFailed, client.OutOfBounds:
 		return abi.Conflict
 	case client.OverQuota:
 		return abi.NoSpace
+	case client.TooManyInFlight:
+		return abi.TooManyRequests
 	case client.NoLeader, client.OutcomeUnknown:
 		return abi.Unavailable
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -66,6 +67,9 @@ func (a *Admin) table() map[string]route {
 		"GET /readyz":            {probing, a.readyz},
 	}
 	maps.Copy(routes, a.keyRoutes())
+	maps.Copy(routes, a.queueRoutes())
+	maps.Copy(routes, a.topicRoutes())
+	maps.Copy(routes, a.scheduleRoutes())
 	maps.Copy(routes, a.clusterRoutes())
 	return routes
 }
@@ -169,19 +173,36 @@ func (a *Admin) enterRoute(w *recorder, r *http.Request, to route) error {
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	for _, kind := range []string{"app", "function", "alias"} {
-		if strings.Contains(r.Pattern, "{"+kind+"}") {
-			if err := registry.CheckName(kind, r.PathValue(kind)); err != nil {
-				return err
-			}
-		}
+	if err := checkNames(r); err != nil {
+		return err
 	}
 	return to.handle(w, r, w.who)
 }
 
+// checkNames refuses a path whose names are none. So nobody reaches the platform's own queues, whose names have slashes.
+func checkNames(r *http.Request) error {
+	name := func(kind string) func(string) error {
+		return func(name string) error { return registry.CheckName(kind, name) }
+	}
+	for _, kind := range []struct {
+		of    string
+		check func(name string) error
+	}{
+		{"app", name("app")}, {"function", name("function")}, {"alias", name("alias")},
+		{"queue", registry.CheckQueueName}, {"topic", registry.CheckTopicName}, {"subscription", op.ValidateQueueName},
+	} {
+		if strings.Contains(r.Pattern, "{"+kind.of+"}") {
+			if err := kind.check(r.PathValue(kind.of)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // takesLong says of which routes the time is bounded by what they do: they stream, compile, or run functions.
 func takesLong(pattern string) bool {
-	for _, end := range []string{"/modules/{digest}", "/deployments", "/invoke", "/bench", "/logs", "/watch", "/cluster/backup"} {
+	for _, end := range []string{"/modules/{digest}", "/deployments", "/invoke", "/bench", "/logs", "/watch", "/receive", "/redrive", "/cluster/backup"} {
 		if strings.HasSuffix(pattern, end) {
 			return true
 		}

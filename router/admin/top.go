@@ -21,6 +21,8 @@ const (
 // Activity says what nodes did lately. A node that does not answer is named.
 type Activity interface {
 	Invocations(ctx context.Context, q client.InvocationQuery) client.InvocationList
+	// Waiting answers the invocations that are kept and have not ended, of an app's function; empty: of all.
+	Waiting(ctx context.Context, app, function string) ([]client.WaitingInvocation, error)
 	Top(ctx context.Context, local client.LocalOnly) []client.NodeTotals
 }
 
@@ -64,7 +66,14 @@ func (a *Admin) listInvocations(w http.ResponseWriter, r *http.Request, who call
 			return err
 		}
 	}
-	list := activity.Invocations(r.Context(), q)
+	var list client.InvocationList
+	if q.Waiting {
+		if list.Waiting, err = activity.Waiting(r.Context(), q.App, q.Function); err != nil {
+			return err
+		}
+	} else {
+		list = activity.Invocations(r.Context(), q)
+	}
 	if list.Invocations == nil {
 		list.Invocations = []client.Invocation{}
 	}
@@ -72,7 +81,7 @@ func (a *Admin) listInvocations(w http.ResponseWriter, r *http.Request, who call
 }
 
 func invocationQuery(v url.Values) (q client.InvocationQuery, err error) {
-	if err := checkKeys(v, "app", "function", "failed", "limit", "local"); err != nil {
+	if err := checkKeys(v, "app", "function", "failed", "limit", "local", "waiting"); err != nil {
 		return q, err
 	}
 	q = client.InvocationQuery{App: v.Get("app"), Function: v.Get("function"), Limit: defaultInvocations}
@@ -89,6 +98,9 @@ func invocationQuery(v url.Values) (q client.InvocationQuery, err error) {
 		}
 	}
 	if q.Failed, err = flag(v, "failed"); err != nil {
+		return q, err
+	}
+	if q.Waiting, err = flag(v, "waiting"); err != nil {
 		return q, err
 	}
 	local, err := flag(v, "local")

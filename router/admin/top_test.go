@@ -24,6 +24,12 @@ func (p *past) Invocations(_ context.Context, q client.InvocationQuery) client.I
 		{Time: time.Now(), Invocation: "i1", Node: "one", App: q.App, Function: "hello", Version: 1, Status: 200, Start: abi.Warm}}}
 }
 
+func (p *past) Waiting(_ context.Context, app, function string) ([]client.WaitingInvocation, error) {
+	p.asked = client.InvocationQuery{App: app, Function: function, Waiting: true}
+	return []client.WaitingInvocation{{Invocation: "i2", App: "default", Function: "mail", Trigger: "async", State: client.WaitingRetry,
+		Attempts: 1, Next: time.Now(), Error: "broken"}}, nil
+}
+
 func (p *past) Top(_ context.Context, local client.LocalOnly) []client.NodeTotals {
 	one := client.NodeTotals{Node: "one", ID: "n1", State: client.StateAlive, Capacity: 10, Functions: []client.FunctionTotals{
 		{App: "default", Function: "hello", Invocations: 3, Failed: 1, DurationSeconds: 0.5}}}
@@ -50,6 +56,10 @@ func roundTripActivity(t *testing.T, c *client.Client, p *past) {
 		if _, err := c.Invocations(ctx, q); abi.CodeOf(err) != abi.InvalidInput {
 			t.Errorf("Invocations(%+v): %v, want invalid input", q, err)
 		}
+	}
+	waiting := client.InvocationQuery{App: "shop", Function: "mail", Waiting: true}
+	if list, err = c.Invocations(ctx, waiting); err != nil || len(list.Waiting) != 1 || list.Waiting[0].Error != "broken" || p.asked != waiting {
+		t.Errorf("Invocations(%+v) = %+v, %v, asked for %+v", waiting, list, err, p.asked)
 	}
 	if nodes, err := c.Top(ctx, false); err != nil || len(nodes) != 2 || nodes[0].Functions[0].Failed != 1 {
 		t.Errorf("Top() = %+v, %v", nodes, err)

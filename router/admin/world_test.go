@@ -22,6 +22,7 @@ import (
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
@@ -31,6 +32,7 @@ import (
 type world struct {
 	store    *memory
 	keys     op.Memory // the apps' keys and values
+	channels channels
 	registry *registry.Registry
 	metrics  *prometheus.Registry
 	logged   *logged
@@ -61,7 +63,8 @@ func newWorld(t testing.TB) *world {
 func (w *world) config() Config {
 	return Config{
 		Modules: w, Deployer: w, Registry: w.registry, Changes: w.registry, Invoker: w, Bencher: w, Logs: w, Tokens: w.store,
-		Node: w, KV: &w.keys, Gatherer: w.metrics, Metrics: w.metrics, Loopback: true,
+		Node: w, KV: &w.keys, Queues: &w.channels, Subscriptions: &w.channels, Schedules: &w.channels, Async: &w.channels,
+		Gatherer: w.metrics, Metrics: w.metrics, Loopback: true, Check: trigger.Check,
 		Log: slog.New(slog.NewTextHandler(w.logged, nil)),
 	}
 }

@@ -52,7 +52,7 @@ func TestAsyncSucceeds(t *testing.T) {
 		}
 		id := h.submit(a, `{"n":1}`) // before it runs
 		defer startRunner(t, a)()
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		calls := h.door.seen()
 		if len(calls) != 1 || calls[0].Invocation != id || calls[0].Trigger != abi.TriggerAsync || string(calls[0].Body) != `{"n":1}` || len(h.queue.left()) != 0 {
 			t.Fatalf("calls %+v, left %v", calls, h.queue.left())
@@ -74,7 +74,7 @@ func TestAsyncFails(t *testing.T) {
 		h.mail.errs = []error{errFake, errFake}
 		defer startRunner(t, a)()
 		id := h.submit(a, "no json")
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		calls := h.door.seen()
 		if len(calls) != 3 || len(h.queue.left()) != 0 {
 			t.Fatalf("%d calls, %v left", len(calls), h.queue.left())
@@ -116,7 +116,7 @@ func TestAsyncBusy(t *testing.T) {
 			defer startRunner(t, h.async())()
 		}
 		h.submit(h.async(), "1")
-		time.Sleep(2 * time.Hour)
+		sleep(2 * time.Hour)
 		calls := h.door.seen()
 		if last := calls[len(calls)-1]; last.Attempt != 1 || len(calls) > 25 || len(h.mail.parcels) != 1 || h.mail.parcels[0].Destination != "topic:done" {
 			t.Errorf("%d calls, the last attempt %d, parcels %+v", len(calls), last.Attempt, h.mail.parcels)
@@ -129,9 +129,9 @@ func TestAsyncAges(t *testing.T) {
 		h := newAsyncHouse(t, &registry.Async{MaxAgeSeconds: 60, OnFailure: "queue:dead"})
 		a := h.async()
 		h.submit(a, "1")
-		time.Sleep(2 * time.Minute) // nobody runs
+		sleep(2 * time.Minute) // nobody runs
 		defer startRunner(t, a)()
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		if n := len(h.door.seen()); n != 0 || len(h.mail.parcels) != 1 {
 			t.Fatalf("%d calls, parcels %+v", n, h.mail.parcels)
 		}
@@ -140,7 +140,7 @@ func TestAsyncAges(t *testing.T) {
 		}
 		h.door.answer = fails
 		h.submit(a, "2")
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		if n := len(h.door.seen()); n != 1 || len(h.mail.parcels) != 2 || !strings.Contains(string(h.mail.parcels[1].Body), ConditionAge) {
 			t.Errorf("%d calls, parcels %+v: the second attempt would be too late", n, h.mail.parcels)
 		}
@@ -156,7 +156,7 @@ func TestAsyncFunctionGone(t *testing.T) {
 		a := h.async()
 		defer startRunner(t, a)()
 		h.submit(a, "1")
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		if n := len(h.door.seen()); n != 1 || len(h.mail.parcels) != 1 || !strings.Contains(string(h.mail.parcels[0].Body), ConditionGone) {
 			t.Errorf("%d calls, parcels %+v", n, h.mail.parcels)
 		}
@@ -176,10 +176,10 @@ func TestAsyncStops(t *testing.T) {
 		}
 		h.submit(a, "1")
 		stop := startRunner(t, a)
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		stop()
 		defer startRunner(t, h.async())()
-		time.Sleep(2 * time.Minute)
+		sleep(2 * time.Minute)
 		calls := h.door.seen()
 		if len(calls) != 2 || calls[1].Attempt != 1 || calls[1].Invocation != calls[0].Invocation || len(h.queue.left()) != 0 {
 			t.Errorf("calls %+v, left %v", calls, h.queue.left())
@@ -200,17 +200,17 @@ func TestAsyncSlots(t *testing.T) {
 		}
 		defer startRunner(t, a)()
 		for minute := range 3 {
-			time.Sleep(time.Second)
+			sleep(time.Second)
 			if n := len(h.door.seen()); n != 2*minute+2 {
 				t.Errorf("%d calls in minute %d", n, minute)
 			}
-			time.Sleep(59 * time.Second)
+			sleep(59 * time.Second)
 		}
 		if _, err := a.Submit(t.Context(), Invocation{Payload: make([]byte, MaxAsyncBytes+1)}); abi.CodeOf(err) != abi.TooLarge {
 			t.Errorf("a payload over the limit: %v", err)
 		}
 		h.queue.put(op.Outgoing{Body: []byte("not ours")})
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		if left := h.queue.left(); len(left) != 0 {
 			t.Errorf("%v are left", left)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -264,8 +265,21 @@ func (q *fakeQueue) left() (bodies []string) {
 	return bodies
 }
 
+// receives is how often it was asked for messages.
+func (q *fakeQueue) receives() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.asked
+}
+
 func (q *fakeQueue) fault(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.fail = err
+}
+
+// sleep lets time pass in a bubble, and all that is due then happen.
+func sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }

@@ -77,6 +77,36 @@ func (s *Scheduler) turn(ctx context.Context, id registry.ScheduleID, to string)
 	return abi.WithCode(abi.Unavailable, errors.New("switch schedule: it keeps changing; try again"))
 }
 
+// Waiting is an invocation that has not ended, and when it is to be tried: zero or past, when it may run right now.
+type Waiting struct {
+	Invocation
+	Next time.Time
+}
+
+// Pending answers the invocations of an app's schedules that have not ended; without an app, of all apps.
+func (s *Scheduler) Pending(ctx context.Context, app string) (all []Waiting, err error) {
+	q := op.Query{Prefix: pendingPrefix, Read: op.Read{Consistency: op.Strong}}
+	if app != "" {
+		q.Prefix += app + "/"
+	}
+	for {
+		page, err := s.config.Store.List(ctx, op.System, q)
+		if err != nil {
+			return nil, coded("list invocations", err)
+		}
+		for _, i := range page.Items {
+			var p pending
+			if err := json.Unmarshal(i.Value, &p); err != nil {
+				return nil, fmt.Errorf("read record %s: %w", i.Key, err)
+			}
+			all = append(all, Waiting{p.Invocation, p.NotBefore})
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			return all, nil
+		}
+	}
+}
+
 // Fire invokes a schedule's function once as at a tick, disabled or not, and answers the invocation's id. It returns
 // when the invocation is kept, not when it has run.
 func (s *Scheduler) Fire(ctx context.Context, id registry.ScheduleID) (invocation string, err error) {

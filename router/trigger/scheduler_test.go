@@ -45,7 +45,7 @@ func (h *house) node(store Store) (s *Scheduler, stop func()) {
 }
 
 // sleepUntil sleeps until a moment.
-func sleepUntil(t *testing.T, text string) { time.Sleep(time.Until(at(t, text))) }
+func sleepUntil(t *testing.T, text string) { sleep(time.Until(at(t, text))) }
 
 // empty fails when an invocation is pending.
 func (h *house) empty() {
@@ -76,7 +76,7 @@ func TestThirtyDays(t *testing.T) {
 				defer stop()
 			}
 			from, created := time.Now(), time.Now()
-			time.Sleep(30*24*time.Hour + time.Second)
+			sleep(30*24*time.Hour + time.Second)
 			fired := map[string][]time.Time{}
 			for _, c := range h.door.seen() {
 				fired[c.function] = append(fired[c.function], c.time)
@@ -177,7 +177,7 @@ func TestCrashBetweenClaimAndDispatch(t *testing.T) {
 		h := newHouse(t)
 		deploy(t, h.reg, "report", scheduled(registry.Schedule{Expressions: []string{"cron(0 9 * * ? *)"}}))
 		_, stop := h.node(&crashing{Memory: h.store, match: pendingPrefix, after: true})
-		time.Sleep(9*time.Hour + time.Second)
+		sleep(9*time.Hour + time.Second)
 		if n := len(h.door.seen()); n != 0 {
 			t.Fatalf("%d invocations by the node that is dead", n)
 		}
@@ -192,11 +192,11 @@ func TestCrashBetweenClaimAndDispatch(t *testing.T) {
 		stop()
 		_, stop = h.node(nil)
 		defer stop()
-		time.Sleep(DefaultLease - time.Second)
+		sleep(DefaultLease - time.Second)
 		if n := len(h.door.seen()); n != 0 {
 			t.Fatalf("%d invocations before the lease is over", n)
 		}
-		time.Sleep(2 * time.Second)
+		sleep(2 * time.Second)
 		calls := h.door.seen()
 		if len(calls) != 1 || calls[0].Invocation != p.Invocation.ID || calls[0].Attempt != 1 {
 			t.Fatalf("calls %+v, want the pending one, %s", calls, p.Invocation.ID)
@@ -219,12 +219,12 @@ func TestCrashAfterDispatch(t *testing.T) {
 			return new(abi.Result), nil
 		}
 		_, stopFirst := h.node(store)
-		time.Sleep(8 * time.Hour)
+		sleep(8 * time.Hour)
 		synctest.Wait()
-		time.Sleep(time.Hour + time.Second)
+		sleep(time.Hour + time.Second)
 		_, stop := h.node(nil)
 		defer stop()
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		calls := h.door.seen()
 		if len(calls) != 2 || calls[0].Invocation != calls[1].Invocation {
 			t.Fatalf("calls %+v, want one twice", calls)
@@ -247,7 +247,7 @@ func TestLongInvocation(t *testing.T) {
 			_, stop := h.node(nil)
 			defer stop()
 		}
-		time.Sleep(10 * time.Hour)
+		sleep(10 * time.Hour)
 		if n := len(h.door.seen()); n != 1 {
 			t.Errorf("%d invocations, want 1", n)
 		}
@@ -271,12 +271,12 @@ func TestMissedTicks(t *testing.T) {
 			h := newHouse(t)
 			deploy(t, h.reg, "report", scheduled(registry.Schedule{Expressions: []string{"cron(0 9 * * ? *)"}, Missed: c.missed}))
 			_, stop := h.node(nil)
-			time.Sleep(9*time.Hour - time.Second)
+			sleep(9*time.Hour - time.Second)
 			stop()
-			time.Sleep(c.away + time.Second)
+			sleep(c.away + time.Second)
 			_, stop = h.node(nil)
 			defer stop()
-			time.Sleep(time.Second)
+			sleep(time.Second)
 			calls := h.door.seen()
 			if len(calls) != len(c.want) {
 				t.Fatalf("%s after %v: %d calls, want %v", c.missed, c.away, len(calls), c.want)
@@ -286,7 +286,7 @@ func TestMissedTicks(t *testing.T) {
 					t.Errorf("%s after %v: event %s, want of %s", c.missed, c.away, calls[i].Body, want)
 				}
 			}
-			time.Sleep(24 * time.Hour)
+			sleep(24 * time.Hour)
 			if n := len(h.door.seen()); n != len(c.want)+1 {
 				t.Errorf("%s after %v: %d calls a day later", c.missed, c.away, n)
 			}
@@ -305,9 +305,9 @@ func TestFailedTickIsTriedAgain(t *testing.T) {
 		_, stop := h.node(nil)
 		_, stopOther := h.node(nil)
 		defer stopOther()
-		time.Sleep(9*time.Hour + time.Second)
+		sleep(9*time.Hour + time.Second)
 		stop() // whoever fired it: the attempts go on
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		calls := h.door.seen()
 		if len(calls) != 3 {
 			t.Fatalf("%d attempts, want 3", len(calls))
@@ -343,17 +343,17 @@ func TestStopDrains(t *testing.T) {
 				return new(abi.Result), abi.WithCode(abi.Unavailable, ctx.Err())
 			}
 			_, stop := h.node(nil)
-			time.Sleep(9*time.Hour + time.Second)
+			sleep(9*time.Hour + time.Second)
 			stop()
 			if took := time.Since(h.door.seen()[0].time); took > DefaultDrain+2*time.Second {
 				t.Errorf("stop took %v", took)
 			}
 			_, stop = h.node(nil)
-			time.Sleep(2 * time.Second) // no lease to wait for
+			sleep(2 * time.Second) // no lease to wait for
 			if n := len(h.door.seen()); n != c.calls {
 				t.Errorf("an invocation of %v: %d calls, want %d", c.takes, n, c.calls)
 			}
-			time.Sleep(5 * time.Minute)
+			sleep(5 * time.Minute)
 			stop()
 			h.empty()
 		})
@@ -368,11 +368,11 @@ func TestSwitch(t *testing.T) {
 		s, stop := h.node(nil)
 		defer stop()
 		id := registry.ScheduleID{App: "shop", Function: "report", Name: "1"}
-		time.Sleep(90 * time.Minute)
+		sleep(90 * time.Minute)
 		if err := s.Disable(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Hour)
+		sleep(5 * time.Hour)
 		if n := len(h.door.seen()); n != 1 {
 			t.Fatalf("%d calls, want 1 before it was disabled", n)
 		}
@@ -382,14 +382,14 @@ func TestSwitch(t *testing.T) {
 		}
 		deploy(t, h.reg, "report", scheduled(registry.Schedule{Expressions: []string{"rate(1 hour)"}}))
 		s.Wake()
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		if n := len(h.door.seen()); n != 1 {
 			t.Fatalf("%d calls, a deploy does not enable", n)
 		}
 		if err := s.Enable(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(31 * time.Minute) // 08:00:01: what was missed while it was disabled is no matter
+		sleep(31 * time.Minute) // 08:00:01: what was missed while it was disabled is no matter
 		if n := len(h.door.seen()); n != 2 {
 			t.Errorf("%d calls, want 2", n)
 		}
@@ -403,7 +403,7 @@ func TestSwitch(t *testing.T) {
 			}
 		}
 		invocation, err := s.Fire(t.Context(), id)
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		if calls := h.door.seen(); err != nil || len(calls) != 3 || calls[2].Invocation != invocation {
 			t.Errorf("Fire = %s, %v; %d calls", invocation, err, len(calls))
 		}
@@ -422,16 +422,16 @@ func TestRedeploy(t *testing.T) {
 		deploy(t, h.reg, "report", with("rate(1 hour)", 64))
 		s, stop := h.node(nil)
 		defer stop()
-		time.Sleep(30 * time.Minute)
+		sleep(30 * time.Minute)
 		deploy(t, h.reg, "report", with("rate(1 hour)", 65))
 		s.Wake()
-		time.Sleep(31 * time.Minute)
+		sleep(31 * time.Minute)
 		if n := len(h.door.seen()); n != 1 {
 			t.Errorf("%d calls at 01:01, want 1", n)
 		}
 		deploy(t, h.reg, "report", with("rate(10 minutes)", 65))
 		s.Wake()
-		time.Sleep(11 * time.Minute) // 01:12
+		sleep(11 * time.Minute) // 01:12
 		if calls := h.door.seen(); len(calls) != 2 || calls[1].time.Format(time.TimeOnly) != "01:11:00" {
 			t.Errorf("calls %v", calls)
 		}
@@ -439,7 +439,7 @@ func TestRedeploy(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Wake()
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		if n := len(h.door.seen()); n != 2 {
 			t.Errorf("%d calls after its removal, want 2", n)
 		}
@@ -495,7 +495,7 @@ func TestFlakyStore(t *testing.T) {
 			_, stop := h.node(&flaky{Memory: h.store})
 			defer stop()
 		}
-		time.Sleep(5*24*time.Hour + time.Minute)
+		sleep(5*24*time.Hour + time.Minute)
 		ids, ticks := map[string]int{}, map[string]int{}
 		for _, c := range h.door.seen() {
 			var e struct{ Time string }
@@ -522,7 +522,7 @@ func TestTooManyPending(t *testing.T) {
 		}
 		_, stop := h.node(nil)
 		defer stop()
-		time.Sleep(5 * time.Hour)
+		sleep(5 * time.Hour)
 		page, err := h.store.List(t.Context(), op.System, op.Query{Prefix: pendingPrefix})
 		if err != nil || len(page.Items) != MaxPending {
 			t.Errorf("%d pending, %v, want %d", len(page.Items), err, MaxPending)

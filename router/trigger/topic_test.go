@@ -58,12 +58,12 @@ func TestForwarder(t *testing.T) {
 				return []Subscriber{subscriber("mail", ""), subscriber("gifts", `{"kind":["gift"]}`)}, nil
 			}}
 		defer startRunner(t, f)()
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		if got := strings.Join(q.to, " "); got != "all>mail gift>mail gift>gifts" || len(q.left()) != 0 {
 			t.Errorf("forwarded %q, %v are left", got, q.left())
 		}
 		asked = 5
-		time.Sleep(10 * time.Minute)
+		sleep(10 * time.Minute)
 		if asked != 5 {
 			t.Errorf("subscribers were looked up %d times though nothing was published", asked-5)
 		}
@@ -106,7 +106,7 @@ func TestURLWorker(t *testing.T) {
 				q, p, b := newFakeQueue("hello"), &fakePoster{answer: c.answer}, new(mailbox)
 				d := newDelivery(t, new(door), openRegistry(t, new(op.Memory)), b)
 				defer startRunner(t, NewURLWorker(WorkerConfig{App: "shop", Source: q, Delivery: d}, subscription, p))()
-				time.Sleep(2 * time.Hour)
+				sleep(2 * time.Hour)
 				if len(p.bodies) != c.attempts || len(b.parcels) != c.dead || len(q.left()) != 0 {
 					t.Fatalf("%d posts, %d dead letters, left %v", len(p.bodies), len(b.parcels), q.left())
 				}

@@ -57,7 +57,7 @@ func TestWorkerHandlesBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, d := newFakeQueue("a", "b", "c", "d", "e"), new(door)
 		defer worker(t, q, d, registry.QueueSource{BatchSize: 2})()
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		calls := d.seen()
 		slices.SortFunc(calls, func(a, b call) int { return len(bodies(t, b)) - len(bodies(t, a)) }) // they run at once
 		if len(calls) != 3 || len(bodies(t, calls[1])) != 2 || len(bodies(t, calls[2])) != 1 || len(q.left()) != 0 {
@@ -67,13 +67,13 @@ func TestWorkerHandlesBatches(t *testing.T) {
 		if c.Trigger != abi.TriggerQueue || c.Method != "POST" || c.Path != "/" || c.Attempt != 1 || len(c.Invocation) != 26 {
 			t.Errorf("event %+v", c.Event)
 		}
-		asked := q.asked
-		time.Sleep(10 * time.Minute)
-		if more := q.asked - asked; more > 10*60 {
+		asked := q.receives()
+		sleep(10 * time.Minute)
+		if more := q.receives() - asked; more > 10*60 {
 			t.Errorf("%d receives in ten idle minutes", more)
 		}
 		q.put(op.Outgoing{Body: []byte("f")})
-		time.Sleep(time.Millisecond)
+		sleep(time.Millisecond)
 		if n := len(d.seen()); n != 4 {
 			t.Errorf("%d calls, want the new message at once", n)
 		}
@@ -87,9 +87,9 @@ func TestWorkerWindow(t *testing.T) {
 		begin := time.Now()
 		for _, b := range []string{"a", "b"} {
 			q.put(op.Outgoing{Body: []byte(b)})
-			time.Sleep(50 * time.Second)
+			sleep(50 * time.Second)
 		}
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		if calls := d.seen(); len(calls) != 1 || len(bodies(t, calls[0])) != 2 || calls[0].time.Sub(begin) != 2*time.Minute || calls[0].Attempt != 1 {
 			t.Fatalf("calls %+v, want both messages after the window, received once", calls)
 		}
@@ -97,7 +97,7 @@ func TestWorkerWindow(t *testing.T) {
 		for _, b := range []string{"c", "d", "e", "f"} {
 			q.put(op.Outgoing{Body: []byte(b)})
 		}
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		if calls := d.seen(); len(calls) != 2 || len(bodies(t, calls[1])) != 3 {
 			t.Errorf("%d calls, want a full batch at once", len(calls))
 		}
@@ -129,7 +129,7 @@ func TestWorkerPartialFailures(t *testing.T) {
 				return &abi.Result{Reply: abi.Reply{Body: []byte(c.reply)}}, nil
 			}}
 			stop := worker(t, q, d, registry.QueueSource{ReportItems: true})
-			time.Sleep(time.Second)
+			sleep(time.Second)
 			stop()
 			if done := 3 - len(q.left()); done != c.done {
 				t.Errorf("%s: %d messages are done, want %d", c.reply, done, c.done)
@@ -162,7 +162,7 @@ func TestWorkerPoison(t *testing.T) {
 			return &abi.Result{Reply: abi.Reply{Body: body}}, err
 		}
 		defer worker(t, q, d, registry.QueueSource{ReportItems: true})()
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		for _, c := range d.seen() {
 			for _, b := range bodies(t, c) {
 				handled[b]++
@@ -180,7 +180,7 @@ func TestWorkerFailedBatch(t *testing.T) {
 		q.most = 4
 		d := &door{answer: fails}
 		defer worker(t, q, d, registry.QueueSource{})()
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		calls := d.seen()
 		if len(calls) != 4 || len(q.dead) != 2 {
 			t.Fatalf("%d calls, dead %v", len(calls), q.dead)
@@ -211,7 +211,7 @@ func TestWorkerBusy(t *testing.T) {
 			return new(abi.Result), nil
 		}}
 		defer worker(t, q, d, registry.QueueSource{})()
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		calls := d.seen()
 		if len(q.left()) != 0 || len(calls) > 20 {
 			t.Errorf("%d calls, %v are left", len(calls), q.left())
@@ -244,7 +244,8 @@ func TestWorkerConcurrency(t *testing.T) {
 			return new(abi.Result), nil
 		}}
 		defer worker(t, q, d, registry.QueueSource{BatchSize: 1, Concurrency: 3})()
-		time.Sleep(10 * time.Minute)
+		sleep(10 * time.Minute)
+		synctest.Wait()
 		if n := len(d.seen()); most != 3 || n != 20 || len(q.left()) != 0 {
 			t.Errorf("%d batches at once, %d calls, %d left; want 3, 20, 0", most, n, len(q.left()))
 		}
@@ -256,7 +257,7 @@ func TestWorkerFilters(t *testing.T) {
 		q, d := newFakeQueue(`{"kind":"a"}`, `{"kind":"b"}`, `{"kind":"c"}`, "text"), new(door)
 		defer worker(t, q, d, registry.QueueSource{Filters: []json.RawMessage{
 			json.RawMessage(`{"body":{"kind":["a"]}}`), json.RawMessage(`{"body":{"kind":["c"]}}`)}})()
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		if calls := d.seen(); len(calls) != 1 || !slices.Equal(bodies(t, calls[0]), []string{`{"kind":"a"}`, `{"kind":"c"}`}) || len(q.left()) != 0 {
 			t.Errorf("calls %v, left %v", calls, q.left())
 		}
@@ -278,7 +279,7 @@ func TestWorkerSplits(t *testing.T) {
 			q.put(op.Outgoing{Body: []byte(strings.Repeat("\x01", registry.MaxMessageBytes))}) // six bytes each in JSON
 		}
 		defer worker(t, q, d, registry.QueueSource{BatchSize: 20})()
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		n := 0
 		for _, c := range d.seen() {
 			if len(c.Body) > MaxEventBytes {
@@ -305,7 +306,7 @@ func TestWorkerStops(t *testing.T) {
 				return new(abi.Result), abi.WithCode(abi.Timeout, ctx.Err())
 			}}
 			stop := worker(t, q, d, registry.QueueSource{})
-			time.Sleep(time.Second)
+			sleep(time.Second)
 			stop()
 			if n := len(q.left()); n != c.left {
 				t.Errorf("%v: %d messages are left, want %d", c.takes, n, c.left)
@@ -318,7 +319,7 @@ func TestWorkerStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // in a window
 		q, d := newFakeQueue("a"), new(door)
 		stop := worker(t, q, d, registry.QueueSource{WindowMS: 300_000})
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		stop()
 		if got, _ := q.Receive(t.Context(), op.Receive{Max: 1, Visibility: visibility}); len(got) != 1 || len(d.seen()) != 0 {
 			t.Errorf("%d messages are visible, %d calls; want 1, 0", len(got), len(d.seen()))
@@ -331,12 +332,12 @@ func TestWorkerSourceAway(t *testing.T) {
 		q, d := newFakeQueue("a"), new(door)
 		q.fault(errFake)
 		defer worker(t, q, d, registry.QueueSource{})()
-		time.Sleep(time.Minute)
-		if n := len(d.seen()); n != 0 || q.asked > 61 {
-			t.Errorf("%d calls, %d receives in a minute", n, q.asked)
+		sleep(time.Minute)
+		if n := len(d.seen()); n != 0 || q.receives() > 61 {
+			t.Errorf("%d calls, %d receives in a minute", n, q.receives())
 		}
 		q.fault(nil)
-		time.Sleep(2 * time.Second)
+		sleep(2 * time.Second)
 		if len(d.seen()) != 1 || len(q.left()) != 0 {
 			t.Errorf("%d calls, %v left", len(d.seen()), q.left())
 		}
@@ -351,7 +352,7 @@ func TestTopicWorker(t *testing.T) {
 		w := NewTopicWorker(WorkerConfig{App: "shop", Function: "mail", Source: q, Delivery: newDelivery(t, d, openRegistry(t, new(op.Memory)), b)},
 			registry.TopicSource{Topic: "orders", DeadLetter: "dead"})
 		defer startRunner(t, w)()
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		calls := d.seen()
 		if len(calls) != 3 || calls[2].Attempt != 3 || len(q.left()) != 0 {
 			t.Fatalf("%d calls, %v left", len(calls), q.left())

@@ -49,6 +49,9 @@ type Call struct {
 	Store         Store  // where they are, as this invocation sees it; nil: nowhere
 	MaxStoreCalls int
 
+	Queues        Queues // of App, and its topics; nil: it has none
+	MaxQueueCalls int
+
 	Egress      []string // hosts the guest may call, as registry.Settings has them
 	Fetcher     Fetcher  // calls them; nil: nobody does
 	Invoker     Invoker  // runs other functions of App; nil: nobody does
@@ -61,12 +64,13 @@ type Call struct {
 	Replied     bool
 	Description *abi.Description
 	Drawn       []uint64 // random numbers the guest drew last, in order
-	StoreFault  error    // what the store answered last that is no error of package op
+	StoreFault  error    // what Store or Queues answered last that is no error of package op
 	Fault       error    // what Fetcher or Invoker answered last that is no error of package abi's
 
 	answer     []byte // of the last call that answers, where the guest had no room for it
 	seen       uint64 // the highest revision the guest was told
 	storeCalls int
+	queueCalls int
 	outgoing   int
 }
 
@@ -94,6 +98,11 @@ func Functions() []Function {
 		kvCommit(),
 		fetch(),
 		invoke(),
+		queueSend(),
+		queueReceive(),
+		queueSettle(),
+		queueStats(),
+		topicPublish(),
 		answerRead(),
 	}
 }

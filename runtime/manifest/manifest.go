@@ -53,7 +53,7 @@ type Function struct {
 }
 
 // Config says how to read a manifest. With the zero value there are no files, options, parameters and environment
-// variables to take values from, and of schedules only the form is checked.
+// variables to take values from, and of schedules and filters only the form is checked.
 type Config struct {
 	File    string                      // name to show in faults
 	Env     func(string) (string, bool) // ${env:NAME}
@@ -62,6 +62,7 @@ type Config struct {
 	Files   fs.FS                       // ${file(PATH)}: the manifest's folder
 	// Schedule checks an expression, in a timezone that is empty for UTC. Its error is shown behind the expression's place.
 	Schedule func(expression, timezone string) error
+	Filter   func(pattern []byte) error // the same for a filter policy or pattern
 }
 
 // Parse reads a manifest. File is the name to show in faults. The error joins every fault, one a line, and has

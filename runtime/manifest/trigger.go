@@ -157,7 +157,7 @@ func (r *reader) sns(f field) *registry.TopicSource {
 			t.Topic = found.name
 			names[found.name] = true
 		case "filterPolicy":
-			t.Filter = r.object(sub)
+			t.Filter = r.filter(sub)
 		case "filterPolicyScope":
 			t.FilterScope = r.choice(sub, registry.FilterAttributes, registry.FilterBody)
 		case "redrivePolicy":
@@ -195,11 +195,23 @@ func (r *reader) object(f field) json.RawMessage {
 	return r.json(f)
 }
 
+// filter reads a JSON object, whose inside is checked by whom the Config names.
+func (r *reader) filter(f field) json.RawMessage {
+	pattern := r.object(f)
+	if pattern == nil || r.config.Filter == nil {
+		return pattern
+	}
+	if err := r.config.Filter(pattern); err != nil {
+		r.faultAt(f.value, f.path, "%v", err)
+	}
+	return pattern
+}
+
 // patterns reads a list of JSON objects.
 func (r *reader) patterns(f field) []json.RawMessage {
 	var patterns []json.RawMessage
 	for _, e := range r.list(f) {
-		if pattern := r.object(e); pattern != nil {
+		if pattern := r.filter(e); pattern != nil {
 			patterns = append(patterns, pattern)
 		}
 	}

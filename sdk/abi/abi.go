@@ -22,26 +22,31 @@ const Version = 1
 
 // Names of what a sett module exports and of the host module it imports from.
 const (
-	HostModule       = "sett"              // host functions' module name
-	ExportVersion    = "sett_abi_version"  // func() i32: Version
-	ExportHandle     = "sett_handle"       // func(eventLen i32) i32: 0 when a reply was written
-	ExportDescribe   = "sett_describe"     // func(): writes the Description by host call; optional
-	ExportWarmup     = "sett_warmup"       // func(): called before the image is taken, with no outside world; optional
-	ExportRandom     = "sett_random"       // func(): draws random numbers and reports them by host call; optional
-	ExportInitialize = "_initialize"       // WASI reactor's constructor
-	ExportStart      = "_start"            // WASI command's entry point
-	ImportEventRead  = "event_read"        // func(ptr, len i32) i32: copies the event, answers its length
-	ImportReplyWrite = "reply_write"       // func(ptr, len i32): sets the reply
-	ImportDescribe   = "description_write" // func(ptr, len i32): sets the description
-	ImportLogWrite   = "log_write"         // func(level, ptr, len i32): one log record, JSON
-	ImportRandom     = "random_drawn"      // func(ptr, count i32): the 64-bit numbers drawn in sett_random, in order
-	ImportRunMarker  = "run"               // func(): no effect; its import marks a command that calls sett.Main
-	ImportKVGet      = "kv_get"            // func(ptr, len, to, room, timeout i32) i32: reads keys
-	ImportKVList     = "kv_list"           // func(ptr, len, to, room, timeout i32) i32: reads a page of keys
-	ImportKVCommit   = "kv_commit"         // func(ptr, len, to, room, timeout i32) i32: a transaction
-	ImportFetch      = "fetch"             // func(ptr, len, to, room, timeout i32) i32: an HTTP request to the outside
-	ImportInvoke     = "invoke"            // func(ptr, len, to, room, timeout i32) i32: another function of the app
-	ImportAnswerRead = "answer_read"       // func(ptr, len i32) i32: copies what the last call had no room for
+	HostModule         = "sett"              // host functions' module name
+	ExportVersion      = "sett_abi_version"  // func() i32: Version
+	ExportHandle       = "sett_handle"       // func(eventLen i32) i32: 0 when a reply was written
+	ExportDescribe     = "sett_describe"     // func(): writes the Description by host call; optional
+	ExportWarmup       = "sett_warmup"       // func(): called before the image is taken, with no outside world; optional
+	ExportRandom       = "sett_random"       // func(): draws random numbers and reports them by host call; optional
+	ExportInitialize   = "_initialize"       // WASI reactor's constructor
+	ExportStart        = "_start"            // WASI command's entry point
+	ImportEventRead    = "event_read"        // func(ptr, len i32) i32: copies the event, answers its length
+	ImportReplyWrite   = "reply_write"       // func(ptr, len i32): sets the reply
+	ImportDescribe     = "description_write" // func(ptr, len i32): sets the description
+	ImportLogWrite     = "log_write"         // func(level, ptr, len i32): one log record, JSON
+	ImportRandom       = "random_drawn"      // func(ptr, count i32): the 64-bit numbers drawn in sett_random, in order
+	ImportRunMarker    = "run"               // func(): no effect; its import marks a command that calls sett.Main
+	ImportKVGet        = "kv_get"            // func(ptr, len, to, room, timeout i32) i32: reads keys
+	ImportKVList       = "kv_list"           // func(ptr, len, to, room, timeout i32) i32: reads a page of keys
+	ImportKVCommit     = "kv_commit"         // func(ptr, len, to, room, timeout i32) i32: a transaction
+	ImportFetch        = "fetch"             // func(ptr, len, to, room, timeout i32) i32: an HTTP request to the outside
+	ImportInvoke       = "invoke"            // func(ptr, len, to, room, timeout i32) i32: another function of the app
+	ImportQueueSend    = "queue_send"        // func(ptr, len, to, room, timeout i32) i32: sends messages to a queue
+	ImportQueueReceive = "queue_receive"     // func(ptr, len, to, room, timeout i32) i32: takes messages from a queue
+	ImportQueueSettle  = "queue_settle"      // func(ptr, len, to, room, timeout i32) i32: deletes and releases received messages
+	ImportQueueStats   = "queue_stats"       // func(ptr, len, to, room, timeout i32) i32: counts what a queue holds
+	ImportTopicPublish = "topic_publish"     // func(ptr, len, to, room, timeout i32) i32: publishes messages to a topic
+	ImportAnswerRead   = "answer_read"       // func(ptr, len i32) i32: copies what the last call had no room for
 )
 
 // Trigger says what caused an invocation. The value is also the Sett-Trigger header and SETT_TRIGGER variable.

@@ -28,11 +28,7 @@ func AppendKVItems(dst []byte, items []op.Item) []byte {
 
 // appendKVItem writes an item without key and value.
 func appendKVItem(b []byte, i *op.Item) []byte {
-	b = appendInt(b, itemRevision, i.Revision)
-	if i.Expires.IsZero() {
-		return b
-	}
-	return appendInt(b, itemExpires, uint64(i.Expires.UnixMilli()))
+	return appendMoment(appendInt(b, itemRevision, i.Revision), itemExpires, i.Expires)
 }
 
 // DecodeKVItems reads what was read of keys; there are as many items as keys, in their order. Values are part of

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -294,7 +295,7 @@ func TestKVAllocations(t *testing.T) {
 func fuzzKV(f *testing.F, name string) {
 	file := schema(f)
 	var m kvMessage
-	for _, m = range append(kvMessages(), outgoingMessages()...) {
+	for _, m = range slices.Concat(kvMessages(), outgoingMessages(), queueMessages()) {
 		f.Add(m.append(m.sample))
 		if m.name == name {
 			break

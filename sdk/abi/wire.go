@@ -333,6 +333,14 @@ func duration(milliseconds int64) time.Duration {
 	return time.Duration(max(-maxMilliseconds, min(milliseconds, maxMilliseconds))) * time.Millisecond
 }
 
+// appendMoment writes when something is, in milliseconds since 1970; no time is left out.
+func appendMoment(b []byte, field int, at time.Time) []byte {
+	if at.IsZero() {
+		return b
+	}
+	return appendInt(b, field, uint64(at.UnixMilli()))
+}
+
 // moment is the time some milliseconds after 1970 began; 0 is no time.
 func moment(unixMilli int64) time.Time {
 	if unixMilli == 0 {

@@ -186,7 +186,15 @@ func (c *Client) decode(ctx context.Context, res *http.Response, out any) error 
 		return newError(abi.TooLarge, 0, fmt.Errorf("node %s: response is over %d bytes", c.Node(), maxResponseBytes))
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return newError(abi.Internal, 0, fmt.Errorf("node %s: response is not what this client knows: %w", c.Node(), err))
+		return c.unknown(err)
 	}
 	return nil
+}
+
+// errCount says that a response is not about what was asked.
+var errCount = errors.New("another number of results than was asked for")
+
+// unknown is the error of a response that this client cannot read.
+func (c *Client) unknown(err error) error {
+	return newError(abi.Internal, 0, fmt.Errorf("node %s: response is not what this client knows: %w", c.Node(), err))
 }

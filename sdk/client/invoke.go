@@ -38,15 +38,40 @@ type InvokeResponse struct {
 	Fuel        uint64      `json:"fuel"` // instructions counted
 }
 
+// AsyncHeader says how an invocation is to be run: now, or later when it is AsyncInvocation.
+const (
+	AsyncHeader     = "Sett-Invocation-Type"
+	AsyncInvocation = "async"
+)
+
+// AsyncResponse names an invocation that is run later.
+type AsyncResponse struct {
+	Invocation string `json:"invocation"`
+}
+
+// InvokeAsync has a function run later and answers the invocation's id once it is durable. It is tried again when it
+// fails, and its destinations are told, as the function's settings say. A body over the limit of asynchronous
+// invocations is abi.TooLarge.
+func (c *Client) InvokeAsync(ctx context.Context, t InvokeTarget, r InvokeRequest) (invocation string, err error) {
+	call, out := invokeRequest(t, r), AsyncResponse{}
+	call.out, call.options = &out, []Option{func(h http.Header) { h.Set(AsyncHeader, AsyncInvocation) }}
+	err = c.do(ctx, call)
+	return out.Invocation, err
+}
+
 // Invoke runs a function once and waits for its reply. Errors: abi.FunctionFailed, abi.Timeout,
 // abi.TooManyRequests, each with its Invocation, whose log says more.
 func (c *Client) Invoke(ctx context.Context, t InvokeTarget, r InvokeRequest) (InvokeResponse, error) {
+	call, out := invokeRequest(t, r), InvokeResponse{}
+	call.out = &out
+	err := c.do(ctx, call)
+	return out, err
+}
+
+func invokeRequest(t InvokeTarget, r InvokeRequest) request {
 	call := request{method: http.MethodPost, path: path("apps", t.App, "functions", t.Function, "invoke"), in: r}
 	if t.Qualifier != "" {
 		call.query = map[string][]string{"qualifier": {t.Qualifier}}
 	}
-	var out InvokeResponse
-	call.out = &out
-	err := c.do(ctx, call)
-	return out, err
+	return call
 }

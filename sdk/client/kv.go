@@ -82,14 +82,9 @@ func (k KV) readItem(ctx context.Context, res *http.Response, key string) (op.It
 		item.Expires, err = time.Parse(time.RFC3339Nano, expires)
 	}
 	if err != nil {
-		return op.Item{}, k.unknown(err)
+		return op.Item{}, k.client.unknown(err)
 	}
 	return item, nil
-}
-
-// unknown is the error of a response that this client cannot read.
-func (k KV) unknown(err error) error {
-	return newError(abi.Internal, 0, fmt.Errorf("node %s: response is not what this client knows: %w", k.client.Node(), err))
 }
 
 // GetMany answers several keys as they are at one moment, in the order asked. An absent one has revision 0. Values of
@@ -105,13 +100,13 @@ func (k KV) GetMany(ctx context.Context, app string, keys []string, r op.Read) (
 		return nil, err
 	}
 	if len(out.Items) != len(keys) {
-		return nil, k.unknown(fmt.Errorf("%d items for %d keys", len(out.Items), len(keys)))
+		return nil, k.client.unknown(fmt.Errorf("%d items for %d keys", len(out.Items), len(keys)))
 	}
 	items := make([]op.Item, len(keys))
 	for i, shown := range out.Items {
 		listed, err := shown.Listed()
 		if err != nil {
-			return nil, k.unknown(err)
+			return nil, k.client.unknown(err)
 		}
 		items[i] = listed.Item
 	}
@@ -146,7 +141,7 @@ func (k KV) List(ctx context.Context, app string, q op.Query) (op.Page, error) {
 	for _, shown := range out.Keys {
 		listed, err := shown.Listed()
 		if err != nil {
-			return op.Page{}, k.unknown(err)
+			return op.Page{}, k.client.unknown(err)
 		}
 		page.Items = append(page.Items, listed)
 	}
@@ -165,7 +160,7 @@ func (k KV) Commit(ctx context.Context, t op.Txn) (op.Result, error) {
 		err = fmt.Errorf("%d results for %d ops", len(r.Ops), len(t.Ops))
 	}
 	if err != nil {
-		return op.Result{}, k.unknown(err)
+		return op.Result{}, k.client.unknown(err)
 	}
 	return r, nil
 }
@@ -207,7 +202,7 @@ func (k KV) Incr(ctx context.Context, app, key string, i Incr) (KVWritten, error
 	setTTL(query, i.TTL)
 	out, err := k.write(ctx, request{method: http.MethodPost, path: path("apps", app, "kv", "incr"), query: query}, nil)
 	if err == nil && out.Integer == nil {
-		return out, k.unknown(errors.New("no sum"))
+		return out, k.client.unknown(errors.New("no sum"))
 	}
 	return out, err
 }

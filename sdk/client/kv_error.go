@@ -21,6 +21,9 @@ const (
 	OverQuota   Reason = "over_quota"
 	Compacted   Reason = "compacted" // a cursor, or a watch's revision, is too old: begin anew
 
+	QueueNotFound   Reason = "queue_not_found" // a topic's queue, too
+	TooManyInFlight Reason = "too_many_in_flight"
+
 	NoLeader       Reason = "no_leader"       // nothing was changed
 	OutcomeUnknown Reason = "outcome_unknown" // the change may yet happen, once
 )
@@ -28,7 +31,7 @@ const (
 // ReasonOf answers the reason of an error of package op, "" when it has none.
 func ReasonOf(err error) Reason {
 	for _, r := range []Reason{InvalidOperation, OverLimit, NotInteger, KeyNotFound, CheckFailed, OutOfBounds, OverQuota, Compacted,
-		NoLeader, OutcomeUnknown} {
+		QueueNotFound, TooManyInFlight, NoLeader, OutcomeUnknown} {
 		if errors.Is(err, r.err()) {
 			return r
 		}
@@ -55,6 +58,10 @@ func (r Reason) err() error {
 		return op.ErrQuota
 	case Compacted:
 		return op.ErrCompacted
+	case QueueNotFound:
+		return op.ErrNoQueue
+	case TooManyInFlight:
+		return op.ErrInFlight
 	case NoLeader:
 		return op.ErrUnavailable
 	case OutcomeUnknown:

@@ -94,14 +94,14 @@ func (k KV) readChange(line []byte) (op.Change, error) {
 		Error *Problem `json:"error"`
 	}
 	if err := json.Unmarshal(line, &shown); err != nil {
-		return op.Change{}, k.unknown(err)
+		return op.Change{}, k.client.unknown(err)
 	}
 	if shown.Error != nil {
 		return op.Change{}, shown.Error.asError(shown.Error.Status)
 	}
 	change, err := shown.Change()
 	if err != nil {
-		return op.Change{}, k.unknown(err)
+		return op.Change{}, k.client.unknown(err)
 	}
 	return change, nil
 }

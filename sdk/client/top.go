@@ -17,6 +17,7 @@ type InvocationQuery struct {
 	Failed   bool   // only those answered with 4xx or 5xx
 	Limit    int    // the newest so many; 0: 100
 	Local    LocalOnly
+	Waiting  bool // those that are kept and have not ended, instead: InvocationList.Waiting, of which the oldest 100 of an app
 }
 
 // Invocation is one recent invocation or refused request.
@@ -39,10 +40,32 @@ type Invocation struct {
 	ReplyBytes   int64     `json:"reply_bytes"`
 }
 
+// WaitingInvocation is an asynchronous invocation, or one of a schedule, that has not ended.
+type WaitingInvocation struct {
+	Invocation string    `json:"invocation"`
+	App        string    `json:"app"`
+	Function   string    `json:"function"`
+	Qualifier  string    `json:"qualifier,omitempty"`
+	Trigger    string    `json:"trigger"`
+	State      string    `json:"state"` // WaitingQueued, WaitingRunning or WaitingRetry
+	Accepted   time.Time `json:"accepted"`
+	Attempts   int       `json:"attempts"`        // that have failed
+	Next       time.Time `json:"next,omitzero"`   // of the next attempt, in WaitingRetry
+	Error      string    `json:"error,omitempty"` // why the last attempt failed; may be cut
+}
+
+// States of a WaitingInvocation.
+const (
+	WaitingQueued  = "queued"  // no attempt was made yet
+	WaitingRunning = "running" // an attempt is being made
+	WaitingRetry   = "retry"   // it is tried again at Next
+)
+
 // InvocationList is the response that lists invocations, oldest first.
 type InvocationList struct {
-	Invocations []Invocation `json:"invocations"`
-	Silent      []string     `json:"silent,omitempty"` // names of the nodes that did not answer
+	Invocations []Invocation        `json:"invocations"`
+	Waiting     []WaitingInvocation `json:"waiting,omitempty"`
+	Silent      []string            `json:"silent,omitempty"` // names of the nodes that did not answer
 }
 
 // Invocations lists recent invocations of all nodes.
@@ -61,6 +84,9 @@ func (c *Client) Invocations(ctx context.Context, q InvocationQuery) (Invocation
 	}
 	if q.Local {
 		v.Set("local", "true")
+	}
+	if q.Waiting {
+		v.Set("waiting", "true")
 	}
 	var out InvocationList
 	err := c.do(ctx, request{method: http.MethodGet, path: path("invocations"), query: v, out: &out})

@@ -33,6 +33,8 @@ func TestGuestsImportAndExport(t *testing.T) {
 		{"fetch", "c-shared", append([]string{abi.ImportFetch, abi.ImportAnswerRead}, core...), abi.ExportInitialize, 3_000_000},
 		{"fetchhttp", "c-shared", append([]string{abi.ImportFetch, abi.ImportAnswerRead}, core...), abi.ExportInitialize, 10_800_000},
 		{"invoke", "c-shared", append([]string{abi.ImportInvoke, abi.ImportAnswerRead}, core...), abi.ExportInitialize, 3_000_000},
+		{"queue", "c-shared", append([]string{abi.ImportQueueSend, abi.ImportQueueReceive, abi.ImportQueueSettle, abi.ImportQueueStats,
+			abi.ImportTopicPublish, abi.ImportAnswerRead, abi.ImportLogWrite}, core...), abi.ExportInitialize, 4_200_000},
 		{"nethttp", "c-shared", core, abi.ExportInitialize, 8_500_000},
 		{"command", "c-shared", append([]string{abi.ImportRunMarker}, core...), abi.ExportInitialize, 3_400_000},
 		{"command", "exe", append([]string{abi.ImportRunMarker}, core...), abi.ExportStart, 3_400_000},

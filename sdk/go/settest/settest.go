@@ -15,6 +15,7 @@
 //
 // Each test and subtest has a store of its own, empty at first, which package kv uses during the test's invocations
 // and with Context. There is no network and no other function; Fetches and Invocations say what answers in their place.
+// Queues and Topics make queues and topics of the test's own.
 package settest
 
 import (

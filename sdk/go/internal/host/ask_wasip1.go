@@ -2,9 +2,12 @@ package host
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 	"unsafe"
+
+	"github.com/sett-run/sett/kv/op"
 )
 
 //go:wasmimport sett answer_read
@@ -55,4 +58,13 @@ func timeout(ctx context.Context) (uint32, error) {
 		return 0, context.DeadlineExceeded
 	}
 	return uint32(min((left+time.Millisecond-1)/time.Millisecond, math.MaxUint32)), nil
+}
+
+// unknown says of a change that was not answered in time that it may have happened: the host had asked for it.
+func unknown(err error) error {
+	var e *CallError
+	if errors.As(err, &e) && errors.Is(e.Kind, context.DeadlineExceeded) {
+		e.Kind = errors.Join(e.Kind, op.ErrUnknown)
+	}
+	return err
 }

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"unsafe"
 
 	"github.com/sett-run/sett/kv/op"
@@ -51,12 +50,8 @@ func KVCommit(ctx context.Context, t op.Txn) (op.Result, error) {
 		return kvCommit(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
 			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
 	})
-	var e *CallError
-	if errors.As(err, &e) && errors.Is(e.Kind, context.DeadlineExceeded) {
-		e.Kind = errors.Join(e.Kind, op.ErrUnknown) // the host had asked the store
-	}
 	if err != nil {
-		return op.Result{}, err
+		return op.Result{}, unknown(err)
 	}
 	return abi.DecodeKVResult(answer)
 }

@@ -12,6 +12,7 @@ import (
 type World struct {
 	Fetch  func(ctx context.Context, r *abi.FetchRequest) (*abi.Reply, error)
 	Invoke func(ctx context.Context, r *abi.InvokeRequest) (*abi.Reply, error)
+	Queues Queues
 }
 
 var world World // of the invocation that runs, guarded by mu

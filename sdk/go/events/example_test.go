@@ -1,0 +1,134 @@
+package events_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	sett "github.com/sett-run/sett/sdk/go"
+	"github.com/sett-run/sett/sdk/go/events"
+	"github.com/sett-run/sett/sdk/go/queue"
+	"github.com/sett-run/sett/sdk/go/settest"
+	"github.com/sett-run/sett/sdk/go/topic"
+)
+
+// The code of docs/QUEUES.md, which TestDocumentedCode finds here.
+
+func place(w sett.ResponseWriter, r *sett.Request) {
+	id, err := queue.Send(r.Context(), "orders", r.Body)
+	if err != nil {
+		panic(err) // 502; the reason is in the function's log
+	}
+	w.WriteHeader(202)
+	w.WriteString(id + "\n")
+}
+
+func welcomes(ctx context.Context, user string, welcome, terms []byte) error {
+	_, err := queue.SendAll(ctx, "mail.fifo",
+		queue.Message{Body: welcome, Group: user, Dedup: user + "/welcome"},
+		queue.Message{Body: terms, Group: user, Dedup: user + "/terms", Attributes: []queue.Attribute{queue.Text("kind", "legal")}})
+	return err
+}
+
+func placed(ctx context.Context, order []byte) error {
+	_, err := topic.Publish(ctx, "placed", topic.Message{Subject: "order placed", Body: order,
+		Attributes: []topic.Attribute{topic.Text("kind", "gift")}})
+	return err
+}
+
+func init() {
+	sett.Handle("ship", func(ctx context.Context, batch events.Queue) (events.Failures, error) {
+		return batch.Each(func(m events.Message) error { return ship(ctx, m.Body) })
+	})
+}
+
+func drain(ctx context.Context) error {
+	for {
+		received, err := queue.Receive(ctx, "reports", queue.Options{Max: 100, Visibility: time.Minute, Wait: time.Second})
+		if err != nil || len(received) == 0 {
+			return err
+		}
+		for _, m := range received {
+			if err = report(ctx, m.Body); err != nil {
+				err = queue.Release(ctx, "reports", time.Minute, m.Receipt) // again in a minute
+			} else {
+				err = queue.Delete(ctx, "reports", m.Receipt)
+			}
+			if err != nil && !errors.Is(err, queue.ErrReceipt) {
+				return err
+			}
+		}
+	}
+}
+
+func init() { sett.HTTP("POST /orders", place) }
+
+func ship(_ context.Context, order string) error {
+	if order == "bad" {
+		return errors.New("no stock")
+	}
+	return nil
+}
+
+func report(ctx context.Context, body []byte) error { return ship(ctx, string(body)) }
+
+func TestDocumentedPlace(t *testing.T) {
+	settest.Queues(t, "orders")
+	settest.Do(t, settest.Request{Method: "POST", Target: "/orders", Body: "one"})
+	if m := settest.Messages(t, "orders"); len(m) != 1 || string(m[0].Body) != "one" {
+		t.Errorf("orders has %v", m)
+	}
+}
+
+func TestDocumentedRest(t *testing.T) {
+	settest.Queues(t, "mail.fifo", "reports")
+	settest.Topics(t, "placed")
+	ctx := settest.Context(t)
+	for range 2 {
+		if err := errors.Join(welcomes(ctx, "ada", []byte("welcome"), []byte("terms")), placed(ctx, []byte("order"))); err != nil {
+			t.Error(err)
+		}
+	}
+	if mail, placed := settest.Messages(t, "mail.fifo"), settest.Published(t, "placed"); len(mail) != 2 || len(placed) != 2 || placed[0].Subject != "order placed" {
+		t.Errorf("%d messages, published %+v", len(mail), placed)
+	}
+	queue.SendAll(ctx, "reports", queue.Message{Body: []byte("good")}, queue.Message{Body: []byte("bad")})
+	if err := drain(ctx); err != nil {
+		t.Error(err)
+	}
+	if left := settest.Messages(t, "reports"); len(left) != 1 || string(left[0].Body) != "bad" || left[0].Receives != 1 {
+		t.Errorf("reports has %+v", left)
+	}
+	var failures events.Failures
+	batch := events.Queue{Records: []events.Message{{ID: "a", Body: "good"}, {ID: "b", Body: "bad"}}}
+	if err := settest.Invoke(t, "ship", batch, &failures); err != nil || len(failures.Items) != 1 || failures.Items[0].ID != "b" {
+		t.Errorf("ship = %+v, %v", failures, err)
+	}
+}
+
+// TestDocumentedCode: the Go code of docs/QUEUES.md for functions is in this file, and so it compiles and runs.
+func TestDocumentedCode(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/QUEUES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## From functions\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(section, -1)
+	if len(blocks) == 0 {
+		t.Error("docs/QUEUES.md has no Go code for functions")
+	}
+	for _, b := range blocks {
+		if !strings.Contains(string(code), b[1]) {
+			t.Errorf("no test has this code of docs/QUEUES.md:\n%s", b[1])
+		}
+	}
+}
