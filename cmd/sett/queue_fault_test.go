@@ -92,7 +92,7 @@ func (c *den) deployFaulty(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := module{"faulty", "./faulty", filepath.Join(c.dir, "faulty.wasm")}
-	if err := buildGo(t.Context(), c.dir, m); err != nil {
+	if _, err := buildGo(t.Context(), c.dir, m); err != nil {
 		t.Fatal(err)
 	}
 	c.client = c.nodes[0].client
