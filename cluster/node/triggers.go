@@ -164,6 +164,11 @@ func (n *Node) addQueueWorker(all map[string]worker, f *registry.Function, s reg
 		return nil
 	}
 	c := n.workerConfig(f, s.Queue)
+	settings, err := n.queues.Settings(n.ctx, f.App, s.Queue)
+	if err != nil {
+		return err
+	}
+	c.Visibility = time.Duration(settings.VisibilitySeconds) * time.Second
 	if s.Concurrency > 0 {
 		if c.Slots = share(s.Concurrency, f.App+"/"+f.Name+"/"+s.Queue, n.ID(), n.livingIDs()); c.Slots == 0 {
 			return nil
@@ -173,7 +178,7 @@ func (n *Node) addQueueWorker(all map[string]worker, f *registry.Function, s reg
 	if err != nil {
 		return fmt.Errorf("function %s in app %s: %w", f.Name, f.App, err)
 	}
-	all[fmt.Sprintf("%s %d", keyOfWorker("queue", f, s), c.Slots)] = w
+	all[fmt.Sprintf("%s %d %v", keyOfWorker("queue", f, s), c.Slots, c.Visibility)] = w
 	return nil
 }
 

@@ -282,7 +282,7 @@ func (q *queue) add(m message, delay int64) (sequence uint64, err error) {
 		if q.next == sequence {
 			q.next++
 		}
-		q.hold(entry{sequence: sequence, until: q.now() + delay})
+		q.hold(entry{sequence: sequence, until: q.now() + delay, size: len(value)})
 	case q.settings.FIFO:
 		return sequence, q.join(m.group(), sequence, entry{})
 	}
@@ -313,14 +313,18 @@ func (q *queue) hold(e entry) {
 
 // remove takes a message away, wherever it is but in a lease.
 func (q *queue) remove(sequence uint64, m message) error {
-	size := len(m.append(nil))
-	q.delete(messageSub, numberKey(q.number, messageSub, sequence))
-	q.count(-1, size)
-	q.gone = true
+	q.drop(sequence, m.size)
 	if q.settings.FIFO {
 		return q.leave(m.group(), sequence)
 	}
 	return nil
+}
+
+// drop takes a message away, but not out of its lease or group.
+func (q *queue) drop(sequence uint64, size int) {
+	q.delete(messageSub, numberKey(q.number, messageSub, sequence))
+	q.count(-1, size)
+	q.gone = true
 }
 
 // firstProbes is how many sequences are looked up one by one before a scan looks for the oldest message.

@@ -153,6 +153,10 @@ func checkLeases(t fataler, name string, h head, q *queueRecords) (leased map[ui
 				t.Fatalf("queue %s: message %d is in two leases", name, e.sequence)
 			}
 			leased[e.sequence] = true
+			if m, there := q.messages[e.sequence]; there != (e.sequence >= h.first) || there && m.size != e.size {
+				t.Fatalf("queue %s: message %d is there: %v, of %d bytes; its lease says %d, and the oldest is %d", name, e.sequence, there,
+					m.size, e.size, h.first)
+			}
 			if e.receives > 0 {
 				flying++
 			} else {

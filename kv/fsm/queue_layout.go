@@ -141,6 +141,9 @@ type message struct {
 	held    bool   // it was delayed: a lease has it from the first
 	source  string // of a dead letter: its queue
 	content []byte // as appendContent wrote it
+
+	length int // of content
+	size   int // of the record; 0 until it is written
 }
 
 func (m message) append(b []byte) []byte {
@@ -157,7 +160,8 @@ func decodeMessage(b []byte) (m message, err error) {
 	m.held = f.bit()
 	m.source = string(f.text())
 	m.content = f.rest
-	if f.bad || len(m.content) == 0 {
+	m.length, m.size = len(m.content), len(b)
+	if f.bad || m.length == 0 {
 		return message{}, fmt.Errorf("message: %w", errDamaged)
 	}
 	return m, nil
@@ -184,6 +188,7 @@ type entry struct {
 	until    int64
 	receives int   // 0: it is delayed
 	first    int64 // time of the first receive
+	size     int   // of the message's record: who deletes it need not read it
 }
 
 // until is when the first of the messages can be received; never, when there is none.
@@ -204,6 +209,7 @@ func (l *lease) append(b []byte) []byte {
 		b = binary.AppendVarint(b, int64(e.sequence-last))
 		b = binary.AppendVarint(b, e.until-l.at)
 		b = binary.AppendUvarint(b, uint64(e.receives))
+		b = binary.AppendUvarint(b, uint64(e.size))
 		if e.receives > 0 {
 			b = binary.AppendVarint(b, l.received-e.first)
 		}
@@ -221,7 +227,7 @@ func decodeLease(number uint64, b []byte) (*lease, error) {
 		e := &l.entries[i]
 		e.sequence = last + uint64(f.varint())
 		e.until = l.at + f.varint()
-		e.receives = int(f.natural())
+		e.receives, e.size = int(f.natural()), int(f.natural())
 		if e.receives > 0 {
 			e.first = l.received - f.varint()
 		}

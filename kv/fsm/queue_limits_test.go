@@ -158,7 +158,7 @@ func FuzzDecodeResults(f *testing.F) {
 
 func FuzzDecodeQueueRecords(f *testing.F) {
 	f.Add(head{number: 1, settings: fifo(), due: never}.append(nil))
-	f.Add((&lease{number: 1, received: 5, at: 7, entries: []entry{{1, 7, 1, 5}, {9, 8, 2, 1}}}).append(nil))
+	f.Add((&lease{number: 1, received: 5, at: 7, entries: []entry{{1, 7, 1, 5, 90}, {9, 8, 2, 1, 90}}}).append(nil))
 	f.Add((&group{first: 1, members: 2, ready: true}).append(nil))
 	f.Add(message{arrived: 1, sent: 1, content: appendContent(nil, text("b"))}.append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -17,8 +17,11 @@ type QueueState struct {
 	Stats    op.QueueStats
 }
 
-// maxCounted is how many leases that are due a read looks through for exact counts.
-const maxCounted = 1000
+// How many leases that are due a read looks through: more make counts exact, and reads slower.
+const (
+	maxCounted = 1000 // for what a queue holds
+	maxGlanced = 10   // for whether to receive
+)
 
 // ReadQueue answers a queue, or op.ErrNoQueue.
 func ReadQueue(v View, namespace, name string, now time.Time) (QueueState, error) {
@@ -42,7 +45,7 @@ func readHead(v View, namespace, name string) (head, error) {
 
 func (h head) state(v View, name string, now int64) (QueueState, error) {
 	s := QueueState{Name: name, Settings: h.settings, Created: timeOf(h.created)}
-	flying, delayed, err := h.dueCounts(v, now)
+	flying, delayed, err := h.dueCounts(v, now, maxCounted)
 	if err != nil {
 		return QueueState{}, err
 	}
@@ -59,14 +62,14 @@ func (h head) state(v View, name string, now int64) (QueueState, error) {
 	return s, err
 }
 
-// dueCounts answers how many entries of leases are due, received and delayed ones.
-func (h head) dueCounts(v View, now int64) (flying, delayed int64, err error) {
+// dueCounts answers how many entries of leases are due, received and delayed ones, of as many leases at most.
+func (h head) dueCounts(v View, now int64, most int) (flying, delayed int64, err error) {
 	if h.due > now {
 		return 0, 0, nil
 	}
 	seen := 0
 	scanned := v.Scan(queuePrefix(h.number, timeSub), timeKey(h.number, h.due, 0), func(k, _ []byte) bool {
-		if seen++; int64(indexOf(k[:len(k)-8])) > now || seen > maxCounted {
+		if seen++; int64(indexOf(k[:len(k)-8])) > now || seen > most {
 			return false
 		}
 		var raw []byte
@@ -102,8 +105,8 @@ func readMessage(v View, number, sequence uint64) (message, bool, error) {
 
 // Glance is what a look at a queue finds.
 type Glance struct {
-	Ready bool          // a Receive may find a message
-	Next  time.Time     // when one is visible by itself, if it is not Ready; zero: not before something is sent or released
+	Ready int64         // so many messages a Receive may find, or some more
+	Next  time.Time     // when one is visible by itself, if none is Ready; zero: not before something is sent or released
 	Wait  time.Duration // the queue's
 }
 
@@ -113,11 +116,16 @@ func GlanceAt(v View, q QueueName, now time.Time) (Glance, error) {
 	if err != nil {
 		return Glance{}, err
 	}
-	g := Glance{Wait: h.settings.Wait}
-	switch {
-	case h.due <= now.UnixNano(), h.settings.FIFO && h.turn < h.tickets, !h.settings.FIFO && h.next < h.tail:
-		g.Ready = true
-	case h.due != never:
+	g := Glance{Wait: h.settings.Wait, Ready: int64(h.tail - h.next)}
+	if h.settings.FIFO {
+		g.Ready = int64(h.tickets - h.turn) // groups
+	}
+	if h.due <= now.UnixNano() {
+		flying, delayed, err := h.dueCounts(v, now.UnixNano(), maxGlanced)
+		g.Ready += max(1, flying+delayed)
+		return g, err
+	}
+	if g.Ready == 0 && h.due != never {
 		g.Next = timeOf(h.due)
 	}
 	return g, nil

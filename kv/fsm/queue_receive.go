@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -172,7 +173,16 @@ func (q *queue) judge(t *taking, e entry, group string) (verdict, error) {
 	if err != nil || !found {
 		return handled, err
 	}
+	return q.judgeMessage(t, e, group, m)
+}
+
+// judgeMessage is judge when the message was read. The content is asked for when it is to move.
+func (q *queue) judgeMessage(t *taking, e entry, group string, m message) (verdict, error) {
+	if t.limit == 0 || t.work == 0 {
+		return later, nil
+	}
 	t.work--
+	e.size = m.size
 	switch {
 	case m.arrived+int64(q.settings.Retention) <= q.now():
 		return handled, q.remove(e.sequence, m)
@@ -187,11 +197,11 @@ func (q *queue) judge(t *taking, e entry, group string) (verdict, error) {
 			return q.bury(t, target, e.sequence, m)
 		}
 	}
-	if len(m.content) > t.room && len(t.taken) > 0 {
+	if m.length > t.room && len(t.taken) > 0 {
 		return later, nil
 	}
 	t.limit--
-	t.room -= len(m.content)
+	t.room -= m.length
 	q.flying++
 	if e.until, e.receives = q.now()+t.visibility, e.receives+1; e.first == 0 {
 		e.first = q.now()
@@ -240,13 +250,13 @@ func (q *queue) takeFresh(t *taking) error {
 	if err != nil {
 		return err
 	}
-	for _, sequence := range found {
-		v, err := q.judge(t, entry{sequence: sequence}, "")
+	for _, m := range found {
+		v, err := q.judgeMessage(t, entry{sequence: m.sequence}, "", m.message)
 		if err != nil {
 			return err
 		}
 		if v == later {
-			end = sequence
+			end = m.sequence
 			break
 		}
 	}
@@ -255,9 +265,15 @@ func (q *queue) takeFresh(t *taking) error {
 	return nil
 }
 
+// numbered is a message and its sequence.
+type numbered struct {
+	message
+	sequence uint64
+}
+
 // fresh answers the messages that takeFresh may take, without those that are delayed, which leases have, and where it
-// stopped to look.
-func (q *queue) fresh(t *taking) (found []uint64, end uint64, err error) {
+// stopped to look. They have content only when they are to move.
+func (q *queue) fresh(t *taking) (found []numbered, end uint64, err error) {
 	room, seen := t.room, 0
 	end = q.tail
 	scanned := q.work.batch.records.scan(q.table(messageSub), numberKey(q.number, messageSub, q.next), func(k, v []byte) bool {
@@ -265,14 +281,17 @@ func (q *queue) fresh(t *taking) (found []uint64, end uint64, err error) {
 		if m, err = decodeMessage(v); err != nil {
 			return false
 		}
-		if len(found) == t.limit || seen == t.work || len(found) > 0 && len(m.content) > room {
+		if len(found) == t.limit || seen == t.work || len(found) > 0 && m.length > room {
 			end = indexOf(k)
 			return false
 		}
 		seen++
 		if !m.held {
-			room -= len(m.content)
-			found = append(found, indexOf(k))
+			room -= m.length
+			if m.content = nil; t.redrive {
+				m.content = bytes.Clone(v[len(v)-m.length:])
+			}
+			found = append(found, numbered{m, indexOf(k)})
 		}
 		return true
 	})

@@ -30,7 +30,8 @@ func (q *queue) send(messages []op.Outgoing) (op.OpResult, error) {
 			}
 		}
 		delay := cmp.Or(m.Delay, q.settings.Delay) // none is below 0
-		new := message{arrived: q.now(), sent: q.now(), id: q.work.id(), content: appendContent(nil, m)}
+		new := message{arrived: q.now(), sent: q.now(), id: q.work.id(),
+			content: appendContent(make([]byte, 0, contentBytes(m)), m)}
 		sequence, err := q.add(new, int64(delay))
 		if err != nil {
 			return op.OpResult{}, err

@@ -71,7 +71,8 @@ func (q *queue) holds(r Receipt) (*lease, int, error) {
 	return nil, 0, nil
 }
 
-// deleteTaken deletes the message of an entry of a lease.
+// deleteTaken deletes the message of an entry of a lease, without reading it. Those that are over their retention are
+// swept away from the oldest on: what is older than the oldest has gone.
 func (q *queue) deleteTaken(l *lease, at int) error {
 	e := q.take(l, at)
 	if q.settings.FIFO {
@@ -81,11 +82,14 @@ func (q *queue) deleteTaken(l *lease, at int) error {
 		}
 		g.flying--
 	}
-	m, found, err := q.message(e.sequence)
-	if err != nil || !found { // it was over its retention
-		return err
+	if e.sequence < q.first {
+		return nil
 	}
-	return q.remove(e.sequence, m)
+	q.drop(e.sequence, e.size)
+	if q.settings.FIFO {
+		return q.leave(l.group, e.sequence)
+	}
+	return nil
 }
 
 // forward gives each of the queues a receipt is To a copy of its message. Queues that are not there any more have none.

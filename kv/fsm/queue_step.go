@@ -3,6 +3,7 @@ package fsm
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -240,6 +241,11 @@ func (f *fields) receipts(kind StepKind) []Receipt {
 
 func appendMessages(b []byte, messages []op.Outgoing) []byte {
 	b = binary.AppendUvarint(b, uint64(len(messages)))
+	size := 0
+	for _, m := range messages {
+		size += contentBytes(m)
+	}
+	b = slices.Grow(b, size)
 	for _, m := range messages {
 		b = appendOutgoing(b, m)
 	}
@@ -385,6 +391,12 @@ func (f *fields) outgoing() op.Outgoing {
 	m := f.content()
 	m.Delay = delay
 	return m
+}
+
+// contentBytes is what appendOutgoing appends as a rule.
+func contentBytes(m op.Outgoing) int {
+	const lengths = 16 // and the delay
+	return m.Bytes() + len(m.Group) + len(m.Dedup) + lengths + 8*len(m.Attributes)
 }
 
 // appendContent appends a message without its delay.

@@ -189,7 +189,7 @@ func TestQueueDelay(t *testing.T) {
 	wantText(t, "at once", got, "now")
 	wantText(t, "stats", m.stats(t, 2*time.Second, "q"), "4: 0 visible, 1 in flight, 3 delayed")
 	g, err := GlanceAt(m, QueueName{"app", "q"}, start.Add(2*time.Second))
-	if want := start.Add(time.Second + op.DefaultVisibility); err != nil || g.Ready || g.Next.Sub(want).Abs() > time.Second {
+	if want := start.Add(time.Second + op.DefaultVisibility); err != nil || g.Ready != 0 || g.Next.Sub(want).Abs() > time.Second {
 		t.Errorf("GlanceAt = %+v, %v, want the end of the visibility timeout, %v", g, err, want)
 	}
 	got, _ = m.receive(t, time.Minute+time.Second, receive("q", 10))

@@ -37,12 +37,12 @@ type Store interface {
 type Queues struct {
 	store Store
 
-	mu    sync.Mutex // guards turns
-	turns map[fsm.QueueName]*turn
+	mu     sync.Mutex // guards claims
+	claims map[fsm.QueueName]*claims
 }
 
 // Open answers the queues in a store. There is nothing to close.
-func Open(s Store) *Queues { return &Queues{store: s, turns: make(map[fsm.QueueName]*turn)} }
+func Open(s Store) *Queues { return &Queues{store: s, claims: make(map[fsm.QueueName]*claims)} }
 
 // Put makes a queue, or changes one that is there. Its dead-letter queue need not be there yet: until it is, messages
 // stay in the queue. Fields that are 0 have their defaults.
@@ -66,6 +66,16 @@ func (q *Queues) All(ctx context.Context) (names []fsm.QueueName, err error) {
 		return err
 	})
 	return names, coded("list queues", err)
+}
+
+// Settings answers a queue's, as this node knows them.
+func (q *Queues) Settings(ctx context.Context, app, name string) (c registry.Queue, err error) {
+	err = q.read(ctx, app, op.Local, func(v fsm.View, now time.Time) error {
+		state, err := fsm.ReadQueue(v, app, name, now)
+		c = infoOf(state).Queue
+		return err
+	})
+	return c, coded("read queue", err)
 }
 
 // Changed answers a channel that is closed when this node hears of a queue that comes, changes or goes. The caller calls

@@ -17,7 +17,8 @@ const receivePause = 50 * time.Millisecond
 
 // Receive takes visible messages, at most op.MaxReceiveBytes of them, for some time. With a Wait it answers as soon as
 // there is one; without one by then, or when ctx ends before, it answers none. What is not settled by its Receipt until
-// Visible comes again.
+// Visible comes again. Once there is something to take, the end of ctx does not keep it from being taken, and answered:
+// else it would be invisible and nobody know its receipts.
 func (q *Queues) Receive(ctx context.Context, app, name string, r op.Receive) ([]op.Message, error) {
 	messages, err := q.receive(ctx, app, name, r)
 	return messages, coded("receive", err)
@@ -41,7 +42,7 @@ func (q *Queues) receive(ctx context.Context, app, name string, r op.Receive) ([
 	r.Wait = cmp.Or(r.Wait, p.found.Wait)
 	for err == nil && len(messages) == 0 {
 		left := time.Until(start.Add(r.Wait))
-		if left <= 0 || pause(ctx, changed, pauseAfter(p.found, left)) != nil {
+		if left <= 0 || p.pause(ctx, changed, left) != nil {
 			break
 		}
 		forget()
@@ -57,13 +58,27 @@ type poll struct {
 	queues *Queues
 	name   fsm.QueueName
 	step   fsm.QueueStep
-	found  fsm.Glance // of the last look, which costs no entry of the log
+	found  fsm.Glance      // of the last look, which costs no entry of the log
+	freed  <-chan struct{} // not nil: others take all that was found; closed when one of them is done
+}
+
+// pause waits until it is worth looking again, at most left. Its error is that ctx has ended.
+func (p *poll) pause(ctx context.Context, changed <-chan struct{}, left time.Duration) error {
+	timer := time.NewTimer(pauseAfter(p.found, left))
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-p.freed:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 // pauseAfter is how long to wait after a look at a queue, at most left.
 func pauseAfter(g fsm.Glance, left time.Duration) time.Duration {
 	switch {
-	case g.Ready:
+	case g.Ready > 0:
 		return min(left, receivePause)
 	case !g.Next.IsZero():
 		return min(left, max(time.Until(g.Next), time.Millisecond))
@@ -74,24 +89,18 @@ func pauseAfter(g fsm.Glance, left time.Duration) time.Duration {
 // first looks at what is here, and when that is nothing, at what the group has.
 func (p *poll) first(ctx context.Context) ([]op.Message, error) {
 	err := p.look(ctx, op.Local)
-	if err == nil && !p.found.Ready || errors.Is(err, op.ErrNoQueue) {
+	if err == nil && p.found.Ready == 0 || errors.Is(err, op.ErrNoQueue) {
 		err = p.look(ctx, op.Strong)
 	}
-	if err != nil || !p.found.Ready {
+	if err != nil {
 		return nil, err
 	}
 	return p.take(ctx)
 }
 
-// again looks at what is here, after a change. Of those who wait on this node one looks at a time, so that a message
-// is not asked for by all of them.
+// again looks at what is here, after a change.
 func (p *poll) again(ctx context.Context) ([]op.Message, error) {
-	done, err := p.queues.takeTurn(ctx, p.name)
-	if err != nil {
-		return nil, nil //nolint:nilerr // the wait has ended
-	}
-	defer done()
-	if err := p.look(ctx, op.Local); err != nil || !p.found.Ready {
+	if err := p.look(ctx, op.Local); err != nil {
 		return nil, err
 	}
 	return p.take(ctx)
@@ -104,8 +113,31 @@ func (p *poll) look(ctx context.Context, c op.Consistency) error {
 	})
 }
 
-// take receives, until there is something or nothing left to look through.
-func (p *poll) take(ctx context.Context) ([]op.Message, error) {
+// takeTime is how long a receive that is under way goes on when its caller waits no more: longer than a group is
+// without a leader as a rule.
+const takeTime = 5 * time.Second
+
+// take receives what was found, unless others on this node are about to take all of it. When ctx ends meanwhile, it goes
+// on for a while.
+func (p *poll) take(ctx context.Context) (messages []op.Message, err error) {
+	p.freed = nil
+	if p.found.Ready == 0 || ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	done, freed := p.queues.claim(p.name, p.found.Ready, int64(p.step.Limit))
+	if done == nil {
+		p.freed = freed
+		return nil, nil
+	}
+	defer done()
+	taking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(takeTime, cancel) })()
+	return p.takeSome(taking)
+}
+
+// takeSome receives until there is something or nothing left to look through.
+func (p *poll) takeSome(ctx context.Context) ([]op.Message, error) {
 	for {
 		r, err := p.queues.store.Queues(ctx, p.name.Namespace, p.step)
 		if err == nil && len(r.Ops) != 1 {
@@ -146,48 +178,37 @@ func (q *Queues) open(ctx context.Context, revision uint64, receipts fsm.Receipt
 	return kept, nil
 }
 
-// pause waits for a change, or d, or the end of ctx, which is its error.
-func pause(ctx context.Context, changed <-chan struct{}, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-changed:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return ctx.Err()
+// claims are the receives of a queue that are under way on this node.
+type claims struct {
+	asked int64         // messages that they are to take
+	freed chan struct{} // closed when one of them is done
 }
 
-// turn lets those who wait for a queue look at it one after the other.
-type turn struct {
-	token   chan struct{} // 1 slot: full while somebody looks
-	waiting int           // who looks or waits to; guarded by Queues.mu
-}
-
-// takeTurn waits for a turn to look at a queue; done ends it. Its error is that ctx has ended.
-func (q *Queues) takeTurn(ctx context.Context, name fsm.QueueName) (done func(), err error) {
+// claim is called before a receive of at most limit messages of a queue that has so many ready. When those under way take
+// them all, done is nil, so that a message is not asked for by everybody who waits; freed is closed when it is worth
+// looking again. Else the caller calls done after the receive.
+func (q *Queues) claim(name fsm.QueueName, ready, limit int64) (done func(), freed <-chan struct{}) {
 	q.mu.Lock()
-	t := q.turns[name]
-	if t == nil {
-		t = &turn{token: make(chan struct{}, 1)}
-		q.turns[name] = t
+	defer q.mu.Unlock()
+	c := q.claims[name]
+	if c == nil {
+		c = &claims{freed: make(chan struct{})}
+		q.claims[name] = c
 	}
-	t.waiting++
-	q.mu.Unlock()
-	leave := func() {
+	mine := min(limit, ready-c.asked)
+	if mine <= 0 {
+		return nil, c.freed
+	}
+	c.asked += mine
+	return func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		if t.waiting--; t.waiting == 0 {
-			delete(q.turns, name)
+		close(c.freed)
+		c.freed = make(chan struct{})
+		if c.asked -= mine; c.asked == 0 {
+			delete(q.claims, name)
 		}
-	}
-	select {
-	case t.token <- struct{}{}:
-		return func() { <-t.token; leave() }, nil
-	case <-ctx.Done():
-		leave()
-		return nil, ctx.Err()
-	}
+	}, nil
 }
 
 // Peek answers a queue's messages above a sequence, the oldest first and at most op.MaxPeek, without receiving them: they

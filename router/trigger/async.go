@@ -175,7 +175,7 @@ func (a *Async) run(ctx context.Context, m op.Message) {
 		d.settle(ctx, a.config.Queue, op.Settlement{Delete: []string{m.Receipt}})
 		return
 	}
-	release := d.hold(ctx, a.config.Queue, []op.Message{m})
+	release := d.hold(ctx, a.config.Queue, []op.Message{m}, visibility)
 	settings := d.async(i.App, i.Function)
 	o := d.Attempt(ctx, &i, AsyncPolicy(settings))
 	for over := o.Condition != ""; over && !d.sendRecord(ctx, &i, o, settings); {

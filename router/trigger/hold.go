@@ -8,16 +8,17 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-// hold keeps messages from being received again, until release is called, which waits for it to end.
-func (d *Delivery) hold(ctx context.Context, s Source, messages []op.Message) (release func()) {
+// hold keeps messages that were received for the time of a lease from being received again, until release is called,
+// which waits for it to end.
+func (d *Delivery) hold(ctx context.Context, s Source, messages []op.Message, lease time.Duration) (release func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	nacks := make([]op.Release, len(messages))
 	for i, m := range messages {
-		nacks[i] = op.Release{Receipt: m.Receipt, Delay: visibility}
+		nacks[i] = op.Release{Receipt: m.Receipt, Delay: lease}
 	}
 	var holding sync.WaitGroup
 	holding.Go(func() {
-		for pause(ctx, visibility/3) {
+		for pause(ctx, lease/3) {
 			if err := s.Settle(ctx, op.Settlement{Release: nacks}); err != nil && ctx.Err() == nil {
 				d.log.Warn("hold messages", "err", err)
 			}

@@ -13,6 +13,10 @@ import (
 // maxForward is how many publications are forwarded at once. More hold up those of other topics for longer.
 const maxForward = 1000
 
+// forwardLease is after which publications come again whose forwarder was killed. Less brings them sooner; it may be
+// less than forwarding takes when the store has no leader, since what came again is not forwarded twice.
+const forwardLease = 5 * time.Second
+
 // TopicQueue is where a topic's publications wait.
 type TopicQueue interface {
 	Source
@@ -59,7 +63,7 @@ type Forwarder struct {
 // Run forwards until ctx ends. What it has received and not forwarded by then comes again.
 func (f *Forwarder) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		messages := receive(ctx, f.Delivery, f.Queue, op.Receive{Max: maxForward, Wait: longPoll, Visibility: visibility})
+		messages := receive(ctx, f.Delivery, f.Queue, op.Receive{Max: maxForward, Wait: longPoll, Visibility: forwardLease})
 		if len(messages) == 0 {
 			continue
 		}

@@ -20,8 +20,8 @@ const (
 	// MaxWaitingBytes is how many bytes of messages may wait for a batch to be full.
 	MaxWaitingBytes = MaxEventBytes
 
-	queueBackoff    = 5 * time.Second // before a queue's message comes again
-	maxQueueBackoff = 5 * time.Minute
+	queueBackoff    = 5 * time.Second // before a queue's message comes again, doubled with each receive
+	maxQueueBackoff = 5 * time.Minute // and the most, for a queue with a long visibility timeout
 )
 
 // Worker gives a function batches of a Source's messages. It waits for them by long polling, and asks again at once as
@@ -36,6 +36,8 @@ type Worker struct {
 	encode      func(batch []op.Message) ([]byte, error)
 	matches     func(m op.Message) bool
 	policy      func() Policy
+	backoff     time.Duration // before what failed comes again, at most
+	lease       time.Duration // how long what was received is invisible when nobody holds it any more
 	batch       int
 	window      time.Duration
 	slots       int
@@ -50,6 +52,10 @@ type WorkerConfig struct {
 	Source   Source
 	Delivery *Delivery
 	Slots    int // batches at once on this node; 0: the trigger's, else registry.DefaultConcurrency
+	// Visibility is the queue's visibility timeout. What a function failed comes again after it at the latest, and so
+	// does what a node had that was killed: a short one makes up for a crash sooner, and has messages come twice when the
+	// store has no leader for as long. 0 is a long one.
+	Visibility time.Duration
 }
 
 // NewQueueWorker answers the worker of a function's queue. An error, coded abi.InvalidInput, is of its filters.
@@ -68,7 +74,7 @@ func NewQueueWorker(c WorkerConfig, q registry.QueueSource) (*Worker, error) {
 		return len(filters) == 0 || slices.ContainsFunc(filters, func(f *Filter) bool { return f.matchesQueue(m) })
 	}
 	w.policy = func() Policy {
-		return Policy{Backoff: queueBackoff, MaxBackoff: maxQueueBackoff, Refused: refusedBackoff, MaxRefused: maxRefused}
+		return Policy{Backoff: queueBackoff, MaxBackoff: w.backoff, Refused: refusedBackoff, MaxRefused: maxRefused}
 	}
 	w.batch, w.window, w.reportItems = q.BatchSize, time.Duration(q.WindowMS)*time.Millisecond, q.ReportItems
 	if w.batch == 0 {
@@ -97,7 +103,10 @@ func NewTopicWorker(c WorkerConfig, t registry.TopicSource) *Worker {
 }
 
 func newWorker(c WorkerConfig, trigger, name string) *Worker {
-	w := &Worker{source: c.Source, delivery: c.Delivery, name: name, slots: c.Slots}
+	w := &Worker{source: c.Source, delivery: c.Delivery, name: name, slots: c.Slots, backoff: maxQueueBackoff, lease: visibility}
+	if c.Visibility > 0 {
+		w.backoff, w.lease = min(w.backoff, c.Visibility), min(w.lease, c.Visibility)
+	}
 	w.invocation = Invocation{App: c.App, Function: c.Function, Trigger: trigger}
 	if w.slots == 0 {
 		w.slots = registry.DefaultConcurrency
@@ -147,14 +156,16 @@ func (w *Worker) collect(ctx, lingering context.Context) (batch []op.Message, re
 	var deadline time.Time
 	wait, size := longPoll, 0
 	for len(batch) < w.batch && size < MaxWaitingBytes {
-		got := receive(ctx, w.delivery, w.source, op.Receive{Max: w.batch - len(batch), Wait: wait, Visibility: visibility})
+		got := receive(ctx, w.delivery, w.source, op.Receive{Max: w.batch - len(batch), Wait: wait, Visibility: w.lease})
 		if len(got) == 0 && len(batch) == 0 {
 			return nil, release
 		}
-		if got = w.filter(lingering, got); len(got) > 0 {
-			holds = append(holds, w.delivery.hold(lingering, w.source, got))
+		var dropped op.Settlement
+		if got, dropped.Delete = w.filter(got); len(got) > 0 {
+			holds = append(holds, w.delivery.hold(lingering, w.source, got, w.lease))
 			batch = append(batch, got...)
 		}
+		w.delivery.settle(lingering, w.source, dropped)
 		for _, m := range got {
 			size += len(m.Body)
 		}
@@ -173,19 +184,17 @@ func (w *Worker) collect(ctx, lingering context.Context) (batch []op.Message, re
 	return batch, release
 }
 
-// filter answers the messages that match, and acknowledges the others.
-func (w *Worker) filter(ctx context.Context, messages []op.Message) (matching []op.Message) {
-	var s op.Settlement
+// filter answers the messages that match, and the receipts of the others.
+func (w *Worker) filter(messages []op.Message) (matching []op.Message, others []string) {
 	for _, m := range messages {
 		if w.matches(m) {
 			matching = append(matching, m)
 		} else {
-			s.Delete = append(s.Delete, m.Receipt)
+			others = append(others, m.Receipt)
 		}
 	}
-	w.count(messageFiltered, len(s.Delete))
-	w.delivery.settle(ctx, w.source, s)
-	return matching
+	w.count(messageFiltered, len(others))
+	return matching, others
 }
 
 func (w *Worker) count(outcome string, n int) {
@@ -294,27 +303,41 @@ func (w *Worker) partial(batch []op.Message, reply []byte) op.Settlement {
 			ID string `json:"itemIdentifier"`
 		} `json:"batchItemFailures"`
 	}
-	failed := map[string]bool{}
+	known, failed := map[string]bool{}, map[string]bool{}
+	for _, m := range batch {
+		known[m.ID] = true
+	}
 	understood := len(reply) == 0 || json.Unmarshal(reply, &report) == nil
 	for _, f := range report.Failures {
-		known := slices.ContainsFunc(batch, func(m op.Message) bool { return m.ID == f.ID })
-		understood = understood && known
+		understood = understood && known[f.ID]
 		failed[f.ID] = true
 	}
-	delay := backoff(receives(batch), queueBackoff, maxQueueBackoff)
-	if !understood {
-		w.count(messageFailed, len(batch))
-		return w.again(batch, delay)
-	}
 	var s op.Settlement
+	var broken []op.Message
 	for _, m := range batch {
-		if failed[m.ID] {
-			s.Release = append(s.Release, op.Release{Receipt: m.Receipt, Delay: delay})
+		if failed[m.ID] || !understood {
+			broken = append(broken, m)
 		} else {
 			s.Delete = append(s.Delete, m.Receipt)
 		}
 	}
+	s.Release = w.later(broken).Release
 	w.count(messageHandled, len(s.Delete))
 	w.count(messageFailed, len(s.Release))
+	return s
+}
+
+// later has messages come again, each after the longer the more often it was received. Those that were received as often
+// come together.
+func (w *Worker) later(messages []op.Message) (s op.Settlement) {
+	delays := map[int]time.Duration{}
+	for _, m := range messages {
+		delay, known := delays[m.Receives]
+		if !known {
+			delay = backoff(m.Receives, queueBackoff, w.backoff)
+			delays[m.Receives] = delay
+		}
+		s.Release = append(s.Release, op.Release{Receipt: m.Receipt, Delay: delay})
+	}
 	return s
 }

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+const (
+	faultBatch    = 100 // messages sent, and handled, at once
+	faultReceives = 10
+	faultSenders  = 2
+	faultPause    = 150 * time.Millisecond // of a sender between batches, so that it sends while nodes are killed
+)
+
+// plan is how much a fault test does.
+type faultPlan struct {
+	messages int
+	kills    int
+}
+
+func planFaults() faultPlan {
+	if testing.Short() {
+		return faultPlan{1000, 2}
+	}
+	return faultPlan{20_000, 8}
+}
+
+// hopeless says whether message n fails whatever is done: one in a hundred, all of them sent in the first quarter, since
+// the last of their receives takes as long as the test does.
+func (p faultPlan) hopeless(n int) bool { return n < p.messages/4 && n%25 == 0 }
+
+func (p faultPlan) body(n int) string {
+	if p.hopeless(n) {
+		return strconv.Itoa(n) + "x"
+	}
+	return strconv.Itoa(n)
+}
+
+// TestQueueFaults sends messages through a queue whose worker fails one attempt in ten, while nodes are killed, stopped
+// for a while and restarted. Every message that was acknowledged is handled at least once, but for those that fail every
+// time: they, and no others, are dead letters. None is left.
+func TestQueueFaults(t *testing.T) {
+	if raceEnabled {
+		t.Skip("compiling a Go guest takes minutes with the race detector")
+	}
+	plan := planFaults()
+	c := startCluster(t, 3)
+	c.deployFaulty(t)
+	f := &faultRun{den: c, plan: plan, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
+	f.look()
+	var sending sync.WaitGroup
+	begin := time.Now()
+	for s := range faultSenders {
+		sending.Go(func() { f.send(t, s) })
+	}
+	f.harm(t)
+	t.Logf("%d nodes killed, one stopped, one restarted after %v", plan.kills, time.Since(begin))
+	sending.Wait()
+	t.Logf("all sent after %v, %d sends again", time.Since(begin), f.again.Load())
+	f.settle(t)
+	t.Logf("all settled after %v", time.Since(begin))
+	f.check(t)
+}
+
+// deployFaulty makes the queues and deploys their worker.
+func (c *den) deployFaulty(t *testing.T) {
+	t.Helper()
+	source, err := os.ReadFile("testdata/faulty/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := exampleProject()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["faulty/main.go"] = source
+	if err := writeFiles(c.dir, files); err != nil {
+		t.Fatal(err)
+	}
+	m := module{"faulty", "./faulty", filepath.Join(c.dir, "faulty.wasm")}
+	if _, err := buildGo(t.Context(), c.dir, m); err != nil {
+		t.Fatal(err)
+	}
+	c.client = c.nodes[0].client
+	digest, err := c.upload(t.Context(), c.client, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []registry.Queue{
+		{Name: "dead"},
+		{Name: "orders", VisibilitySeconds: 2, MaxReceives: faultReceives, DeadLetter: "dead"},
+	} {
+		if err := c.client.Queues().Put(t.Context(), c.app, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trigger := registry.Trigger{Queue: &registry.QueueSource{Queue: "orders", BatchSize: faultBatch, WindowMS: 50, ReportItems: true}}
+	request := client.DeployRequest{Functions: []client.DeployFunction{{Name: m.name, Digest: digest,
+		Settings: registry.Settings{Handler: "work", Triggers: []registry.Trigger{trigger}}}}}
+	if _, err := c.client.Deploy(t.Context(), c.app, request); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// faultRun is a fault test at work.
+type faultRun struct {
+	*den
+	plan  faultPlan
+	at    []atomic.Pointer[client.Client] // of each node, as it was started last
+	again atomic.Int64                    // sends that were tried again
+}
+
+// look has the senders see where the nodes are.
+func (f *faultRun) look() {
+	for i, p := range f.nodes {
+		f.at[i].Store(p.client)
+	}
+}
+
+// send sends a sender's share of the messages, to the nodes in turn. What may not have been sent is sent again.
+func (f *faultRun) send(t *testing.T, sender int) {
+	turn := sender
+	for from := sender * faultBatch; from < f.plan.messages; from += faultSenders * faultBatch {
+		batch := make([]op.Outgoing, faultBatch)
+		for i := range batch {
+			batch[i].Body = []byte(f.plan.body(from + i))
+		}
+		for end := time.Now().Add(clusterPatience); ; f.again.Add(1) {
+			turn++
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a stopped node answers nothing
+			_, err := f.at[turn%len(f.at)].Load().Queues().Send(ctx, f.app, "orders", batch...)
+			cancel()
+			if err == nil {
+				break
+			}
+			if time.Now().After(end) {
+				t.Errorf("send: not after %v: %v", clusterPatience, err)
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		time.Sleep(faultPause)
+	}
+}
+
+// harm kills nodes, the leader every other time, and starts them again; one it stops for a while, and one it restarts.
+func (f *faultRun) harm(t *testing.T) {
+	for i := range f.plan.kills {
+		victim, others := f.mustLead(t)
+		if i%2 == 1 {
+			victim = others[rand.IntN(len(others))]
+		}
+		victim.kill(t)
+		f.restart(t, victim)
+		switch i {
+		case f.plan.kills / 2:
+			leader, _ := f.mustLead(t)
+			leader.signal(t, syscall.SIGSTOP)
+			time.Sleep(3 * time.Second)
+			leader.signal(t, syscall.SIGCONT)
+		case f.plan.kills/2 - 1:
+			leader, _ := f.mustLead(t)
+			leader.signal(t, syscall.SIGTERM)
+			<-leader.ended
+			if status := leader.cmd.ProcessState.ExitCode(); status != 0 {
+				t.Errorf("%s ended with status %d, want 0", leader.name, status)
+			}
+			f.restart(t, leader)
+		}
+		time.Sleep(rand.N(time.Second))
+	}
+}
+
+func (f *faultRun) restart(t *testing.T, p *process) {
+	t.Helper()
+	time.Sleep(rand.N(300 * time.Millisecond))
+	if err := f.launch(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	f.look()
+}
+
+// settle waits until the queue is empty.
+func (f *faultRun) settle(t *testing.T) {
+	t.Helper()
+	eventually(t, "the queue is empty", func(ctx context.Context) error {
+		q, err := f.nodes[0].client.Queues().Get(ctx, f.app, "orders")
+		if err == nil && q.Stats.Messages > 0 {
+			time.Sleep(100 * time.Millisecond)
+			err = fmt.Errorf("it has %+v", q.Stats)
+		}
+		return err
+	})
+}
+
+// check compares what became of the messages with what should have.
+func (f *faultRun) check(t *testing.T) {
+	handled, attempts, dead := f.counts(t, "handled/"), f.counts(t, "attempts/"), f.dead(t)
+	total, twice := 0, 0
+	for n := range f.plan.messages {
+		body := f.plan.body(n)
+		hopeless := f.plan.hopeless(n)
+		if (handled[body] > 0) == hopeless || (dead[body] > 0) != hopeless {
+			t.Errorf("message %s was handled %d times and is %d dead letters after %d attempts", body, handled[body], dead[body], attempts[body])
+		}
+		// An attempt that one node made for another and was killed at is made again by the same receive.
+		if most := dead[body]*faultReceives + f.plan.kills; hopeless && (attempts[body] < 1 || attempts[body] > most) {
+			t.Errorf("message %s was tried %d times, want at most %d", body, attempts[body], most)
+		}
+		total += attempts[body]
+		if handled[body] > 1 {
+			twice++
+		}
+	}
+	if len(handled)+len(dead) != f.plan.messages {
+		t.Errorf("%d were handled and %d are dead, want %d together", len(handled), len(dead), f.plan.messages)
+	}
+	t.Logf("%d messages, %d attempts, %d handled more than once, %d dead letters", f.plan.messages, total, twice, len(dead))
+}
+
+// counts reads the worker's counters under a prefix.
+func (f *faultRun) counts(t *testing.T, prefix string) map[string]int {
+	t.Helper()
+	all := map[string]int{}
+	for q := (op.Query{Prefix: prefix, Read: op.Read{Consistency: op.Strong}}); ; {
+		page, err := f.nodes[0].client.KV().List(t.Context(), f.app, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range page.Items {
+			n, err := strconv.Atoi(string(item.Value))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[strings.TrimPrefix(item.Key, prefix)] = n
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			return all
+		}
+	}
+}
+
+// dead receives the dead letters: how many there are of each message.
+func (f *faultRun) dead(t *testing.T) map[string]int {
+	t.Helper()
+	all := map[string]int{}
+	for {
+		messages, err := f.nodes[0].client.Queues().Receive(t.Context(), f.app, "dead", op.Receive{Max: 1000, Wait: op.NoWait})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(messages) == 0 {
+			return all
+		}
+		for _, m := range messages {
+			all[string(m.Body)]++
+			if m.Source != "orders" {
+				t.Errorf("dead letter %s comes from queue %q", m.Body, m.Source)
+			}
+		}
+	}
+}

@@ -1,0 +1,70 @@
+// Command faulty is the worker of TestQueueFaults. It handles messages whose bodies are numbers: it counts an attempt of
+// each, marks those that succeed and reports the others. Those that end in "x" never succeed; of the others one attempt
+// in ten fails.
+package main
+
+import (
+	"context"
+	"hash/fnv"
+	"strings"
+
+	sett "github.com/sett-run/sett/sdk/go"
+	"github.com/sett-run/sett/sdk/go/kv"
+)
+
+const chunk = 60 // messages whose marks make one transaction
+
+type record struct {
+	ID         string `json:"messageId"`
+	Body       string `json:"body"`
+	Attributes struct {
+		Receives string `json:"ApproximateReceiveCount"`
+	} `json:"attributes"`
+}
+
+type event struct{ Records []record }
+
+type failure struct {
+	ID string `json:"itemIdentifier"`
+}
+
+type report struct {
+	Failures []failure `json:"batchItemFailures"`
+}
+
+func init() { sett.Handle("work", work) }
+
+func work(ctx context.Context, e event) (r report, err error) {
+	for len(e.Records) > 0 {
+		n := min(chunk, len(e.Records))
+		failures, err := handle(ctx, e.Records[:n])
+		if err != nil {
+			return report{}, err // all of them come again
+		}
+		r.Failures = append(r.Failures, failures...)
+		e.Records = e.Records[n:]
+	}
+	return r, nil
+}
+
+func handle(ctx context.Context, records []record) (failures []failure, err error) {
+	var t kv.Txn
+	for _, r := range records {
+		t.Incr("attempts/"+r.Body, 1)
+		if fails(r) {
+			failures = append(failures, failure{r.ID})
+		} else {
+			t.Incr("handled/"+r.Body, 1)
+		}
+	}
+	_, err = t.Commit(ctx)
+	return failures, err
+}
+
+func fails(r record) bool {
+	h := fnv.New32a()
+	h.Write([]byte(r.ID + "/" + r.Attributes.Receives))
+	return strings.HasSuffix(r.Body, "x") || h.Sum32()%10 == 0
+}
+
+func main() {}
