@@ -76,8 +76,8 @@ func TestQueueFaults(t *testing.T) {
 	f.check(t)
 }
 
-// deployFaulty makes the queues and deploys their worker.
-func (c *den) deployFaulty(t *testing.T) {
+// uploadFaulty builds the guest of the fault tests and answers its digest.
+func (c *den) uploadFaulty(t *testing.T) (digest string) {
 	t.Helper()
 	source, err := os.ReadFile("testdata/faulty/main.go")
 	if err != nil {
@@ -96,10 +96,16 @@ func (c *den) deployFaulty(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.client = c.nodes[0].client
-	digest, err := c.upload(t.Context(), c.client, m)
-	if err != nil {
+	if digest, err = c.upload(t.Context(), c.client, m); err != nil {
 		t.Fatal(err)
 	}
+	return digest
+}
+
+// deployFaulty makes the queues and deploys their worker.
+func (c *den) deployFaulty(t *testing.T) {
+	t.Helper()
+	digest := c.uploadFaulty(t)
 	for _, q := range []registry.Queue{
 		{Name: "dead"},
 		{Name: "orders", VisibilitySeconds: 2, MaxReceives: faultReceives, DeadLetter: "dead"},
@@ -109,7 +115,7 @@ func (c *den) deployFaulty(t *testing.T) {
 		}
 	}
 	trigger := registry.Trigger{Queue: &registry.QueueSource{Queue: "orders", BatchSize: faultBatch, WindowMS: 50, ReportItems: true}}
-	request := client.DeployRequest{Functions: []client.DeployFunction{{Name: m.name, Digest: digest,
+	request := client.DeployRequest{Functions: []client.DeployFunction{{Name: "faulty", Digest: digest,
 		Settings: registry.Settings{Handler: "work", Triggers: []registry.Trigger{trigger}}}}}
 	if _, err := c.client.Deploy(t.Context(), c.app, request); err != nil {
 		t.Fatal(err)
