@@ -94,7 +94,7 @@ func checkHandler(name string, kind registry.Kind, d *abi.Description) error {
 
 func handles(d *abi.Description) string {
 	if len(d.Handles) == 0 {
-		return "none"
+		return "none (in Go they are named in func init: main is not run)"
 	}
 	return enumerate(d.Handles)
 }

@@ -39,6 +39,9 @@ func (n *Node) openTriggers(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := n.metrics.Register(n.queues.Collector()); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
 	n.scheduler = trigger.NewScheduler(trigger.SchedulerConfig{Store: n.store, Delivery: n.delivery})
 	n.triggers = triggers{running: map[string]context.CancelFunc{}, over: make(chan struct{}), wake: make(chan struct{}, 1),
 		orphans: map[string]time.Time{}}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -69,6 +70,9 @@ func (c *cli) showWaiting(waiting []client.WaitingInvocation) error {
 
 func invocationRow(i client.Invocation) []string {
 	request := strings.TrimSpace(i.Method + " " + i.Path)
+	if i.Trigger != "" && i.Trigger != abi.TriggerHTTP && i.Trigger != abi.TriggerInvoke {
+		request = i.Trigger
+	}
 	return []string{
 		i.Time.Local().Format("15:04:05.000"), i.Invocation, i.Node, fmt.Sprintf("%s v%d", cmp.Or(i.Function, "-"), i.Version),
 		strings.TrimSpace(strconv.Itoa(i.Status) + " " + string(i.Code)), cmp.Or(string(i.Start), "-"), microText(float64(i.TookUS)),

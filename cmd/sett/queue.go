@@ -148,9 +148,9 @@ func (c *cli) queueCreate() *cobra.Command {
 	var flags queueFlags
 	cmd := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Make a queue, or change the settings given of one that is there; a name that ends in .fifo makes a FIFO queue",
+		Short: "Make a queue, or change settings of one that is there",
 		Example: "  sett queue create orders --visibility 2m --dead-letter orders-dead --max-receives 5\n" +
-			"  sett queue create payments.fifo --content-dedup",
+			"  sett queue create payments.fifo --content-dedup     a name that ends in .fifo makes a FIFO queue",
 		Args:              arguments(1, 1, "NAME"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}

@@ -94,6 +94,9 @@ func (c *cli) sendAll(cmd *cobra.Command, f messageFlags, words []string, send s
 		if m.Body, err = io.ReadAll(io.LimitReader(from, op.MaxMessageBytes+1)); err != nil {
 			return fmt.Errorf("read message: %w", err)
 		}
+		if len(m.Body) > op.MaxMessageBytes {
+			return errMessageTooLarge()
+		}
 	}
 	if err := m.Validate(); err != nil {
 		return abi.WithCode(codeOfMessage(err), err)
@@ -103,6 +106,10 @@ func (c *cli) sendAll(cmd *cobra.Command, f messageFlags, words []string, send s
 		return err
 	}
 	return c.showSent(sent)
+}
+
+func errMessageTooLarge() error {
+	return abi.WithCode(abi.TooLarge, fmt.Errorf("the message is over the limit of %d bytes", op.MaxMessageBytes))
 }
 
 func codeOfMessage(err error) abi.Code {
@@ -155,7 +162,11 @@ func (c *cli) sendLines(ctx context.Context, from io.Reader, like op.Outgoing, s
 		}
 		batch, size = append(batch, m), size+m.Bytes()
 	}
-	if err := lines.Err(); err != nil {
+	err := lines.Err()
+	if errors.Is(err, bufio.ErrTooLong) {
+		err = errMessageTooLarge()
+	}
+	if err != nil {
 		return fmt.Errorf("read line %d, after %s sent: %w", line+1, count(len(all), "message"), err)
 	}
 	if err := flush(); err != nil {

@@ -209,18 +209,15 @@ func (c *cli) topicSubscribe() *cobra.Command {
 	return cmd
 }
 
-// subscriptionName makes a name of what is subscribed: a queue's, or a URL's host and path with - for all but letters
-// and digits.
+// subscriptionName makes a name of what is subscribed: of a queue's name, or a URL's host and path, with - for all but
+// letters, digits and _.
 func subscriptionName(to string) string {
 	name, isQueue := strings.CutPrefix(to, registry.DestinationQueue+":")
-	if isQueue {
-		return name[:min(len(name), registry.MaxNameBytes)]
-	}
-	if u, err := url.Parse(to); err == nil {
+	if u, err := url.Parse(to); err == nil && !isQueue {
 		name = u.Host + u.Path
 	}
 	name = strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
 			return r
 		}
 		return '-'

@@ -44,7 +44,7 @@ func codeOf(err error) abi.Code {
 		return abi.TooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded): // a read deadline of this package
 		return abi.Timeout
-	case errors.As(err, &coded):
+	case errors.As(err, &coded) && coded.Code != abi.Internal: // else below: whose context ended is no fault of ours
 		return coded.Code
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return abi.NoSpace

@@ -36,6 +36,9 @@ func TestProblemOf(t *testing.T) {
 		{wrap(os.ErrDeadlineExceeded), 408, abi.Timeout, "too slowly"},
 		{wrap(&http.MaxBytesError{Limit: 7}), 413, abi.TooLarge, "limit of 7 bytes"},
 		{invocationError{"01ARZ", abi.WithCode(abi.Timeout, errors.New("timeout"))}, 504, abi.Timeout, "timeout"},
+		{abi.WithCode(abi.Internal, wrap(context.Canceled)), 503, abi.Unavailable, "canceled"},
+		{wrap(op.ErrNoQueue), 404, abi.NotFound, "queue not found"},
+		{wrap(op.ErrInFlight), 429, abi.TooManyRequests, "in flight"},
 		{errors.New("index out of range"), 500, abi.Internal, "index out of range"},
 	} {
 		p := problemOf(test.err, caller{admin: true})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
@@ -85,21 +84,4 @@ func setOp(key string, value any) (op.Op, error) {
 		return op.Op{}, fmt.Errorf("encode %s: %w", key, err)
 	}
 	return op.Op{Kind: op.Set, Key: key, Value: b}, nil
-}
-
-// parseKey reads the schedule's id from a key of a record or a pending invocation.
-func parseKey(key string) (id registry.ScheduleID, isRecord, ok bool) {
-	rest, isRecord := strings.CutPrefix(key, recordPrefix)
-	parts := 3
-	if !isRecord {
-		if rest, ok = strings.CutPrefix(key, pendingPrefix); !ok {
-			return id, false, false
-		}
-		parts = 4
-	}
-	names := strings.Split(rest, "/")
-	if len(names) != parts {
-		return id, isRecord, false
-	}
-	return registry.ScheduleID{App: names[0], Function: names[1], Name: names[2]}, isRecord, true
 }

@@ -69,10 +69,10 @@ func (l *lease) settle(ctx context.Context, i Invocation, o Outcome) {
 		return
 	}
 	next := pending{Invocation: i, Owner: l.s.self}
-	switch {
-	case o.Verdict == Interrupted:
+	switch o.Verdict {
+	case Interrupted:
 		next.Owner = "" // another node goes on at once
-	case o.Verdict == Again:
+	case Again:
 		next.NotBefore = time.Now().Add(o.Delay)
 	default:
 		l.write(ctx, nil)

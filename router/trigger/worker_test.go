@@ -93,7 +93,6 @@ func TestWorkerWindow(t *testing.T) {
 		if calls := d.seen(); len(calls) != 1 || len(bodies(t, calls[0])) != 2 || calls[0].time.Sub(begin) != 2*time.Minute || calls[0].Attempt != 1 {
 			t.Fatalf("calls %+v, want both messages after the window, received once", calls)
 		}
-		begin = time.Now()
 		for _, b := range []string{"c", "d", "e", "f"} {
 			q.put(op.Outgoing{Body: []byte(b)})
 		}

@@ -274,6 +274,25 @@ func TestScheduleIsChecked(t *testing.T) {
 	}
 }
 
+func TestFiltersAreChecked(t *testing.T) {
+	config := Config{File: "sett.yaml", Filter: func(pattern []byte) error {
+		if strings.Contains(string(pattern), "bad") {
+			return fmt.Errorf("refused %s", pattern)
+		}
+		return nil
+	}}
+	file := "functions:\n  f:\n    handler: f\n    events:\n    - sns: {topicName: t, filterPolicy: {%[1]s: [1]}}\n" +
+		"    - sqs: {queue: q, filterPatterns: [{good: [1]}, {%[1]s: [1]}]}\n"
+	if _, err := config.Parse(fmt.Appendf(nil, file, "good")); err != nil {
+		t.Error(err)
+	}
+	want := "functions.f.events.sns.filterPolicy: refused {\"bad\":[1]} sett.yaml:5:41\n" +
+		"functions.f.events.sqs.filterPatterns: refused {\"bad\":[1]} sett.yaml:6:53"
+	if _, err := config.Parse(fmt.Appendf(nil, file, "bad")); err == nil || err.Error() != want {
+		t.Errorf("error = %v, want %s", err, want)
+	}
+}
+
 func TestNamesThatAreNearlyThere(t *testing.T) {
 	app, err := Parse("sett.yaml", []byte("queues: {orders: }\nfunctions: {f: {handler: f, events: [sqs: ordres, sqs: elsewhere]}}\n"))
 	if err != nil {
