@@ -175,6 +175,11 @@ func (c *cli) queueCreate() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if dead := wanted.DeadLetter; dead != "" {
+			if _, err := q.node.Get(ctx, c.app, dead); errors.Is(err, op.ErrNoQueue) {
+				fmt.Fprintf(c.err, "sett: note: queue %s is not there, and until it is messages stay: sett queue create %s\n", dead, dead)
+			}
+		}
 		if c.format != formatJSON {
 			_, err = fmt.Fprintf(c.out, "queue %s %s\n", q.name, change)
 			return err

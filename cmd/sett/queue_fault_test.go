@@ -77,8 +77,8 @@ func TestQueueFaults(t *testing.T) {
 	f.check(t)
 }
 
-// deployFaulty makes the queues and deploys their worker.
-func (c *den) deployFaulty(t *testing.T, plan faultPlan) {
+// uploadFaulty builds the guest of the fault tests and answers its digest.
+func (c *den) uploadFaulty(t *testing.T) (digest string) {
 	t.Helper()
 	source, err := os.ReadFile("testdata/faulty/main.go")
 	if err != nil {
@@ -97,10 +97,16 @@ func (c *den) deployFaulty(t *testing.T, plan faultPlan) {
 		t.Fatal(err)
 	}
 	c.client = c.nodes[0].client
-	digest, err := c.upload(t.Context(), c.client, m)
-	if err != nil {
+	if digest, err = c.upload(t.Context(), c.client, m); err != nil {
 		t.Fatal(err)
 	}
+	return digest
+}
+
+// deployFaulty makes the queues and deploys their worker.
+func (c *den) deployFaulty(t *testing.T, plan faultPlan) {
+	t.Helper()
+	digest := c.uploadFaulty(t)
 	for _, q := range []registry.Queue{
 		{Name: "dead"},
 		{Name: "orders", VisibilitySeconds: plan.visibility, MaxReceives: faultReceives, DeadLetter: "dead"},
@@ -110,7 +116,7 @@ func (c *den) deployFaulty(t *testing.T, plan faultPlan) {
 		}
 	}
 	trigger := registry.Trigger{Queue: &registry.QueueSource{Queue: "orders", BatchSize: faultBatch, WindowMS: 50, ReportItems: true}}
-	request := client.DeployRequest{Functions: []client.DeployFunction{{Name: m.name, Digest: digest,
+	request := client.DeployRequest{Functions: []client.DeployFunction{{Name: "faulty", Digest: digest,
 		Settings: registry.Settings{Handler: "work", Triggers: []registry.Trigger{trigger}}}}}
 	if _, err := c.client.Deploy(t.Context(), c.app, request); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ const (
 	MaxAsyncBytes     = registry.MaxMessageBytes - 2048 // of a payload and a request's header; the rest is for what is known of it
 	DefaultAsyncSlots = 100                             // invocations of an app's queue at once on a node
 
-	visibility    = 30 * time.Second // of what is received: how long a node that works on it may be silent
+	visibility    = 15 * time.Second // of what is received: how long a node that works on it may be silent
 	longPoll      = 20 * time.Second
 	envelopeName  = "sett-invocation"
 	attributeText = "String"

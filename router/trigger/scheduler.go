@@ -19,7 +19,7 @@ import (
 const (
 	// DefaultLease is how long the node that runs an invocation may be silent. Longer delays what a crashed node had;
 	// shorter has a slow one's invocations run twice.
-	DefaultLease = 30 * time.Second
+	DefaultLease = 15 * time.Second
 	// MissedAfter is how late a tick may fire and not count as missed. It covers a restart.
 	MissedAfter = time.Minute
 	// MaxPending is how many invocations of one schedule may wait to be tried again; ticks beyond are dropped.

@@ -1,4 +1,5 @@
-// Command faulty is the worker of TestQueueFaults. It handles messages whose bodies are numbers: it counts an attempt of
+// Command faulty is what the fault tests deploy. Handle note marks what has come: see TestEventFaults. Handle work is the
+// worker of TestQueueFaults. It handles messages whose bodies are numbers: it counts an attempt of
 // each, marks those that succeed and reports the others. Those that end in "x" never succeed; of the others one attempt
 // in ten fails.
 package main
@@ -32,7 +33,28 @@ type report struct {
 	Failures []failure `json:"batchItemFailures"`
 }
 
-func init() { sett.Handle("work", work) }
+func init() {
+	sett.Handle("work", work)
+	sett.Handle("note", note)
+}
+
+// publication is the part of a topic's event that note looks at.
+type publication struct {
+	Records []struct {
+		Sns struct{ Message string }
+	}
+}
+
+// note marks an event: a publication by its text, others by their invocation's id.
+func note(ctx context.Context, p publication) (struct{}, error) {
+	i := sett.Invocation(ctx)
+	what := i.ID
+	if len(p.Records) > 0 {
+		what = p.Records[0].Sns.Message
+	}
+	_, err := kv.Incr(ctx, "noted/"+i.Function+"/"+i.Trigger+"/"+what, 1)
+	return struct{}{}, err
+}
 
 func work(ctx context.Context, e event) (r report, err error) {
 	for len(e.Records) > 0 {

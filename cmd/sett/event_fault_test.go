@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// Of TestEventFaults.
+const (
+	eventFaultKills    = 4
+	eventFaultEach     = 150 // publications, and as many asynchronous invocations
+	eventFaultSchedule = 10  // of which a schedule is fired once
+)
+
+// TestEventFaults publishes, invokes asynchronously and fires a schedule while nodes are killed. Whatever was accepted
+// reaches its functions at least once, and nothing is left.
+func TestEventFaults(t *testing.T) {
+	if raceEnabled || testing.Short() {
+		t.Skip("compiling a Go guest takes minutes with the race detector, and what a killed node had waits 15 seconds")
+	}
+	c := startCluster(t, 3)
+	c.deployNoting(t)
+	f := &faultRun{den: c, plan: faultPlan{kills: eventFaultKills}, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
+	f.look()
+	var asking sync.WaitGroup
+	var expected []string // keys
+	asking.Go(func() { expected = f.events(t) })
+	f.harm(t)
+	asking.Wait()
+	if len(expected) == 0 {
+		t.Fatal("nothing was accepted")
+	}
+	eventually(t, "everything that was accepted was noted", func(context.Context) error {
+		noted := f.counts(t, "noted/")
+		for i, key := range expected {
+			if noted[key] == 0 {
+				time.Sleep(200 * time.Millisecond)
+				return fmt.Errorf("%s, number %d of %d, was not", key, i, len(expected))
+			}
+		}
+		return nil
+	})
+	eventually(t, "nothing waits", func(ctx context.Context) error {
+		list, err := f.nodes[0].client.Invocations(ctx, client.InvocationQuery{App: f.app, Waiting: true})
+		if err == nil && len(list.Waiting) > 0 {
+			time.Sleep(200 * time.Millisecond)
+			err = fmt.Errorf("%+v does", list.Waiting[0])
+		}
+		return err
+	})
+}
+
+// deployNoting deploys two functions that subscribe to a topic, one of them with a schedule.
+func (c *den) deployNoting(t *testing.T) {
+	t.Helper()
+	digest := c.uploadFaulty(t)
+	if err := c.client.Topics().Put(t.Context(), c.app, registry.Topic{Name: "news"}); err != nil {
+		t.Fatal(err)
+	}
+	subscribed := registry.Trigger{Topic: &registry.TopicSource{Topic: "news"}}
+	daily := registry.Trigger{Schedule: &registry.Schedule{Expressions: []string{"rate(1 day)"}}}
+	request := client.DeployRequest{Functions: []client.DeployFunction{
+		{Name: "one", Digest: digest, Settings: registry.Settings{Handler: "note", Triggers: []registry.Trigger{subscribed, daily}}},
+		{Name: "two", Digest: digest, Settings: registry.Settings{Handler: "note", Triggers: []registry.Trigger{subscribed}}},
+	}}
+	if _, err := c.client.Deploy(t.Context(), c.app, request); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// events asks the nodes in turn, and answers under which keys what they have accepted is to be noted.
+func (f *faultRun) events(t *testing.T) (expected []string) {
+	for n := range eventFaultEach {
+		text := fmt.Sprint("news", n)
+		f.ask(t, func(ctx context.Context, at *client.Client) error {
+			_, err := at.Topics().Publish(ctx, f.app, "news", op.Outgoing{Body: []byte(text)})
+			return err
+		})
+		f.ask(t, func(ctx context.Context, at *client.Client) error {
+			id, err := at.InvokeAsync(ctx, client.InvokeTarget{App: f.app, Function: "two"}, client.InvokeRequest{Body: []byte("{}")})
+			if err == nil {
+				expected = append(expected, "two/async/"+id)
+			}
+			return err
+		})
+		if n%eventFaultSchedule == 0 {
+			f.ask(t, func(ctx context.Context, at *client.Client) error {
+				id, err := at.Schedules().Fire(ctx, registry.ScheduleID{App: f.app, Function: "one", Name: "1"})
+				if err == nil {
+					expected = append(expected, "one/schedule/"+id)
+				}
+				return err
+			})
+		}
+		expected = append(expected, "one/topic/"+text, "two/topic/"+text)
+		time.Sleep(20 * time.Millisecond) // so that it goes on while nodes are killed
+	}
+	return expected
+}
+
+// ask asks one node after the other until one has done it.
+func (f *faultRun) ask(t *testing.T, do func(ctx context.Context, at *client.Client) error) {
+	for end := time.Now().Add(clusterPatience); ; {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a stopped node answers nothing
+		err := do(ctx, f.at[int(f.again.Add(1))%len(f.at)].Load())
+		cancel()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Errorf("ask: not after %v: %v", clusterPatience, err)
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
