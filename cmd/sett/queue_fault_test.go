@@ -23,20 +23,21 @@ const (
 	faultBatch    = 100 // messages sent, and handled, at once
 	faultReceives = 10
 	faultSenders  = 2
-	faultPause    = 150 * time.Millisecond // of a sender between batches, so that it sends while nodes are killed
+	faultPause    = 100 * time.Millisecond // of a sender between batches, so that it sends while nodes are killed
 )
 
-// plan is how much a fault test does.
+// faultPlan is how much a fault test does.
 type faultPlan struct {
-	messages int
-	kills    int
+	messages   int
+	kills      int
+	visibility int // seconds, after which what failed comes again
 }
 
 func planFaults() faultPlan {
 	if testing.Short() {
-		return faultPlan{1000, 2}
+		return faultPlan{1000, 2, 1}
 	}
-	return faultPlan{20_000, 8}
+	return faultPlan{20_000, 10, 2}
 }
 
 // hopeless says whether message n fails whatever is done: one in a hundred, all of them sent in the first quarter, since
@@ -59,7 +60,7 @@ func TestQueueFaults(t *testing.T) {
 	}
 	plan := planFaults()
 	c := startCluster(t, 3)
-	c.deployFaulty(t)
+	c.deployFaulty(t, plan)
 	f := &faultRun{den: c, plan: plan, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
 	f.look()
 	var sending sync.WaitGroup
@@ -103,12 +104,12 @@ func (c *den) uploadFaulty(t *testing.T) (digest string) {
 }
 
 // deployFaulty makes the queues and deploys their worker.
-func (c *den) deployFaulty(t *testing.T) {
+func (c *den) deployFaulty(t *testing.T, plan faultPlan) {
 	t.Helper()
 	digest := c.uploadFaulty(t)
 	for _, q := range []registry.Queue{
 		{Name: "dead"},
-		{Name: "orders", VisibilitySeconds: 2, MaxReceives: faultReceives, DeadLetter: "dead"},
+		{Name: "orders", VisibilitySeconds: plan.visibility, MaxReceives: faultReceives, DeadLetter: "dead"},
 	} {
 		if err := c.client.Queues().Put(t.Context(), c.app, q); err != nil {
 			t.Fatal(err)
