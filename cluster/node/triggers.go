@@ -42,7 +42,7 @@ func (n *Node) openTriggers(context.Context) (err error) {
 	if err := n.metrics.Register(n.queues.Collector()); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	n.scheduler = trigger.NewScheduler(trigger.SchedulerConfig{Store: n.store, Delivery: n.delivery})
+	n.scheduler = trigger.NewScheduler(trigger.SchedulerConfig{Store: n.store, Effects: n.queues, Delivery: n.delivery})
 	n.triggers = triggers{running: map[string]context.CancelFunc{}, over: make(chan struct{}), wake: make(chan struct{}, 1),
 		orphans: map[string]time.Time{}}
 	return n.changed() // from now on there is who serves
