@@ -60,8 +60,14 @@ func TestQueueFaults(t *testing.T) {
 	}
 	plan := planFaults()
 	c := startCluster(t, 3)
-	c.deployFaulty(t, plan)
+	c.deployFaulty(t, plan, registry.Settings{Handler: "work"})
 	f := &faultRun{den: c, plan: plan, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
+	f.run(t)
+	f.check(t)
+}
+
+// run sends the messages while nodes are killed, and waits until they are settled.
+func (f *faultRun) run(t *testing.T) {
 	f.look()
 	var sending sync.WaitGroup
 	begin := time.Now()
@@ -69,12 +75,11 @@ func TestQueueFaults(t *testing.T) {
 		sending.Go(func() { f.send(t, s) })
 	}
 	f.harm(t)
-	t.Logf("%d nodes killed, one stopped, one restarted after %v", plan.kills, time.Since(begin))
+	t.Logf("%d nodes killed, one stopped, one restarted after %v", f.plan.kills, time.Since(begin))
 	sending.Wait()
 	t.Logf("all sent after %v, %d sends again", time.Since(begin), f.again.Load())
 	f.settle(t)
 	t.Logf("all settled after %v", time.Since(begin))
-	f.check(t)
 }
 
 // uploadFaulty builds the guest of the fault tests and answers its digest.
@@ -104,11 +109,12 @@ func (c *den) uploadFaulty(t *testing.T) (digest string) {
 }
 
 // deployFaulty makes the queues and deploys their worker.
-func (c *den) deployFaulty(t *testing.T, plan faultPlan) {
+func (c *den) deployFaulty(t *testing.T, plan faultPlan, s registry.Settings) {
 	t.Helper()
 	digest := c.uploadFaulty(t)
 	for _, q := range []registry.Queue{
 		{Name: "dead"},
+		{Name: "done"},
 		{Name: "orders", VisibilitySeconds: plan.visibility, MaxReceives: faultReceives, DeadLetter: "dead"},
 	} {
 		if err := c.client.Queues().Put(t.Context(), c.app, q); err != nil {
@@ -116,8 +122,8 @@ func (c *den) deployFaulty(t *testing.T, plan faultPlan) {
 		}
 	}
 	trigger := registry.Trigger{Queue: &registry.QueueSource{Queue: "orders", BatchSize: faultBatch, WindowMS: 50, ReportItems: true}}
-	request := client.DeployRequest{Functions: []client.DeployFunction{{Name: "faulty", Digest: digest,
-		Settings: registry.Settings{Handler: "work", Triggers: []registry.Trigger{trigger}}}}}
+	s.Triggers = []registry.Trigger{trigger}
+	request := client.DeployRequest{Functions: []client.DeployFunction{{Name: "faulty", Digest: digest, Settings: s}}}
 	if _, err := c.client.Deploy(t.Context(), c.app, request); err != nil {
 		t.Fatal(err)
 	}
