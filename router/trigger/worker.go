@@ -267,6 +267,8 @@ func (w *Worker) settlement(ctx context.Context, batch []op.Message, i *Invocati
 		}
 		w.count(messageHandled, len(batch))
 		return op.Settlement{Delete: receipts(batch)}
+	case o.Verdict == Again && abi.CodeOf(o.Err) == abi.Conflict:
+		return w.again(batch, o.Delay)
 	case o.Verdict == Interrupted || o.Verdict == Again && i.Refused > 0:
 		return w.again(batch, 0)
 	case o.Verdict == GivenUp:

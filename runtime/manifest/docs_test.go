@@ -33,7 +33,7 @@ func TestDocumentedManifests(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, page := range []string{"../../README.md", "../../docs/QUEUES.md", "../../docs/TOPICS.md", "../../docs/SCHEDULES.md", "../../docs/ASYNC.md"} {
+	for _, page := range []string{"../../README.md", "../../docs/QUEUES.md", "../../docs/TOPICS.md", "../../docs/SCHEDULES.md", "../../docs/ASYNC.md", "../../docs/EFFECTS.md"} {
 		other, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
