@@ -242,15 +242,14 @@ func (o *Overlay) Effects() (checks []Check, ops []Op) {
 	}
 	for _, k := range o.changed {
 		c := o.cells[k]
-		switch p := (Op{Kind: Set, Key: k, Value: c.item.Value}); {
-		case c.item.Revision == 0:
-			ops = append(ops, Op{Kind: Delete, Key: k})
-		default:
-			if !c.item.Expires.IsZero() {
-				p.TTL = max(MinTTL, time.Until(c.item.Expires))
-			}
-			ops = append(ops, p)
+		p := Op{Kind: Set, Key: k, Value: c.item.Value}
+		if !c.item.Expires.IsZero() {
+			p.TTL = max(MinTTL, time.Until(c.item.Expires))
 		}
+		if c.item.Revision == 0 {
+			p = Op{Kind: Delete, Key: k}
+		}
+		ops = append(ops, p)
 	}
 	return checks, ops
 }
