@@ -10,8 +10,9 @@ import (
 
 // Level is the newest feature level this build knows, and that of everything in it. A command of level n acts only
 // once a RaiseLevel has set the group's level to n, which is done when every node knows n: until then it fails on
-// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues.
-const Level = 2
+// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues, level 3
+// the namespaces of apps' objects.
+const Level = 3
 
 // Limits of commands.
 const (
@@ -81,7 +82,7 @@ func (c Command) Validate() error {
 // Append appends c as it is replicated. The first byte is the feature level c needs, the rest is as that level
 // says.
 func (c Command) Append(b []byte) []byte {
-	b = append(b, c.Kind.level(), byte(c.Kind))
+	b = append(b, c.level(), byte(c.Kind))
 	b = append(b, c.Request[:]...)
 	b = appendText(b, c.Namespace)
 	switch c.Kind {
@@ -110,6 +111,14 @@ func (c Command) Append(b []byte) []byte {
 	return b
 }
 
+// level is the feature level that has the command.
+func (c Command) level() byte {
+	if op.IsObjects(c.Namespace) {
+		return 3
+	}
+	return c.Kind.level()
+}
+
 // level is the feature level that has commands of a kind.
 func (k Kind) level() byte {
 	if k == Queues {
@@ -133,6 +142,9 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 	c.Kind = Kind(f.byte())
 	c.Request = f.request()
 	c.Namespace = string(f.text())
+	if level < c.level() {
+		f.fail()
+	}
 	switch c.Kind {
 	case Transact:
 		if n := f.count(op.MaxChecks); n > 0 {
@@ -154,9 +166,6 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 	case Tick:
 		c.Limit = int(f.natural())
 	case Queues:
-		if level < c.Kind.level() {
-			f.fail()
-		}
 		c.Steps = make([]QueueStep, f.count(MaxSteps))
 		for i := range c.Steps {
 			c.Steps[i] = f.step()
