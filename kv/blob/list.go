@@ -81,22 +81,28 @@ func (o *Objects) list(ctx context.Context, app, bucket string, q Query) (Page, 
 			return Page{}, err
 		}
 	}
-	for more := true; more; {
-		page, err := o.read(ctx, app, bucket, &l)
+	for {
+		room := l.query.Limit - len(l.page.Objects) - len(l.page.Prefixes)
+		page, err := o.read(ctx, app, bucket, &l, max(1, room))
 		if err != nil {
 			return Page{}, err
 		}
-		if more, err = l.take(page, objectKey(bucket, "")); err != nil {
-			return Page{}, err
+		if room == 0 {
+			if len(page.Items) > 0 {
+				l.page.Token = l.token.String()
+			}
+			return l.page, nil
+		}
+		if err := l.take(page, bucket); err != nil || page.Cursor == "" {
+			return l.page, err
 		}
 	}
-	return l.page, nil
 }
 
-// read answers a page of the store, from where the listing is on.
-func (o *Objects) read(ctx context.Context, app, bucket string, l *listing) (op.Page, error) {
+// read answers a page of the store with as many keys at most, from where the listing is on.
+func (o *Objects) read(ctx context.Context, app, bucket string, l *listing, keys int) (op.Page, error) {
 	base := objectKey(bucket, "")
-	q := op.Query{Prefix: base + l.query.Prefix, Cursor: l.token.cursor, Limit: l.query.Limit + 1, Read: op.Read{Consistency: op.Strong}}
+	q := op.Query{Prefix: base + l.query.Prefix, Cursor: l.token.cursor, Limit: keys, Read: op.Read{Consistency: op.Strong}}
 	if l.token.from != "" {
 		q.From = base + l.token.from
 	}
@@ -111,37 +117,28 @@ func (o *Objects) read(ctx context.Context, app, bucket string, l *listing) (op.
 	return page, err
 }
 
-// take takes what the store answered and says whether to ask it for more.
-func (l *listing) take(page op.Page, base string) (more bool, err error) {
+// take takes what the store answered.
+func (l *listing) take(page op.Page, bucket string) error {
 	skipping := ""
 	for _, i := range page.Items {
-		key := strings.TrimPrefix(i.Key, base)
+		key := strings.TrimPrefix(i.Key, objectKey(bucket, ""))
 		if skipping != "" && strings.HasPrefix(key, skipping) {
 			continue
 		}
-		if len(l.page.Objects)+len(l.page.Prefixes) == l.query.Limit {
-			l.page.Token = l.token.String()
-			return false, nil
-		}
-		skipping = l.query.common(key)
-		if skipping != "" {
+		if skipping = l.query.common(key); skipping != "" {
 			l.page.Prefixes = append(l.page.Prefixes, skipping)
 			l.page.Last, l.token.from = skipping, past(skipping)
 			continue
 		}
 		m, err := decodeManifest(i.Value)
 		if err != nil {
-			return false, err
+			return err
 		}
-		l.page.Objects = append(l.page.Objects, m.info(bucketOf(base), key))
+		l.page.Objects = append(l.page.Objects, m.info(bucket, key))
 		l.page.Last, l.token.from = key, key+"\x00"
 	}
 	l.token.cursor = page.Cursor
-	return page.Cursor != "", nil
-}
-
-func bucketOf(base string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(base, objectPrefix), "/")
+	return nil
 }
 
 // common answers the common prefix that a key belongs to, or nothing.
