@@ -181,7 +181,7 @@ func (s *Server) getObject(w http.ResponseWriter, r *request) error {
 			h.Set(header, v)
 		}
 	}
-	http.ServeContent(w, r.Request, "", o.Info.Modified, o)
+	http.ServeContent(&ranged{ResponseWriter: w, server: s, request: r.Request}, r.Request, "", o.Info.Modified, o)
 	return nil
 }
 
@@ -216,4 +216,29 @@ func (s *Server) deleteObject(w http.ResponseWriter, r *request) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// ranged answers a range that is not there as S3 does.
+type ranged struct {
+	http.ResponseWriter
+	server  *Server
+	request *http.Request
+	refused bool
+}
+
+func (w *ranged) WriteHeader(status int) {
+	if status != http.StatusRequestedRangeNotSatisfiable {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	w.refused = true
+	w.Header().Del("Content-Length")
+	w.server.refuse(w.ResponseWriter, w.request, w.Header().Get("X-Amz-Request-Id"), problem{status, "InvalidRange", "The range is not in the object."})
+}
+
+func (w *ranged) Write(b []byte) (int, error) {
+	if w.refused {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
 }
