@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -373,5 +374,28 @@ func TestCancelled(t *testing.T) {
 	cancel()
 	if _, err := o.Put(ctx, Put{Name: pics("k"), Body: body([]byte("x"))}); abi.CodeOf(err) != abi.Unavailable {
 		t.Errorf("Put = %v (%s)", err, abi.CodeOf(err))
+	}
+}
+
+// TestConstantMemory puts and reads an object that is much larger than what is allocated for it.
+func TestConstantMemory(t *testing.T) {
+	o := withBucket(t)
+	const size = 256 << 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := o.Put(t.Context(), Put{Name: pics("k"), Body: Body{Reader: io.LimitReader(zeros{}, size), Size: size}}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := o.Open(t.Context(), pics("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if n, err := io.Copy(io.Discard, r); n != size || err != nil {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+	runtime.ReadMemStats(&after)
+	if all := after.TotalAlloc - before.TotalAlloc; all > size/8 {
+		t.Errorf("%d bytes were allocated in all for an object of %d", all, size)
 	}
 }
