@@ -23,20 +23,28 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-// Limits, those of S3 where it has them. Raising one makes records, and so entries of the log, larger.
+// The words for objects are package op's.
+type (
+	Name      = op.ObjectName
+	Info      = op.ObjectInfo
+	About     = op.ObjectAbout
+	Headers   = op.ObjectHeaders
+	Body      = op.ObjectBody
+	Condition = op.ObjectCondition
+	Put       = op.ObjectPut
+	Copy      = op.ObjectCopy
+	Query     = op.ObjectQuery
+	Page      = op.ObjectPage
+	Bucket    = op.Bucket
+	Quota     = op.ObjectQuota
+	Usage     = op.ObjectUsage
+)
+
+// Limits beside those of package op. Raising one makes records, and so entries of the log, larger.
 const (
-	ChunkBytes       = 4 << 20 // of a chunk, but for the last of an object or part, which is shorter
-	MaxKeyBytes      = 1024    // an object's key
-	MaxPutBytes      = 5 << 30 // an object put at once, and a part
-	MaxObjectBytes   = 5 << 40 // an object put in parts
-	MinPartBytes     = 5 << 20 // a part that is not the last one
-	MaxParts         = 10000   // parts of an object, which have the numbers 1 to MaxParts
-	MaxMetadataBytes = 2 << 10 // names and values of an object's own metadata together
-	MaxHeaderBytes   = 4 << 10 // content type and the headers that are kept, together
-	MaxPage          = 1000    // objects and prefixes, uploads or parts in a page
-	MaxDelete        = 1000    // keys deleted at once
-	MaxBuckets       = 1000    // of an app
-	MaxTokenBytes    = 8 << 10 // a page's token
+	ChunkBytes   = 4 << 20 // of a chunk, but for the last of an object or part, which is shorter
+	MinPartBytes = 5 << 20 // a part that is not the last one
+	MaxParts     = 10000   // parts of an object, which have the numbers 1 to MaxParts
 
 	UploadLife  = 7 * 24 * time.Hour // after which an upload that is not complete is aborted
 	EventLife   = 7 * 24 * time.Hour // after which an event that nobody has settled goes
@@ -54,25 +62,17 @@ const (
 	ScrubEvery   = 7 * 24 * time.Hour // within which each chunk is hashed once
 )
 
-// Errors of what was asked for, and of what is there. They are matched with errors.Is and have codes.
+// Errors beside those of package op. They are matched with errors.Is and have codes.
 var (
-	ErrNoBucket     = errors.New("bucket not found")
-	ErrNoObject     = errors.New("object not found")
-	ErrNoUpload     = errors.New("upload not found") // completed, aborted, or older than UploadLife
-	ErrBucketExists = errors.New("bucket exists already")
-	ErrNotEmpty     = errors.New("bucket is not empty")
-	ErrPrecondition = errors.New("the object is not as the condition asks") // nothing was changed
-	ErrContended    = errors.New("others changed it at the same time, again and again")
-	ErrInvalid      = errors.New("invalid bucket, key or option")
-	ErrTooLarge     = errors.New("over a limit of objects")
-	ErrTooSmall     = errors.New("part is too small") // of Complete
-	ErrPart         = errors.New("part is not there as it is named")
-	ErrDigest       = errors.New("body does not have the digest it came with")
-	ErrShort        = errors.New("body does not have the size it came with")
-	ErrQuota        = errors.New("over the app's quota of objects")
-	ErrTooSlow      = errors.New("body took longer than 6 hours")
-	ErrLost         = errors.New("no node has the chunk whole")
-	ErrOldToken     = errors.New("token is not one that a listing answered")
+	ErrNoUpload  = errors.New("upload not found") // completed, aborted, or older than UploadLife
+	ErrContended = errors.New("others changed it at the same time, again and again")
+	ErrTooSmall  = errors.New("part is too small") // of Complete
+	ErrPart      = errors.New("part is not there as it is named")
+	ErrDigest    = errors.New("body does not have the digest it came with")
+	ErrShort     = errors.New("body does not have the size it came with")
+	ErrTooSlow   = errors.New("body took longer than 6 hours")
+	ErrLost      = errors.New("no node has the chunk whole")
+	ErrOldToken  = errors.New("token is not one that a listing answered")
 )
 
 // Store keeps records. Package kv's Store is one, and so is op.Memory.

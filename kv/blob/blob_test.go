@@ -58,7 +58,7 @@ func put(t *testing.T, o *Objects, key string, data []byte) Info {
 
 func read(t *testing.T, o *Objects, key string) []byte {
 	t.Helper()
-	r, err := o.Open(t.Context(), pics(key))
+	_, r, err := o.Open(t.Context(), pics(key))
 	if err != nil {
 		t.Fatalf("Open(%q) = %v", key, err)
 	}
@@ -102,11 +102,11 @@ func TestPutAndRead(t *testing.T) {
 func TestLarge(t *testing.T) {
 	o := withBucket(t)
 	const size = (maxInline+1)*ChunkBytes + 5
-	i, err := o.Put(t.Context(), Put{Name: pics("big"), Body: Body{Reader: io.LimitReader(zeros{}, size), Size: Unsized}})
+	i, err := o.Put(t.Context(), Put{Name: pics("big"), Body: Body{Reader: io.LimitReader(zeros{}, size), Size: op.Unsized}})
 	if err != nil || i.Size != size || i.Parts != 0 {
 		t.Fatalf("Put = %+v, %v", i, err)
 	}
-	r, err := o.Open(t.Context(), pics("big"))
+	_, r, err := o.Open(t.Context(), pics("big"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestSeek(t *testing.T) {
 	o := withBucket(t)
 	data := noise(2, 2*ChunkBytes+100)
 	put(t, o, "k", data)
-	r, err := o.Open(t.Context(), pics("k"))
+	_, r, err := o.Open(t.Context(), pics("k"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,10 +159,10 @@ func TestConditions(t *testing.T) {
 		c    Condition
 		want error
 	}{
-		{"k", Condition{Absent: true}, ErrPrecondition},
+		{"k", Condition{Absent: true}, op.ErrPrecondition},
 		{"new", Condition{Absent: true}, nil},
-		{"k", Condition{ETag: "other"}, ErrPrecondition},
-		{"absent", Condition{ETag: tag}, ErrNoObject},
+		{"k", Condition{ETag: "other"}, op.ErrPrecondition},
+		{"absent", Condition{ETag: tag}, op.ErrNoObject},
 		{"k", Condition{ETag: tag}, nil},
 	} {
 		_, err := o.Put(t.Context(), Put{Name: pics(tt.key), Body: body([]byte("two")), If: tt.c})
@@ -183,8 +183,8 @@ func TestConditionAtCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, o, "k", []byte("early"))
-	if _, err := p.Commit(t.Context()); !errors.Is(err, ErrPrecondition) {
-		t.Errorf("Commit = %v, want %v", err, ErrPrecondition)
+	if _, err := p.Commit(t.Context()); !errors.Is(err, op.ErrPrecondition) {
+		t.Errorf("Commit = %v, want %v", err, op.ErrPrecondition)
 	}
 	if got := read(t, o, "k"); string(got) != "early" {
 		t.Errorf("object is %q, want the one that came first", got)
@@ -193,22 +193,22 @@ func TestConditionAtCommit(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	o := withBucket(t)
-	big := strings.Repeat("x", MaxMetadataBytes)
+	big := strings.Repeat("x", op.MaxObjectMetadataBytes)
 	for name, tt := range map[string]struct {
 		put  Put
 		want error
 		code abi.Code
 	}{
-		"no bucket":     {Put{Name: Name{app, "none", "k"}}, ErrNoBucket, abi.NotFound},
-		"bucket's name": {Put{Name: Name{app, "No", "k"}}, ErrInvalid, abi.InvalidInput},
-		"app's name":    {Put{Name: Name{"$sett", "pics", "k"}}, op.ErrInvalid, abi.InvalidInput},
-		"empty key":     {Put{Name: pics("")}, ErrInvalid, abi.InvalidInput},
-		"zero byte":     {Put{Name: pics("a\x00b")}, ErrInvalid, abi.InvalidInput},
-		"no UTF-8":      {Put{Name: pics("\xff")}, ErrInvalid, abi.InvalidInput},
-		"long key":      {Put{Name: pics(strings.Repeat("k", MaxKeyBytes+1))}, ErrTooLarge, abi.TooLarge},
-		"large body":    {Put{Name: pics("k"), Body: Body{Reader: zeros{}, Size: MaxPutBytes + 1}}, ErrTooLarge, abi.TooLarge},
-		"metadata":      {Put{Name: pics("k"), About: About{Metadata: map[string]string{"k": big}}}, ErrTooLarge, abi.TooLarge},
-		"headers":       {Put{Name: pics("k"), About: About{Headers: Headers{ContentType: big + big + "x"}}}, ErrTooLarge, abi.TooLarge},
+		"no bucket":     {Put{Name: Name{App: app, Bucket: "none", Key: "k"}}, op.ErrNoBucket, abi.NotFound},
+		"bucket's name": {Put{Name: Name{App: app, Bucket: "No", Key: "k"}}, op.ErrInvalid, abi.InvalidInput},
+		"app's name":    {Put{Name: Name{App: "$sett", Bucket: "pics", Key: "k"}}, op.ErrInvalid, abi.InvalidInput},
+		"empty key":     {Put{Name: pics("")}, op.ErrInvalid, abi.InvalidInput},
+		"zero byte":     {Put{Name: pics("a\x00b")}, op.ErrInvalid, abi.InvalidInput},
+		"no UTF-8":      {Put{Name: pics("\xff")}, op.ErrInvalid, abi.InvalidInput},
+		"long key":      {Put{Name: pics(strings.Repeat("k", op.MaxObjectKeyBytes+1))}, op.ErrTooLarge, abi.TooLarge},
+		"large body":    {Put{Name: pics("k"), Body: Body{Reader: zeros{}, Size: op.MaxObjectPutBytes + 1}}, op.ErrTooLarge, abi.TooLarge},
+		"metadata":      {Put{Name: pics("k"), About: About{Metadata: map[string]string{"k": big}}}, op.ErrTooLarge, abi.TooLarge},
+		"headers":       {Put{Name: pics("k"), About: About{Headers: Headers{ContentType: big + big + "x"}}}, op.ErrTooLarge, abi.TooLarge},
 		"short body":    {Put{Name: pics("k"), Body: Body{Reader: strings.NewReader("abc"), Size: 4}}, ErrShort, abi.InvalidInput},
 		"wrong MD5":     {Put{Name: pics("k"), Body: Body{Reader: strings.NewReader("abc"), Size: 3, MD5: make([]byte, 16)}}, ErrDigest, abi.InvalidInput},
 		"broken body":   {Put{Name: pics("k"), Body: Body{Reader: io.MultiReader(strings.NewReader("abc"), broken{}), Size: 4}}, errBroken, abi.InvalidInput},
@@ -220,11 +220,11 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: Put = %v (%s), want %v (%s)", name, err, abi.CodeOf(err), tt.want, tt.code)
 		}
 	}
-	if _, err := o.Head(t.Context(), pics("k")); !errors.Is(err, ErrNoObject) {
-		t.Errorf("Head of what was refused = %v, want %v", err, ErrNoObject)
+	if _, err := o.Head(t.Context(), pics("k")); !errors.Is(err, op.ErrNoObject) {
+		t.Errorf("Head of what was refused = %v, want %v", err, op.ErrNoObject)
 	}
 	exact := About{Metadata: map[string]string{"k": big[1:]}}
-	if _, err := o.Put(t.Context(), Put{Name: pics(strings.Repeat("k", MaxKeyBytes)), Body: body(nil), About: exact}); err != nil {
+	if _, err := o.Put(t.Context(), Put{Name: pics(strings.Repeat("k", op.MaxObjectKeyBytes)), Body: body(nil), About: exact}); err != nil {
 		t.Errorf("Put at the limits = %v", err)
 	}
 }
@@ -238,15 +238,15 @@ func (broken) Read([]byte) (int, error) { return 0, errBroken }
 func TestBuckets(t *testing.T) {
 	o := withBucket(t)
 	ctx := t.Context()
-	if err := o.CreateBucket(ctx, app, Bucket{Name: "pics"}); !errors.Is(err, ErrBucketExists) || abi.CodeOf(err) != abi.Conflict {
-		t.Errorf("CreateBucket again = %v, want %v", err, ErrBucketExists)
+	if err := o.CreateBucket(ctx, app, Bucket{Name: "pics"}); !errors.Is(err, op.ErrBucketExists) || abi.CodeOf(err) != abi.Conflict {
+		t.Errorf("CreateBucket again = %v, want %v", err, op.ErrBucketExists)
 	}
 	if err := o.CreateBucket(ctx, "other", Bucket{Name: "pics"}); err != nil {
 		t.Errorf("another app's bucket of the same name: %v", err)
 	}
 	put(t, o, "k", []byte("x"))
-	if err := o.DeleteBucket(ctx, app, "pics"); !errors.Is(err, ErrNotEmpty) {
-		t.Errorf("DeleteBucket = %v, want %v", err, ErrNotEmpty)
+	if err := o.DeleteBucket(ctx, app, "pics"); !errors.Is(err, op.ErrNotEmpty) {
+		t.Errorf("DeleteBucket = %v, want %v", err, op.ErrNotEmpty)
 	}
 	if found, err := o.Delete(ctx, pics("k"), Condition{}); !found || err != nil {
 		t.Errorf("Delete = %t, %v", found, err)
@@ -257,16 +257,16 @@ func TestBuckets(t *testing.T) {
 	if err := o.DeleteBucket(ctx, app, "pics"); err != nil {
 		t.Error(err)
 	}
-	if _, err := o.Bucket(ctx, app, "pics"); !errors.Is(err, ErrNoBucket) {
-		t.Errorf("Bucket = %v, want %v", err, ErrNoBucket)
+	if _, err := o.Bucket(ctx, app, "pics"); !errors.Is(err, op.ErrNoBucket) {
+		t.Errorf("Bucket = %v, want %v", err, op.ErrNoBucket)
 	}
 	if all, err := o.Buckets(ctx, "other"); err != nil || len(all) != 1 || all[0].Name != "pics" {
 		t.Errorf("Buckets = %+v, %v", all, err)
 	}
 	for name, ok := range map[string]bool{"abc": true, "a-b.c1": true, "ab": false, "a..b": false, "-ab": false, "ab-": false,
 		"10.0.0.1": false, "A-b": false, strings.Repeat("a", 63): true, strings.Repeat("a", 64): false} {
-		if err := ValidateBucket(name); (err == nil) != ok {
-			t.Errorf("ValidateBucket(%q) = %v", name, err)
+		if err := op.ValidateBucket(name); (err == nil) != ok {
+			t.Errorf("op.ValidateBucket(%q) = %v", name, err)
 		}
 	}
 }
@@ -291,13 +291,13 @@ func TestCopy(t *testing.T) {
 	if err != nil || len(c.About.Metadata) != 0 {
 		t.Errorf("Copy to itself = %+v, %v", c, err)
 	}
-	if _, err := o.Copy(ctx, Copy{Name: pics("c"), From: pics("b"), FromTag: "x"}); !errors.Is(err, ErrPrecondition) {
+	if _, err := o.Copy(ctx, Copy{Name: pics("c"), From: pics("b"), FromTag: "x"}); !errors.Is(err, op.ErrPrecondition) {
 		t.Errorf("Copy of another ETag = %v", err)
 	}
-	if _, err := o.Copy(ctx, Copy{Name: pics("c"), From: pics("a")}); !errors.Is(err, ErrNoObject) {
+	if _, err := o.Copy(ctx, Copy{Name: pics("c"), From: pics("a")}); !errors.Is(err, op.ErrNoObject) {
 		t.Errorf("Copy of none = %v", err)
 	}
-	if _, err := o.Copy(ctx, Copy{Name: Name{"other", "pics", "c"}, From: pics("b")}); !errors.Is(err, ErrInvalid) {
+	if _, err := o.Copy(ctx, Copy{Name: Name{App: "other", Bucket: "pics", Key: "c"}, From: pics("b")}); !errors.Is(err, op.ErrInvalid) {
 		t.Errorf("Copy across apps = %v", err)
 	}
 }
@@ -310,10 +310,10 @@ func TestQuota(t *testing.T) {
 	}
 	put(t, o, "a", []byte("12345"))
 	try := func(key, data string) error {
-		_, err := o.Put(ctx, Put{Name: pics(key), Body: Body{Reader: strings.NewReader(data), Size: Unsized}})
+		_, err := o.Put(ctx, Put{Name: pics(key), Body: Body{Reader: strings.NewReader(data), Size: op.Unsized}})
 		return err
 	}
-	if err := try("b", "123456"); !errors.Is(err, ErrQuota) || abi.CodeOf(err) != abi.NoSpace {
+	if err := try("b", "123456"); !errors.Is(err, op.ErrQuota) || abi.CodeOf(err) != abi.NoSpace {
 		t.Errorf("Put over the bytes = %v", err)
 	}
 	if err := try("a", "1234567890"); err != nil {
@@ -322,7 +322,7 @@ func TestQuota(t *testing.T) {
 	if err := errors.Join(try("a", "1"), try("b", "2")); err != nil {
 		t.Error(err)
 	}
-	if err := try("c", "3"); !errors.Is(err, ErrQuota) {
+	if err := try("c", "3"); !errors.Is(err, op.ErrQuota) {
 		t.Errorf("Put over the objects = %v", err)
 	}
 	u, err := o.Create(ctx, pics("d"), About{})
@@ -332,7 +332,7 @@ func TestQuota(t *testing.T) {
 	if _, err := o.PutPart(ctx, u, 1, body([]byte("12345678"))); err != nil {
 		t.Error(err)
 	}
-	if _, err := o.PutPart(ctx, u, 2, body([]byte("1"))); !errors.Is(err, ErrQuota) {
+	if _, err := o.PutPart(ctx, u, 2, body([]byte("1"))); !errors.Is(err, op.ErrQuota) {
 		t.Errorf("part over the bytes = %v", err)
 	}
 	if err := errors.Join(o.Abort(ctx, u), try("a", "12345678")); err != nil {
@@ -363,7 +363,7 @@ func TestDeleteMany(t *testing.T) {
 	if u, err := o.Usage(t.Context(), app, "pics"); err != nil || u.Objects != 0 || u.Bytes != 0 {
 		t.Errorf("Usage = %+v, %v, want nothing", u, err)
 	}
-	if err := o.DeleteMany(t.Context(), app, "pics", make([]string, MaxDelete+1)...); !errors.Is(err, ErrTooLarge) {
+	if err := o.DeleteMany(t.Context(), app, "pics", make([]string, op.MaxObjectDeletes+1)...); !errors.Is(err, op.ErrTooLarge) {
 		t.Errorf("DeleteMany of too many = %v", err)
 	}
 }
@@ -386,7 +386,7 @@ func TestConstantMemory(t *testing.T) {
 	if _, err := o.Put(t.Context(), Put{Name: pics("k"), Body: Body{Reader: io.LimitReader(zeros{}, size), Size: size}}); err != nil {
 		t.Fatal(err)
 	}
-	r, err := o.Open(t.Context(), pics("k"))
+	_, r, err := o.Open(t.Context(), pics("k"))
 	if err != nil {
 		t.Fatal(err)
 	}

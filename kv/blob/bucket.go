@@ -10,7 +10,7 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-// CreateBucket makes a bucket, or answers ErrBucketExists.
+// CreateBucket makes a bucket, or answers op.ErrBucketExists.
 func (o *Objects) CreateBucket(ctx context.Context, app string, b Bucket) error {
 	err := validate(app, b.Name)
 	if err == nil {
@@ -25,13 +25,13 @@ func (o *Objects) CreateBucket(ctx context.Context, app string, b Bucket) error 
 		_, err = o.store.Commit(ctx, op.Txn{Namespace: op.ObjectsOf(app), Checks: []op.Check{{Key: key}},
 			Ops: []op.Op{{Kind: op.Set, Key: key, Value: encode(b)}}})
 	}
-	return coded("create bucket", conflict(err, ErrBucketExists))
+	return coded("create bucket", conflict(err, op.ErrBucketExists))
 }
 
 func (o *Objects) fewBuckets(ctx context.Context, app string) error {
 	all, err := o.buckets(ctx, app)
-	if err == nil && len(all) >= MaxBuckets {
-		err = fmt.Errorf("%d buckets, at most %d are allowed: %w", len(all)+1, MaxBuckets, ErrTooLarge)
+	if err == nil && len(all) >= op.MaxBuckets {
+		err = fmt.Errorf("%d buckets, at most %d are allowed: %w", len(all)+1, op.MaxBuckets, op.ErrTooLarge)
 	}
 	return err
 }
@@ -50,7 +50,7 @@ func (o *Objects) SetEvents(ctx context.Context, app, bucket string, tell bool) 
 	return coded("set events of bucket", err)
 }
 
-// Bucket answers a bucket, or ErrNoBucket.
+// Bucket answers a bucket, or op.ErrNoBucket.
 func (o *Objects) Bucket(ctx context.Context, app, bucket string) (b Bucket, err error) {
 	if err = validate(app, bucket); err == nil {
 		var now present
@@ -85,7 +85,7 @@ func (o *Objects) buckets(ctx context.Context, app string) (all []Bucket, err er
 	return all, nil
 }
 
-// DeleteBucket takes a bucket without objects away, or answers ErrNotEmpty. Uploads in it can be completed no more.
+// DeleteBucket takes a bucket without objects away, or answers op.ErrNotEmpty. Uploads in it can be completed no more.
 func (o *Objects) DeleteBucket(ctx context.Context, app, bucket string) error {
 	err := validate(app, bucket)
 	if err == nil {
@@ -102,7 +102,7 @@ func (o *Objects) deleteBucket(ctx context.Context, app, bucket string) (t op.Tx
 	now.bucket.Name = bucket
 	count := now.others[0]
 	if count.Revision != 0 && string(count.Value) != "0" {
-		return t, fmt.Errorf("%s has %s objects: %w", bucket, count.Value, ErrNotEmpty)
+		return t, fmt.Errorf("%s has %s objects: %w", bucket, count.Value, op.ErrNotEmpty)
 	}
 	return op.Txn{
 		Namespace: op.ObjectsOf(app),
@@ -112,18 +112,11 @@ func (o *Objects) deleteBucket(ctx context.Context, app, bucket string) (t op.Tx
 	}, nil
 }
 
-// Usage is what an app or a bucket holds.
-type Usage struct {
-	Objects int64
-	Bytes   int64 // of an app, also those of uploads that are under way
-	Quota   Quota // of the app
-}
-
 // Usage answers what an app holds, or when a bucket is named what that holds.
 func (o *Objects) Usage(ctx context.Context, app, bucket string) (u Usage, err error) {
 	keys := []string{countKey, bytesKey, quotaKey}
 	if err = op.ValidateApp(app); err == nil && bucket != "" {
-		err = ValidateBucket(bucket)
+		err = op.ValidateBucket(bucket)
 		keys = []string{countOf(bucket), bytesOf(bucket), quotaKey, bucketKey(bucket)}
 	}
 	if err == nil {
@@ -138,7 +131,7 @@ func (o *Objects) usage(ctx context.Context, app string, keys []string) (u Usage
 		return u, err
 	}
 	if len(items) > 3 && items[3].Revision == 0 {
-		return u, ErrNoBucket
+		return u, op.ErrNoBucket
 	}
 	for i, to := range []*int64{&u.Objects, &u.Bytes} {
 		if items[i].Revision != 0 && err == nil {
@@ -154,8 +147,8 @@ func (o *Objects) usage(ctx context.Context, app string, keys []string) (u Usage
 // SetQuota limits an app's objects from now on. What is there already stays, also above the quota.
 func (o *Objects) SetQuota(ctx context.Context, app string, q Quota) error {
 	err := op.ValidateApp(app)
-	if err == nil && (q.Bytes < 0 || q.Objects < 0) {
-		err = fmt.Errorf("quota of %d objects and %d bytes is negative: %w", q.Objects, q.Bytes, ErrInvalid)
+	if err == nil {
+		err = q.Validate()
 	}
 	if err == nil {
 		_, err = o.store.Commit(ctx, op.Txn{Namespace: op.ObjectsOf(app), Ops: []op.Op{{Kind: op.Set, Key: quotaKey, Value: encode(q)}}})

@@ -20,7 +20,7 @@ type present struct {
 	others []op.Item // other keys that were asked for
 }
 
-// look answers what there is, or ErrNoBucket.
+// look answers what there is, or op.ErrNoBucket.
 func (o *Objects) look(ctx context.Context, app, bucket string, keys ...string) (present, error) {
 	return o.lookBeside(ctx, app, bucket, keys, nil)
 }
@@ -37,7 +37,7 @@ func (o *Objects) lookBeside(ctx context.Context, app, bucket string, keys, othe
 		return p, err
 	}
 	if items[0].Revision == 0 {
-		return p, fmt.Errorf("%s: %w", bucket, ErrNoBucket)
+		return p, fmt.Errorf("%s: %w", bucket, op.ErrNoBucket)
 	}
 	err = decode(items[0].Value, &p.bucket)
 	if err == nil && items[1].Revision != 0 {
@@ -75,7 +75,7 @@ func (o *Objects) change(ctx context.Context, plan func() (op.Txn, error)) error
 		_, err = o.store.Commit(ctx, t)
 		switch {
 		case errors.Is(err, op.ErrRange):
-			return fmt.Errorf("%w (%w)", ErrQuota, err)
+			return fmt.Errorf("%w (%w)", op.ErrQuota, err)
 		case !errors.Is(err, op.ErrConflict):
 			return err
 		}
@@ -139,13 +139,13 @@ func (p *Prepared) Txn(ctx context.Context) (op.Txn, Info, error) {
 	if time.Since(p.begun) > MaxPutTime {
 		return op.Txn{}, Info{}, ErrTooSlow
 	}
-	now, err := p.objects.lookBeside(ctx, p.put.App, p.put.Bucket, []string{p.put.Key}, p.keys)
+	now, err := p.objects.lookBeside(ctx, p.put.Name.App, p.put.Name.Bucket, []string{p.put.Name.Key}, p.keys)
 	if err != nil {
 		return op.Txn{}, Info{}, err
 	}
-	now.bucket.Name = p.put.Bucket
+	now.bucket.Name = p.put.Name.Bucket
 	old := now.objects[0]
-	if err := p.put.If.holds(old); err != nil {
+	if err := holds(p.put.If, old); err != nil {
 		return op.Txn{}, Info{}, err
 	}
 	m := p.manifest
@@ -154,7 +154,7 @@ func (p *Prepared) Txn(ctx context.Context) (op.Txn, Info, error) {
 	if old != nil {
 		grows = tally{bytes: m.Size - old.Size}
 	}
-	t := op.Txn{Namespace: op.ObjectsOf(p.put.App), Checks: now.checks(p.put.Key)}
+	t := op.Txn{Namespace: op.ObjectsOf(p.put.Name.App), Checks: now.checks(p.put.Name.Key)}
 	if p.extra != nil {
 		more, checks, ops, err := p.extra(now)
 		if err != nil {
@@ -163,12 +163,12 @@ func (p *Prepared) Txn(ctx context.Context) (op.Txn, Info, error) {
 		grows.uploads += more.uploads
 		t.Checks, t.Ops = append(t.Checks, checks...), append(t.Ops, ops...)
 	}
-	t.Ops = append(t.Ops, op.Op{Kind: op.Set, Key: objectKey(p.put.Bucket, p.put.Key), Value: encode(m)})
+	t.Ops = append(t.Ops, op.Op{Kind: op.Set, Key: objectKey(p.put.Name.Bucket, p.put.Name.Key), Value: encode(m)})
 	if p.segment != nil {
 		t.Ops = append(t.Ops, op.Op{Kind: op.Set, Key: segmentKey(m.ID, 0), Value: encode(p.segment)})
 	}
-	t.Ops = append(t.Ops, grows.ops(p.put.Bucket, now.quota)...)
-	info := m.info(p.put.Bucket, p.put.Key)
+	t.Ops = append(t.Ops, grows.ops(p.put.Name.Bucket, now.quota)...)
+	info := m.info(p.put.Name.Bucket, p.put.Name.Key)
 	if now.bucket.Events {
 		t.Ops = append(t.Ops, eventOf(p.event, info))
 	}

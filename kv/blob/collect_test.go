@@ -99,7 +99,7 @@ func TestReadWhileCollected(t *testing.T) {
 		data := noise(1, 2*ChunkBytes)
 		put(t, o, "k", data)
 		time.Sleep(3 * 24 * time.Hour)
-		r, err := o.Open(t.Context(), pics("k"))
+		_, r, err := o.Open(t.Context(), pics("k"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +203,7 @@ func TestTwoCopies(t *testing.T) {
 	if _, err := o.Put(t.Context(), Put{Name: pics("l"), Body: body(data)}); !errors.Is(err, n.err) {
 		t.Errorf("Put without a second copy = %v", err)
 	}
-	if _, err := o.Head(t.Context(), pics("l")); !errors.Is(err, ErrNoObject) {
+	if _, err := o.Head(t.Context(), pics("l")); !errors.Is(err, op.ErrNoObject) {
 		t.Errorf("Head = %v", err)
 	}
 }
@@ -227,7 +227,7 @@ func TestRot(t *testing.T) {
 		t.Error("scrubbing did not repair")
 	}
 	spoil(t, o.chunks)
-	r, err := o.Open(t.Context(), pics("k"))
+	_, r, err := o.Open(t.Context(), pics("k"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestHammer(t *testing.T) {
 						t.Error(err)
 					}
 				case 1:
-					if r, err := o.Open(t.Context(), pics(key)); err == nil {
+					if _, r, err := o.Open(t.Context(), pics(key)); err == nil {
 						var b bytes.Buffer
 						if _, err := b.ReadFrom(r); err != nil || b.Len() != 100 {
 							t.Errorf("read %d bytes, %v", b.Len(), err)

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/sett-run/sett/kv"
+	"github.com/sett-run/sett/kv/op"
 )
 
 // crashDir is set when the test binary is a child that keeps objects there until it is killed.
@@ -52,7 +53,7 @@ func crashing(dir string) error {
 		return err
 	}
 	ctx := context.Background()
-	if err := o.CreateBucket(ctx, app, Bucket{Name: "pics"}); err != nil && !errors.Is(err, ErrBucketExists) {
+	if err := o.CreateBucket(ctx, app, Bucket{Name: "pics"}); err != nil && !errors.Is(err, op.ErrBucketExists) {
 		return err
 	}
 	var mu sync.Mutex
@@ -143,7 +144,7 @@ func TestKilled(t *testing.T) {
 	}
 	defer s.Close()
 	for key, want := range said {
-		r, err := o.Open(t.Context(), pics(key))
+		_, r, err := o.Open(t.Context(), pics(key))
 		if err != nil {
 			t.Errorf("acknowledged object: %v", err)
 			continue

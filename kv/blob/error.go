@@ -18,13 +18,12 @@ func codes() []struct {
 		err  error
 		code abi.Code
 	}{
-		{ErrNoBucket, abi.NotFound}, {ErrNoObject, abi.NotFound}, {ErrNoUpload, abi.NotFound},
-		{ErrBucketExists, abi.Conflict}, {ErrNotEmpty, abi.Conflict}, {ErrPrecondition, abi.Conflict}, {ErrContended, abi.Conflict},
-		{ErrInvalid, abi.InvalidInput}, {ErrOldToken, abi.InvalidInput}, {ErrPart, abi.InvalidInput}, {ErrTooSmall, abi.InvalidInput},
-		{ErrDigest, abi.InvalidInput}, {ErrShort, abi.InvalidInput}, {ErrTooLarge, abi.TooLarge}, {ErrQuota, abi.NoSpace},
+		{op.ErrNoBucket, abi.NotFound}, {op.ErrNoObject, abi.NotFound}, {ErrNoUpload, abi.NotFound},
+		{op.ErrBucketExists, abi.Conflict}, {op.ErrNotEmpty, abi.Conflict}, {op.ErrPrecondition, abi.Conflict}, {ErrContended, abi.Conflict},
+		{op.ErrInvalid, abi.InvalidInput}, {ErrOldToken, abi.InvalidInput}, {ErrPart, abi.InvalidInput}, {ErrTooSmall, abi.InvalidInput},
+		{ErrDigest, abi.InvalidInput}, {ErrShort, abi.InvalidInput}, {op.ErrTooLarge, abi.TooLarge}, {op.ErrQuota, abi.NoSpace},
 		{ErrTooSlow, abi.Timeout}, {ErrLost, abi.Unavailable},
-		{op.ErrInvalid, abi.InvalidInput}, {op.ErrUnavailable, abi.Unavailable}, {op.ErrUnknown, abi.Unavailable},
-		{op.ErrClosed, abi.Unavailable}, {op.ErrQuota, abi.NoSpace},
+		{op.ErrUnavailable, abi.Unavailable}, {op.ErrUnknown, abi.Unavailable}, {op.ErrClosed, abi.Unavailable},
 		{context.DeadlineExceeded, abi.Timeout}, {context.Canceled, abi.Unavailable},
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sett-run/sett/kv/op"
 )
@@ -79,48 +78,9 @@ func isID(s string) bool {
 	return len(s) == 2*idBytes && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// ValidateBucket accepts what S3 does: 3 to 63 of a-z, 0-9, - and full stops, with a letter or digit at both ends and
-// no two stops in a row; it must not look like an IPv4 address.
-func ValidateBucket(name string) error {
-	ok := len(name) >= 3 && len(name) <= 63 && !strings.Contains(name, "..") && strings.Trim(name, "0123456789.") != ""
-	for i, c := range []byte(name) {
-		inner := i > 0 && i < len(name)-1
-		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || inner && (c == '-' || c == '.'))
-	}
-	if !ok {
-		return fmt.Errorf("bucket %.80q is not 3 to 63 of a-z, 0-9, - and . with a letter or digit at both ends: %w", name, ErrInvalid)
-	}
-	return nil
-}
-
-// ValidateKey accepts 1 to MaxKeyBytes of UTF-8 without a zero byte.
-func ValidateKey(key string) error {
-	switch {
-	case len(key) > MaxKeyBytes:
-		return fmt.Errorf("key %.40q... has %d bytes, at most %d are allowed: %w", key, len(key), MaxKeyBytes, ErrTooLarge)
-	case key == "":
-		return fmt.Errorf("empty key: %w", ErrInvalid)
-	}
-	return validateText(key)
-}
-
-func validateText(key string) error {
-	if !utf8.ValidString(key) || strings.Contains(key, "\x00") {
-		return fmt.Errorf("key %.80q is not UTF-8 without zero bytes: %w", key, ErrInvalid)
-	}
-	return nil
-}
-
 func validate(app, bucket string) error {
 	if err := op.ValidateApp(app); err != nil {
 		return err
 	}
-	return ValidateBucket(bucket)
-}
-
-func validateName(app, bucket, key string) error {
-	if err := validate(app, bucket); err != nil {
-		return err
-	}
-	return ValidateKey(key)
+	return op.ValidateBucket(bucket)
 }

@@ -4,34 +4,16 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/sett-run/sett/kv/op"
 )
 
-// Query asks for a bucket's objects in ascending order of their keys' bytes.
-type Query struct {
-	Prefix    string
-	Delimiter string // keys that have it after the prefix are one common prefix, which ends with it
-	After     string // only keys above this one, which need not be there; of the first page
-	Token     string // of the page before
-	Limit     int    // objects and prefixes; 0 and more than MaxPage mean MaxPage
-}
-
-// Page is a part of what was asked for. Objects and prefixes are each in order.
-type Page struct {
-	Objects  []Info
-	Prefixes []string
-	Token    string // for the next page; empty: there is none
-	Last     string // key or prefix that comes last in the page
-}
-
 // List answers objects and common prefixes, as they were at the moment of the first page if the next ones follow within
 // some minutes (store.KeepVersions), and else as they are when they come. Common prefixes are not read through.
 func (o *Objects) List(ctx context.Context, app, bucket string, q Query) (page Page, err error) {
 	if err = validate(app, bucket); err == nil {
-		err = q.validate()
+		err = q.Validate()
 	}
 	if err == nil && q.Token == "" {
 		_, err = o.look(ctx, app, bucket)
@@ -40,21 +22,6 @@ func (o *Objects) List(ctx context.Context, app, bucket string, q Query) (page P
 		page, err = o.list(ctx, app, bucket, q)
 	}
 	return page, coded("list objects", err)
-}
-
-func (q Query) validate() error {
-	for _, text := range []string{q.Prefix, q.Delimiter, q.After} {
-		if len(text) > MaxKeyBytes {
-			return fmt.Errorf("prefix, delimiter or key %.40q... has %d bytes, at most %d are allowed: %w", text, len(text), MaxKeyBytes, ErrTooLarge)
-		}
-		if err := validateText(text); err != nil {
-			return err
-		}
-	}
-	if q.Limit < 0 {
-		return fmt.Errorf("limit %d is negative: %w", q.Limit, ErrInvalid)
-	}
-	return nil
 }
 
 // listing is a List under way.
@@ -66,12 +33,12 @@ type listing struct {
 
 func (o *Objects) list(ctx context.Context, app, bucket string, q Query) (Page, error) {
 	l := listing{query: q}
-	if l.query.Limit == 0 || l.query.Limit > MaxPage {
-		l.query.Limit = MaxPage
+	if l.query.Limit == 0 || l.query.Limit > op.MaxObjectPage {
+		l.query.Limit = op.MaxObjectPage
 	}
 	if q.After != "" {
 		l.token.from = q.After + "\x00"
-		if p := q.common(q.After); p != "" && p == q.After {
+		if p := common(q, q.After); p != "" && p == q.After {
 			l.token.from = past(p)
 		}
 	}
@@ -125,7 +92,7 @@ func (l *listing) take(page op.Page, bucket string) error {
 		if skipping != "" && strings.HasPrefix(key, skipping) {
 			continue
 		}
-		if skipping = l.query.common(key); skipping != "" {
+		if skipping = common(l.query, key); skipping != "" {
 			l.page.Prefixes = append(l.page.Prefixes, skipping)
 			l.page.Last, l.token.from = skipping, past(skipping)
 			continue
@@ -142,7 +109,7 @@ func (l *listing) take(page op.Page, bucket string) error {
 }
 
 // common answers the common prefix that a key belongs to, or nothing.
-func (q Query) common(key string) string {
+func common(q Query, key string) string {
 	rest, ok := strings.CutPrefix(key, q.Prefix)
 	if !ok || q.Delimiter == "" {
 		return ""
@@ -170,7 +137,7 @@ func (t token) String() string {
 }
 
 func parseToken(text string) (token, error) {
-	if len(text) > MaxTokenBytes {
+	if len(text) > op.MaxObjectTokenBytes {
 		return token{}, ErrOldToken
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
@@ -178,7 +145,7 @@ func parseToken(text string) (token, error) {
 		return token{}, ErrOldToken
 	}
 	n := int(b[0])<<8 | int(b[1])
-	if n > len(b)-2 || n == 0 || n > MaxKeyBytes+2 {
+	if n > len(b)-2 || n == 0 || n > op.MaxObjectKeyBytes+2 {
 		return token{}, ErrOldToken
 	}
 	return token{from: string(b[2 : 2+n]), cursor: string(b[2+n:])}, nil

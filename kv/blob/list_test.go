@@ -45,10 +45,10 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if _, err := o.List(t.Context(), app, "none", Query{}); !errors.Is(err, ErrNoBucket) {
+	if _, err := o.List(t.Context(), app, "none", Query{}); !errors.Is(err, op.ErrNoBucket) {
 		t.Errorf("List of no bucket = %v", err)
 	}
-	for _, token := range []string{"x", "AAAA", strings.Repeat("A", MaxTokenBytes+1)} {
+	for _, token := range []string{"x", "AAAA", strings.Repeat("A", op.MaxObjectTokenBytes+1)} {
 		if _, err := o.List(t.Context(), app, "pics", Query{Token: token}); !errors.Is(err, ErrOldToken) {
 			t.Errorf("List with a token of nobody = %v", err)
 		}

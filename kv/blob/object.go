@@ -11,7 +11,7 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-// Head answers what is known of an object, or ErrNoObject, or ErrNoBucket.
+// Head answers what is known of an object, or op.ErrNoObject, or op.ErrNoBucket.
 func (o *Objects) Head(ctx context.Context, n Name) (Info, error) {
 	m, err := o.manifest(ctx, n)
 	if err != nil {
@@ -21,7 +21,7 @@ func (o *Objects) Head(ctx context.Context, n Name) (Info, error) {
 }
 
 func (o *Objects) manifest(ctx context.Context, n Name) (*manifest, error) {
-	if err := validateName(n.App, n.Bucket, n.Key); err != nil {
+	if err := n.Validate(); err != nil {
 		return nil, err
 	}
 	now, err := o.look(ctx, n.App, n.Bucket, n.Key)
@@ -29,28 +29,19 @@ func (o *Objects) manifest(ctx context.Context, n Name) (*manifest, error) {
 		return nil, err
 	}
 	if now.objects[0] == nil {
-		return nil, fmt.Errorf("%.80q: %w", n.Key, ErrNoObject)
+		return nil, fmt.Errorf("%.80q: %w", n.Key, op.ErrNoObject)
 	}
 	return now.objects[0], nil
 }
 
-// Copy asks for an object that is as another one of the same app is.
-type Copy struct {
-	Name           // of the new one
-	From    Name   // of the same app
-	FromTag string // ETag that the source must have; empty: whichever it has
-	About   *About // of the new one; nil: as the source's
-	If      Condition
-}
-
 // Copy keeps another object, or the same with another About. No bytes are copied.
 func (o *Objects) Copy(ctx context.Context, c Copy) (info Info, err error) {
-	err = errors.Join(validateName(c.App, c.Bucket, c.Key), validateName(c.From.App, c.From.Bucket, c.From.Key))
-	if err == nil && c.App != c.From.App {
-		err = fmt.Errorf("the source is another app's: %w", ErrInvalid)
+	err = errors.Join(c.Name.Validate(), c.From.Validate())
+	if err == nil && c.Name.App != c.From.App {
+		err = fmt.Errorf("the source is another app's: %w", op.ErrInvalid)
 	}
 	if err == nil && c.About != nil {
-		err = c.About.validate()
+		err = c.About.Validate()
 	}
 	if err == nil {
 		err = o.change(ctx, func() (t op.Txn, err error) {
@@ -69,10 +60,10 @@ func (o *Objects) copy(ctx context.Context, c Copy) (op.Txn, Info, error) {
 	}
 	source := from.objects[0]
 	if source == nil {
-		return op.Txn{}, Info{}, fmt.Errorf("%.80q: %w", c.From.Key, ErrNoObject)
+		return op.Txn{}, Info{}, fmt.Errorf("%.80q: %w", c.From.Key, op.ErrNoObject)
 	}
 	if c.FromTag != "" && c.FromTag != source.ETag {
-		return op.Txn{}, Info{}, fmt.Errorf("the source's ETag is %s: %w", source.ETag, ErrPrecondition)
+		return op.Txn{}, Info{}, fmt.Errorf("the source's ETag is %s: %w", source.ETag, op.ErrPrecondition)
 	}
 	p := Prepared{objects: o, put: Put{Name: c.Name, If: c.If}, begun: time.Now(), manifest: *source, event: CreatedCopy}
 	p.manifest.ID = newID(p.begun)
@@ -88,7 +79,7 @@ func (o *Objects) copy(ctx context.Context, c Copy) (op.Txn, Info, error) {
 
 // Delete takes an object away, and says whether there was one.
 func (o *Objects) Delete(ctx context.Context, n Name, c Condition) (found bool, err error) {
-	if err = validateName(n.App, n.Bucket, n.Key); err == nil {
+	if err = n.Validate(); err == nil {
 		found, err = o.delete(ctx, n.App, n.Bucket, map[string]Condition{n.Key: c})
 	}
 	return found, coded("delete object", err)
@@ -97,16 +88,16 @@ func (o *Objects) Delete(ctx context.Context, n Name, c Condition) (found bool, 
 // deleted is how many objects a transaction deletes, each of which is two ops.
 const deleted = 40
 
-// DeleteMany takes up to MaxDelete objects away, not all at one moment: after an error some are gone. Keys of none are
+// DeleteMany takes up to op.MaxObjectDeletes objects away, not all at one moment: after an error some are gone. Keys of none are
 // no error.
 func (o *Objects) DeleteMany(ctx context.Context, app, bucket string, keys ...string) error {
 	err := validate(app, bucket)
-	if err == nil && len(keys) > MaxDelete {
-		err = fmt.Errorf("%d keys, at most %d are deleted at once: %w", len(keys), MaxDelete, ErrTooLarge)
+	if err == nil && len(keys) > op.MaxObjectDeletes {
+		err = fmt.Errorf("%d keys, at most %d are deleted at once: %w", len(keys), op.MaxObjectDeletes, op.ErrTooLarge)
 	}
 	for _, k := range keys {
 		if err == nil {
-			err = ValidateKey(k)
+			err = op.ValidateObjectKey(k)
 		}
 	}
 	for part := range slices.Chunk(keys, deleted) {
@@ -144,7 +135,7 @@ func (o *Objects) delete(ctx context.Context, app, bucket string, all map[string
 		t := op.Txn{Namespace: op.ObjectsOf(app), Checks: now.checks(keys...)}
 		var less tally
 		for i, m := range now.objects {
-			if err := all[keys[i]].holds(m); err != nil {
+			if err := holds(all[keys[i]], m); err != nil {
 				return op.Txn{}, err
 			}
 			if m == nil {

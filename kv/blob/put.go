@@ -10,60 +10,21 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// Body is bytes that are to be kept.
-type Body struct {
-	Reader io.Reader // read to its end; an error of it is the call's
-	Size   int64     // in bytes, or Unsized
-	MD5    []byte    // of all of it; nil: nobody knows
-}
-
-// Unsized is the Size of a body that ends where it ends.
-const Unsized = -1
-
-// Name is where an object is.
-type Name struct {
-	App, Bucket, Key string
-}
-
-// Put asks for an object.
-type Put struct {
-	Name
-	Body  Body
-	About About
-	If    Condition
-}
-
-// Condition is what must hold of an object, at the moment it is changed. The zero value holds always.
-type Condition struct {
-	Absent bool   // there is none
-	ETag   string // it has this one, without quotes; there must be one
-}
-
 // holds says whether a condition holds of an object; nil: there is none.
-func (c Condition) holds(m *manifest) error {
+func holds(c Condition, m *manifest) error {
 	switch {
 	case c.Absent && m != nil:
-		return fmt.Errorf("it is there: %w", ErrPrecondition)
+		return fmt.Errorf("it is there: %w", op.ErrPrecondition)
 	case c.ETag != "" && m == nil:
-		return fmt.Errorf("it is not there: %w: %w", ErrPrecondition, ErrNoObject)
+		return fmt.Errorf("it is not there: %w: %w", op.ErrPrecondition, op.ErrNoObject)
 	case c.ETag != "" && c.ETag != m.ETag:
-		return fmt.Errorf("its ETag is %s: %w", m.ETag, ErrPrecondition)
+		return fmt.Errorf("its ETag is %s: %w", m.ETag, op.ErrPrecondition)
 	}
 	return nil
-}
-
-// Info is what is known of an object beside its bytes.
-type Info struct {
-	Bucket, Key string
-	ID          string // of this put of it; ids of later ones are higher, as far as clocks agree
-	Size        int64
-	ETag        string // without quotes: MD5 of the bytes, or for an object put in parts, of their MD5s, with their number
-	Modified    time.Time
-	About       About
-	Parts       int // it was put in; 0: at once
 }
 
 func (m *manifest) info(bucket, key string) Info {
@@ -88,9 +49,9 @@ func (o *Objects) Put(ctx context.Context, p Put) (Info, error) {
 // Prepare brings an object's bytes to where Put would have them. Nobody sees it yet, and unless it is committed within
 // MaxPutTime nobody ever will.
 func (o *Objects) Prepare(ctx context.Context, p Put) (*Prepared, error) {
-	err := validateName(p.App, p.Bucket, p.Key)
+	err := p.Name.Validate()
 	if err == nil {
-		err = p.About.validate()
+		err = p.About.Validate()
 	}
 	if err == nil {
 		err = o.early(ctx, p)
@@ -115,15 +76,15 @@ func (o *Objects) Prepare(ctx context.Context, p Put) (*Prepared, error) {
 
 // early refuses what could not be committed as things are, before the body is read.
 func (o *Objects) early(ctx context.Context, p Put) error {
-	now, err := o.look(ctx, p.App, p.Bucket, p.Key)
+	now, err := o.look(ctx, p.Name.App, p.Name.Bucket, p.Name.Key)
 	if err != nil {
 		return err
 	}
-	if err := p.If.holds(now.objects[0]); err != nil {
+	if err := holds(p.If, now.objects[0]); err != nil {
 		return err
 	}
 	if now.quota.Bytes != 0 && p.Body.Size > now.quota.Bytes {
-		return fmt.Errorf("%d bytes, at most %d are allowed: %w", p.Body.Size, now.quota.Bytes, ErrQuota)
+		return fmt.Errorf("%d bytes, at most %d are allowed: %w", p.Body.Size, now.quota.Bytes, op.ErrQuota)
 	}
 	return nil
 }
@@ -134,19 +95,19 @@ type written struct {
 	md5  []byte
 }
 
-// write keeps the bytes of a body of at most MaxPutBytes.
+// write keeps the bytes of a body of at most op.MaxObjectPutBytes.
 func (o *Objects) write(ctx context.Context, b Body) (w written, err error) {
-	if b.Size > MaxPutBytes {
-		return w, fmt.Errorf("body has %d bytes, at most %d are allowed at once: %w", b.Size, int64(MaxPutBytes), ErrTooLarge)
+	if b.Size > op.MaxObjectPutBytes {
+		return w, fmt.Errorf("body has %d bytes, at most %d are allowed at once: %w", b.Size, int64(op.MaxObjectPutBytes), op.ErrTooLarge)
 	}
 	sum := md5.New()
-	w.span, err = o.cut(ctx, io.TeeReader(io.LimitReader(b.Reader, MaxPutBytes+1), sum))
+	w.span, err = o.cut(ctx, io.TeeReader(io.LimitReader(b.Reader, op.MaxObjectPutBytes+1), sum))
 	w.md5 = sum.Sum(nil)
 	switch {
 	case err != nil:
 		return w, bodyError(ctx, err)
-	case w.span.Size > MaxPutBytes:
-		return w, fmt.Errorf("body has more than %d bytes: %w", int64(MaxPutBytes), ErrTooLarge)
+	case w.span.Size > op.MaxObjectPutBytes:
+		return w, fmt.Errorf("body has more than %d bytes: %w", int64(op.MaxObjectPutBytes), op.ErrTooLarge)
 	case b.Size >= 0 && w.span.Size != b.Size:
 		return w, fmt.Errorf("body has %d bytes, not %d: %w", w.span.Size, b.Size, ErrShort)
 	case b.MD5 != nil && string(b.MD5) != string(w.md5):
@@ -162,7 +123,7 @@ func bodyError(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.As(err, &already) || errors.Is(err, ErrLost) {
 		return err
 	}
-	for _, known := range []error{ErrDigest, ErrShort, ErrTooLarge} {
+	for _, known := range []error{ErrDigest, ErrShort, op.ErrTooLarge} {
 		if errors.Is(err, known) {
 			return err
 		}

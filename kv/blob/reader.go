@@ -11,10 +11,8 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-// Reader reads an object as it was when it was opened. It is used by one goroutine, and closed.
-type Reader struct {
-	Info Info
-
+// reader reads an object as it was when it was opened.
+type reader struct {
 	objects  *Objects
 	ctx      context.Context // of Open: a reader is used within one call
 	app      string
@@ -28,23 +26,24 @@ type Reader struct {
 	span    span // that was used last
 }
 
-// Open opens an object, or answers ErrNoObject. What reads takes memory for is constant. A read's error is coded
-// abi.Unavailable, and wraps ErrLost, when a chunk is whole on no node; ctx ends all reads.
-func (o *Objects) Open(ctx context.Context, n Name) (*Reader, error) {
+// Open opens an object, or answers op.ErrNoObject. The reader is used by one goroutine, and closed; what it takes memory
+// for is constant. A read's error is coded abi.Unavailable, and wraps ErrLost, when a chunk is whole on no node; ctx ends
+// all reads.
+func (o *Objects) Open(ctx context.Context, n Name) (Info, io.ReadSeekCloser, error) {
 	m, err := o.manifest(ctx, n)
 	if err != nil {
-		return nil, coded("open object", err)
+		return Info{}, nil, coded("open object", err)
 	}
-	r := &Reader{Info: m.info(n.Bucket, n.Key), objects: o, ctx: ctx, app: n.App, manifest: m, segment: -1}
+	r := &reader{objects: o, ctx: ctx, app: n.App, manifest: m, segment: -1}
 	if len(m.Segments) == 0 {
 		r.span = m.Span
 	}
-	return r, nil
+	return m.info(n.Bucket, n.Key), r, nil
 }
 
 // Read reads on. Bytes come only of chunks that were hashed whole.
-func (r *Reader) Read(b []byte) (n int, err error) {
-	if r.offset >= r.Info.Size {
+func (r *reader) Read(b []byte) (n int, err error) {
+	if r.offset >= r.manifest.Size {
 		return 0, io.EOF
 	}
 	if len(b) == 0 {
@@ -67,12 +66,12 @@ func (r *Reader) Read(b []byte) (n int, err error) {
 }
 
 // Seek says where Read goes on.
-func (r *Reader) Seek(offset int64, whence int) (int64, error) {
+func (r *reader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
 		offset += r.offset
 	case io.SeekEnd:
-		offset += r.Info.Size
+		offset += r.manifest.Size
 	}
 	if offset < 0 {
 		return 0, errors.New("seek before the beginning of an object")
@@ -85,7 +84,7 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 }
 
 // Close frees what the reader holds.
-func (r *Reader) Close() error {
+func (r *reader) Close() error {
 	if r.chunk != nil {
 		r.chunk.Close()
 	}
@@ -94,7 +93,7 @@ func (r *Reader) Close() error {
 }
 
 // open opens the chunk that has the byte at the offset.
-func (r *Reader) open() error {
+func (r *reader) open() error {
 	r.Close()
 	at := r.offset
 	for i, s := range r.manifest.Segments {
@@ -120,7 +119,7 @@ func (r *Reader) open() error {
 }
 
 // load makes a segment's span the one in use.
-func (r *Reader) load(i int) error {
+func (r *reader) load(i int) error {
 	if r.segment == i {
 		return nil
 	}

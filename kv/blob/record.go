@@ -3,61 +3,14 @@ package blob
 import (
 	"errors"
 	"fmt"
-	"time"
-	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"github.com/sett-run/sett/kv/op"
 )
 
 // Records are CBOR maps with small integers for names; numbers are not used again. Readers leave out what they do not
 // know, so that nodes of two versions read each other's. Times are nanoseconds since 1970.
-
-// Bucket is where objects are.
-type Bucket struct {
-	Name    string    `cbor:"-"`
-	Created time.Time `cbor:"1,keyasint"`
-	Events  bool      `cbor:"2,keyasint,omitempty"` // what becomes of its objects is told: see Objects.Events
-}
-
-// Headers are HTTP headers that are kept with an object and come back with it.
-type Headers struct {
-	ContentType        string `cbor:"1,keyasint,omitempty" json:"content_type,omitempty"`
-	CacheControl       string `cbor:"2,keyasint,omitempty" json:"cache_control,omitempty"`
-	ContentDisposition string `cbor:"3,keyasint,omitempty" json:"content_disposition,omitempty"`
-	ContentEncoding    string `cbor:"4,keyasint,omitempty" json:"content_encoding,omitempty"`
-	ContentLanguage    string `cbor:"5,keyasint,omitempty" json:"content_language,omitempty"`
-	Expires            string `cbor:"6,keyasint,omitempty" json:"expires,omitempty"`
-}
-
-// About is what a caller says of an object.
-type About struct {
-	Headers  Headers           `cbor:"1,keyasint,omitzero"`
-	Metadata map[string]string `cbor:"2,keyasint,omitempty"` // names in lower case
-}
-
-func (a About) validate() error {
-	h := a.Headers
-	size := len(h.ContentType) + len(h.CacheControl) + len(h.ContentDisposition) + len(h.ContentEncoding) + len(h.ContentLanguage) + len(h.Expires)
-	if size > MaxHeaderBytes {
-		return fmt.Errorf("content type and headers have %d bytes, at most %d are allowed: %w", size, MaxHeaderBytes, ErrTooLarge)
-	}
-	text := h.ContentType + h.CacheControl + h.ContentDisposition + h.ContentEncoding + h.ContentLanguage + h.Expires
-	size = 0
-	for name, value := range a.Metadata {
-		if name == "" {
-			return fmt.Errorf("metadata without a name: %w", ErrInvalid)
-		}
-		text += name + value
-		size += len(name) + len(value)
-	}
-	if size > MaxMetadataBytes {
-		return fmt.Errorf("metadata has %d bytes, at most %d are allowed: %w", size, MaxMetadataBytes, ErrTooLarge)
-	}
-	if !utf8.ValidString(text) {
-		return fmt.Errorf("headers or metadata are not UTF-8: %w", ErrInvalid)
-	}
-	return nil
-}
 
 // digestBytes is a chunk's digest in a record.
 const digestBytes = 32
@@ -77,7 +30,7 @@ func (s span) count() int { return len(s.Digests) / digestBytes }
 
 func (s span) validate() error {
 	n := int64(s.count())
-	if s.Size < 0 || s.Chunk < 0 || s.Chunk > ChunkBytes || len(s.Digests)%digestBytes != 0 || n > MaxPutBytes {
+	if s.Size < 0 || s.Chunk < 0 || s.Chunk > ChunkBytes || len(s.Digests)%digestBytes != 0 || n > op.MaxObjectPutBytes {
 		return errDamaged
 	}
 	if n == 0 && s.Size != 0 || n > 0 && (s.Chunk == 0 || s.Size <= (n-1)*s.Chunk || s.Size > n*s.Chunk) {
@@ -130,7 +83,7 @@ func (m manifest) validate() error {
 	}
 	var sum int64
 	for _, s := range m.Segments {
-		if s.Size < 0 || s.Size > MaxPutBytes || s.Number < 0 || s.Number > MaxParts {
+		if s.Size < 0 || s.Size > op.MaxObjectPutBytes || s.Number < 0 || s.Number > MaxParts {
 			return errDamaged
 		}
 		sum += s.Size
@@ -147,12 +100,6 @@ type started struct {
 	About   About `cbor:"2,keyasint,omitzero"`
 }
 
-// Quota limits an app's objects; 0 means no limit.
-type Quota struct {
-	Objects int64 `cbor:"1,keyasint,omitempty" json:"objects"`
-	Bytes   int64 `cbor:"2,keyasint,omitempty" json:"bytes"`
-}
-
 var errDamaged = errors.New("record of an object is damaged")
 
 func encode(record any) []byte {
@@ -165,7 +112,7 @@ func encode(record any) []byte {
 
 // decoding bounds what a record can hold; the store bounds its bytes.
 func decoding() cbor.DecOptions {
-	return cbor.DecOptions{MaxNestedLevels: 8, MaxArrayElements: MaxParts + 16, MaxMapPairs: MaxMetadataBytes, DupMapKey: cbor.DupMapKeyEnforcedAPF}
+	return cbor.DecOptions{MaxNestedLevels: 8, MaxArrayElements: MaxParts + 16, MaxMapPairs: op.MaxObjectMetadataBytes, DupMapKey: cbor.DupMapKeyEnforcedAPF}
 }
 
 // decode reads what encode wrote.

@@ -61,10 +61,10 @@ func FuzzToken(f *testing.F) {
 // TestLargestManifest has as many parts as there can be: its record is a value, and its completion a transaction.
 func TestLargestManifest(t *testing.T) {
 	m := manifest{ID: newID(time.Now()), Source: newID(time.Now()), ETag: strings.Repeat("x", 38), About: About{
-		Headers: Headers{ContentType: strings.Repeat("x", MaxHeaderBytes)}, Metadata: map[string]string{"k": strings.Repeat("x", MaxMetadataBytes-1)}}}
+		Headers: Headers{ContentType: strings.Repeat("x", op.MaxObjectHeaderBytes)}, Metadata: map[string]string{"k": strings.Repeat("x", op.MaxObjectMetadataBytes-1)}}}
 	for n := range MaxParts {
-		m.Segments = append(m.Segments, reference{Number: n + 1, Size: MaxPutBytes})
-		m.Size += MaxPutBytes
+		m.Segments = append(m.Segments, reference{Number: n + 1, Size: op.MaxObjectPutBytes})
+		m.Size += op.MaxObjectPutBytes
 	}
 	b := encode(m)
 	if len(b) > op.MaxValueBytes/4 {
@@ -73,7 +73,7 @@ func TestLargestManifest(t *testing.T) {
 	if again, err := decodeManifest(b); err != nil || !reflect.DeepEqual(again, m) {
 		t.Errorf("it is read as another: %v", err)
 	}
-	s := segment{Span: span{Size: MaxPutBytes, Chunk: ChunkBytes, Digests: make([]byte, MaxPutBytes/ChunkBytes*digestBytes)}, MD5: make([]byte, 16)}
+	s := segment{Span: span{Size: op.MaxObjectPutBytes, Chunk: ChunkBytes, Digests: make([]byte, op.MaxObjectPutBytes/ChunkBytes*digestBytes)}, MD5: make([]byte, 16)}
 	if b := encode(s); len(b) > op.MaxValueBytes/4 {
 		t.Errorf("the segment has %d bytes", len(b))
 	}

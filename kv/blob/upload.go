@@ -30,9 +30,9 @@ type Part struct {
 // Create begins an upload. It is aborted when it is not complete after UploadLife.
 func (o *Objects) Create(ctx context.Context, n Name, a About) (Upload, error) {
 	u := Upload{Name: n, ID: newID(time.Now())}
-	err := validateName(n.App, n.Bucket, n.Key)
+	err := n.Validate()
 	if err == nil {
-		err = a.validate()
+		err = a.Validate()
 	}
 	if err == nil {
 		err = o.change(ctx, func() (op.Txn, error) {
@@ -47,7 +47,7 @@ func (o *Objects) Create(ctx context.Context, n Name, a About) (Upload, error) {
 }
 
 func (u Upload) validate() error {
-	if err := validateName(u.App, u.Bucket, u.Key); err != nil {
+	if err := u.Name.Validate(); err != nil {
 		return err
 	}
 	if !isID(u.ID) {
@@ -60,14 +60,14 @@ func (u Upload) validate() error {
 func (o *Objects) PutPart(ctx context.Context, u Upload, number int, b Body) (Part, error) {
 	err := u.validate()
 	if err == nil && (number < 1 || number > MaxParts) {
-		err = fmt.Errorf("part %d, 1 to %d are allowed: %w", number, MaxParts, ErrInvalid)
+		err = fmt.Errorf("part %d, 1 to %d are allowed: %w", number, MaxParts, op.ErrInvalid)
 	}
 	var before upload
 	if err == nil {
 		before, err = o.upload(ctx, u)
 	}
 	if err == nil && before.quota.Bytes != 0 && b.Size > before.quota.Bytes {
-		err = fmt.Errorf("%d bytes, at most %d are allowed: %w", b.Size, before.quota.Bytes, ErrQuota)
+		err = fmt.Errorf("%d bytes, at most %d are allowed: %w", b.Size, before.quota.Bytes, op.ErrQuota)
 	}
 	begun := time.Now()
 	var w written
@@ -199,7 +199,7 @@ func (o *Objects) Complete(ctx context.Context, u Upload, parts []Part, c Condit
 // join looks at the parts of an upload and answers the manifest of the object they make.
 func (o *Objects) join(ctx context.Context, u Upload, parts []Part) (m manifest, err error) {
 	if len(parts) == 0 || len(parts) > MaxParts {
-		return m, fmt.Errorf("%d parts, 1 to %d are allowed: %w", len(parts), MaxParts, ErrInvalid)
+		return m, fmt.Errorf("%d parts, 1 to %d are allowed: %w", len(parts), MaxParts, op.ErrInvalid)
 	}
 	m = manifest{ID: newID(time.Now()), Source: u.ID}
 	sum := md5.New()
@@ -227,17 +227,17 @@ func (o *Objects) join(ctx context.Context, u Upload, parts []Part) (m manifest,
 	if next < len(parts) {
 		return m, fmt.Errorf("part %d is not there, or not in ascending order: %w", parts[next].Number, ErrPart)
 	}
-	if m.Size > MaxObjectBytes {
-		return m, fmt.Errorf("object has %d bytes, at most %d are allowed: %w", m.Size, int64(MaxObjectBytes), ErrTooLarge)
+	if m.Size > op.MaxObjectBytes {
+		return m, fmt.Errorf("object has %d bytes, at most %d are allowed: %w", m.Size, int64(op.MaxObjectBytes), op.ErrTooLarge)
 	}
 	m.ETag = fmt.Sprintf("%x-%d", sum.Sum(nil), len(parts))
 	return m, nil
 }
 
-// Parts answers up to limit parts with numbers above after, in ascending order; 0 and more than MaxPage mean MaxPage.
+// Parts answers up to limit parts with numbers above after, in ascending order; 0 and more than op.MaxObjectPage mean op.MaxObjectPage.
 func (o *Objects) Parts(ctx context.Context, u Upload, after, limit int) (parts []Part, more bool, err error) {
-	if limit <= 0 || limit > MaxPage {
-		limit = MaxPage
+	if limit <= 0 || limit > op.MaxObjectPage {
+		limit = op.MaxObjectPage
 	}
 	if err = u.validate(); err == nil {
 		_, err = o.upload(ctx, u)
@@ -290,13 +290,13 @@ func (o *Objects) Uploads(ctx context.Context, app, bucket, prefix string, after
 		_, err = o.look(ctx, app, bucket)
 	}
 	if err == nil {
-		err = Query{Prefix: prefix, After: after.Key}.validate()
+		err = Query{Prefix: prefix, After: after.Key}.Validate()
 	}
 	if err != nil {
 		return nil, false, coded("list uploads", err)
 	}
 	base := uploadPrefix + bucket + "/"
-	q := op.Query{Prefix: base + prefix, Limit: MaxPage, KeysOnly: true, Read: op.Read{Consistency: op.Strong}}
+	q := op.Query{Prefix: base + prefix, Limit: op.MaxObjectPage, KeysOnly: true, Read: op.Read{Consistency: op.Strong}}
 	if after.Key != "" {
 		after.Bucket = bucket
 		q.From = uploadKey(after) + "\x00"

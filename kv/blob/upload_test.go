@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/sett-run/sett/kv/op"
 )
 
 func TestUpload(t *testing.T) {
@@ -43,7 +45,7 @@ func TestUpload(t *testing.T) {
 		t.Errorf("Uploads = %+v, %v", all, err)
 	}
 	for _, wrong := range [][]Part{nil, {parts[1], parts[0]}, {parts[0], {Number: 2}}, {{Number: 1, ETag: "x"}}} {
-		if _, err := o.Complete(ctx, u, wrong, Condition{}); !errors.Is(err, ErrPart) && !errors.Is(err, ErrInvalid) {
+		if _, err := o.Complete(ctx, u, wrong, Condition{}); !errors.Is(err, ErrPart) && !errors.Is(err, op.ErrInvalid) {
 			t.Errorf("Complete(%+v) = %v", wrong, err)
 		}
 	}
@@ -73,7 +75,7 @@ func TestUploadRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, number := range []int{0, -1, MaxParts + 1} {
-		if _, err := o.PutPart(ctx, u, number, body(nil)); !errors.Is(err, ErrInvalid) {
+		if _, err := o.PutPart(ctx, u, number, body(nil)); !errors.Is(err, op.ErrInvalid) {
 			t.Errorf("part %d: %v", number, err)
 		}
 	}

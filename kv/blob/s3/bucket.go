@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/blob"
+	"github.com/sett-run/sett/kv/op"
 )
 
 // namespace is that of S3's documents.
@@ -60,7 +61,7 @@ func (s *Server) createBucket(w http.ResponseWriter, r *request) error {
 	if err := private(r); err != nil {
 		return err
 	}
-	if err := blob.ValidateBucket(r.bucket); err != nil {
+	if err := op.ValidateBucket(r.bucket); err != nil {
 		return problem{http.StatusBadRequest, "InvalidBucketName", err.Error()}
 	}
 	if err := s.config.Objects.CreateBucket(r.Context(), r.app, blob.Bucket{Name: r.bucket}); err != nil {
@@ -192,17 +193,17 @@ func (s *Server) listObjects(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// count reads a page's size, from 0 to blob.MaxPage, which it also is when it is not given.
+// count reads a page's size, from 0 to op.MaxObjectPage, which it also is when it is not given.
 func count(r *request, name string) (int, error) {
 	text := r.query.Get(name)
 	if text == "" {
-		return blob.MaxPage, nil
+		return op.MaxObjectPage, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil || n < 0 {
 		return 0, problem{http.StatusBadRequest, "InvalidArgument", name + " is not a number from 0 to 2147483647."}
 	}
-	return int(min(n, blob.MaxPage)), nil
+	return int(min(n, op.MaxObjectPage)), nil
 }
 
 // coding answers how keys are written: as they are, or percent-encoded.
@@ -239,13 +240,13 @@ type deleteError struct {
 	Message string
 }
 
-// deleteMany deletes up to blob.MaxDelete objects. Those with an ETag go one by one, for each has its condition.
+// deleteMany deletes up to op.MaxObjectDeletes objects. Those with an ETag go one by one, for each has its condition.
 func (s *Server) deleteMany(w http.ResponseWriter, r *request) error {
 	var ask deleteDocument
 	if err := readDocument(r, &ask); err != nil {
 		return err
 	}
-	if len(ask.Objects) == 0 || len(ask.Objects) > blob.MaxDelete {
+	if len(ask.Objects) == 0 || len(ask.Objects) > op.MaxObjectDeletes {
 		return problem{http.StatusBadRequest, "MalformedXML", "The document does not name 1 to 1000 keys."}
 	}
 	var plain []string
@@ -266,8 +267,8 @@ func (s *Server) deleteMany(w http.ResponseWriter, r *request) error {
 		case o.ETag != "":
 			_, err := s.config.Objects.Delete(r.Context(), r.name(o.Key), blob.Condition{ETag: strings.Trim(o.ETag, `"`)})
 			told(o.Key, err)
-		case blob.ValidateKey(o.Key) != nil:
-			told(o.Key, blob.ValidateKey(o.Key))
+		case op.ValidateObjectKey(o.Key) != nil:
+			told(o.Key, op.ValidateObjectKey(o.Key))
 		default:
 			plain = append(plain, o.Key)
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/sett-run/sett/kv/blob"
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -40,21 +41,21 @@ func problems() []struct {
 		err error
 		is  problem
 	}{
-		{blob.ErrPrecondition, problem{http.StatusPreconditionFailed, "PreconditionFailed", ""}},
-		{blob.ErrNoBucket, problem{http.StatusNotFound, "NoSuchBucket", ""}},
-		{blob.ErrNoObject, problem{http.StatusNotFound, "NoSuchKey", ""}},
+		{op.ErrPrecondition, problem{http.StatusPreconditionFailed, "PreconditionFailed", ""}},
+		{op.ErrNoBucket, problem{http.StatusNotFound, "NoSuchBucket", ""}},
+		{op.ErrNoObject, problem{http.StatusNotFound, "NoSuchKey", ""}},
 		{blob.ErrNoUpload, problem{http.StatusNotFound, "NoSuchUpload", ""}},
-		{blob.ErrBucketExists, problem{http.StatusConflict, "BucketAlreadyOwnedByYou", ""}},
-		{blob.ErrNotEmpty, problem{http.StatusConflict, "BucketNotEmpty", ""}},
+		{op.ErrBucketExists, problem{http.StatusConflict, "BucketAlreadyOwnedByYou", ""}},
+		{op.ErrNotEmpty, problem{http.StatusConflict, "BucketNotEmpty", ""}},
 		{blob.ErrContended, problem{http.StatusConflict, "OperationAborted", ""}},
 		{blob.ErrTooSmall, problem{http.StatusBadRequest, "EntityTooSmall", ""}},
-		{blob.ErrTooLarge, problem{http.StatusBadRequest, "EntityTooLarge", ""}},
+		{op.ErrTooLarge, problem{http.StatusBadRequest, "EntityTooLarge", ""}},
 		{blob.ErrPart, problem{http.StatusBadRequest, "InvalidPart", ""}},
 		{blob.ErrDigest, problem{http.StatusBadRequest, "BadDigest", ""}},
 		{blob.ErrShort, problem{http.StatusBadRequest, "IncompleteBody", ""}},
 		{io.ErrUnexpectedEOF, problem{http.StatusBadRequest, "IncompleteBody", ""}},
-		{blob.ErrQuota, problem{http.StatusForbidden, "QuotaExceeded", ""}},
-		{blob.ErrInvalid, problem{http.StatusBadRequest, "InvalidArgument", ""}},
+		{op.ErrQuota, problem{http.StatusForbidden, "QuotaExceeded", ""}},
+		{op.ErrInvalid, problem{http.StatusBadRequest, "InvalidArgument", ""}},
 		{blob.ErrOldToken, problem{http.StatusBadRequest, "InvalidArgument", ""}},
 		{blob.ErrTooSlow, problem{http.StatusBadRequest, "RequestTimeout", ""}},
 		{context.DeadlineExceeded, problem{http.StatusServiceUnavailable, "SlowDown", ""}},

@@ -167,13 +167,13 @@ func (s *Server) getObject(w http.ResponseWriter, r *request) error {
 	if v := r.query.Get("versionId"); v != "" && v != "null" {
 		return problem{http.StatusNotFound, "NoSuchVersion", "There are no versions."}
 	}
-	o, err := s.config.Objects.Open(r.Context(), r.name(r.key))
+	info, o, err := s.config.Objects.Open(r.Context(), r.name(r.key))
 	if err != nil {
 		return err
 	}
 	defer o.Close()
 	h := w.Header()
-	describe(h, o.Info)
+	describe(h, info)
 	for query, header := range map[string]string{"response-content-type": "Content-Type", "response-content-language": "Content-Language",
 		"response-expires": "Expires", "response-cache-control": "Cache-Control", "response-content-disposition": "Content-Disposition",
 		"response-content-encoding": "Content-Encoding"} {
@@ -181,7 +181,7 @@ func (s *Server) getObject(w http.ResponseWriter, r *request) error {
 			h.Set(header, v)
 		}
 	}
-	http.ServeContent(&ranged{ResponseWriter: w, server: s, request: r.Request}, r.Request, "", o.Info.Modified, o)
+	http.ServeContent(&ranged{ResponseWriter: w, server: s, request: r.Request}, r.Request, "", info.Modified, o)
 	return nil
 }
 

@@ -239,7 +239,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d %s", name, status, code, tt.status, tt.code)
 		}
 	}
-	if _, err := s.config.Objects.Head(t.Context(), blob.Name{App: "shop", Bucket: "pics", Key: "k2"}); !errors.Is(err, blob.ErrNoObject) {
+	if _, err := s.config.Objects.Head(t.Context(), blob.Name{App: "shop", Bucket: "pics", Key: "k2"}); !errors.Is(err, op.ErrNoObject) {
 		t.Errorf("a request that was refused made an object: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sett-run/sett/kv/blob"
+	"github.com/sett-run/sett/kv/op"
 )
 
 func (r *request) upload() blob.Upload {
@@ -60,15 +61,15 @@ func (s *Server) copyPart(w http.ResponseWriter, r *request, number int) error {
 	if err != nil {
 		return err
 	}
-	o, err := s.config.Objects.Open(r.Context(), from)
+	info, o, err := s.config.Objects.Open(r.Context(), from)
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	if _, err := r.sourceTag(o.Info); err != nil {
+	if _, err := r.sourceTag(info); err != nil {
 		return err
 	}
-	first, size, err := copyRange(r.Header.Get("X-Amz-Copy-Source-Range"), o.Info.Size)
+	first, size, err := copyRange(r.Header.Get("X-Amz-Copy-Source-Range"), info.Size)
 	if err != nil {
 		return err
 	}
@@ -191,7 +192,7 @@ type uploadEntry struct {
 	Initiated    string
 }
 
-// listUploads answers whole pages of blob.MaxPage, without common prefixes.
+// listUploads answers whole pages of op.MaxObjectPage, without common prefixes.
 func (s *Server) listUploads(w http.ResponseWriter, r *request) error {
 	get := r.query.Get
 	if get("delimiter") != "" {
@@ -217,7 +218,7 @@ func (s *Server) listUploads(w http.ResponseWriter, r *request) error {
 		IsTruncated   bool
 		Uploads       []uploadEntry `xml:"Upload"`
 	}{Space: namespace, Bucket: r.bucket, KeyMarker: code(after.Key), UploadMarker: after.ID, EncodingType: get("encoding-type"),
-		Prefix: code(get("prefix")), MaxUploads: blob.MaxPage, IsTruncated: more}
+		Prefix: code(get("prefix")), MaxUploads: op.MaxObjectPage, IsTruncated: more}
 	for _, u := range all {
 		d.Uploads = append(d.Uploads, uploadEntry{code(u.Key), u.ID, owner{r.app, r.app}, owner{r.app, r.app}, "STANDARD", stamp(u.Started())})
 		d.NextKeyMarker, d.NextUpload = code(u.Key), u.ID
