@@ -36,18 +36,18 @@ func (o *Objects) fewBuckets(ctx context.Context, app string) error {
 	return err
 }
 
-// SetEvents says whether what becomes of a bucket's objects is told from now on.
-func (o *Objects) SetEvents(ctx context.Context, app, bucket string, tell bool) error {
-	err := validate(app, bucket)
+// ChangeBucket gives a bucket other settings: whether what becomes of its objects is told from now on.
+func (o *Objects) ChangeBucket(ctx context.Context, app string, b Bucket) error {
+	err := validate(app, b.Name)
 	if err == nil {
 		err = o.change(ctx, func() (op.Txn, error) {
-			now, err := o.look(ctx, app, bucket)
-			now.bucket.Name, now.bucket.Events = bucket, tell
+			now, err := o.look(ctx, app, b.Name)
+			now.bucket.Name, now.bucket.Events = b.Name, b.Events
 			return op.Txn{Namespace: op.ObjectsOf(app), Checks: now.checks(),
-				Ops: []op.Op{{Kind: op.Set, Key: bucketKey(bucket), Value: encode(now.bucket)}}}, err
+				Ops: []op.Op{{Kind: op.Set, Key: bucketKey(b.Name), Value: encode(now.bucket)}}}, err
 		})
 	}
-	return coded("set events of bucket", err)
+	return coded("change bucket", err)
 }
 
 // Bucket answers a bucket, or op.ErrNoBucket.

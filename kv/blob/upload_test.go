@@ -131,14 +131,14 @@ func TestEvents(t *testing.T) {
 	if err := o.Settle(ctx, app, append(ids[1:], "none")...); err != nil {
 		t.Error(err)
 	}
-	if err := o.SetEvents(ctx, app, "pics", false); err != nil {
+	if err := o.ChangeBucket(ctx, app, Bucket{Name: "pics", Events: false}); err != nil {
 		t.Error(err)
 	}
 	put(t, o, "silent", nil)
 	if left, err := o.Events(ctx, app); err != nil || len(left) != 1 || left[0].ID != ids[0] {
 		t.Errorf("Events = %+v, %v, want the one that was not settled", left, err)
 	}
-	o.SetEvents(ctx, app, "pics", true)
+	o.ChangeBucket(ctx, app, Bucket{Name: "pics", Events: true})
 	put(t, o, "d", nil)
 	n := 0
 	for _, err := range o.Happened(ctx, app) {

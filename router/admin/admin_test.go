@@ -30,6 +30,7 @@ func TestClientRoundTrip(t *testing.T) {
 	t.Run("tokens", func(t *testing.T) { roundTripTokens(t, c) })
 	t.Run("keys and values", func(t *testing.T) { roundTripKV(t, c) })
 	t.Run("queues", func(t *testing.T) { roundTripQueues(t, w, c) })
+	t.Run("objects", func(t *testing.T) { roundTripObjects(t, server.URL, c) })
 	t.Run("topics", func(t *testing.T) { roundTripTopics(t, c) })
 	t.Run("schedules", func(t *testing.T) { roundTripSchedules(t, w, c) })
 	t.Run("cluster", func(t *testing.T) { roundTripCluster(t, c, d) })
