@@ -10,8 +10,10 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,6 +29,12 @@ const (
 	MaxDocumentBytes = 2 << 20 // an XML body: a completed upload of blob.MaxParts parts fits
 	MaxLineBytes     = 1 << 10 // a line between the chunks of a body, and of its trailer
 	MaxTrailers      = 8       // lines of a trailer
+
+	DefaultRequests = 256              // answered at once; more let more callers in and take more memory
+	Stall           = time.Minute      // longest pause within a body, either way; longer lets slow callers hold connections
+	headerTime      = 10 * time.Second // for a request's header to come
+	idleTime        = 2 * time.Minute  // of a connection between requests
+	maxHeaderBytes  = 64 << 10         // a request's header: metadata and a presigned URL fit
 
 	maxSkew    = 15 * time.Minute // between a signature's time and this node's
 	maxPresign = 7 * 24 * time.Hour
@@ -50,11 +58,16 @@ type Config struct {
 	// Domain is what follows the bucket and a full stop in the name of a virtual host; empty: buckets stand in the path
 	// only.
 	Domain string
-	Log    *slog.Logger // nil: no log
+	// Requests are those answered at once; 0: DefaultRequests. Others are told to slow down.
+	Requests int
+	Log      *slog.Logger // nil: no log
 }
 
 // Server answers requests. It may be used by several listeners at once.
-type Server struct{ config Config }
+type Server struct {
+	config Config
+	room   chan struct{} // holds one for each request
+}
 
 // New makes a server.
 func New(c Config) *Server {
@@ -62,7 +75,12 @@ func New(c Config) *Server {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	c.Domain = strings.ToLower(strings.TrimPrefix(c.Domain, "."))
-	return &Server{c}
+	return &Server{c, make(chan struct{}, cmp.Or(c.Requests, DefaultRequests))}
+}
+
+// HTTP answers a server of this package's limits that answers with s; the caller serves with it, and shuts it down.
+func (s *Server) HTTP() *http.Server {
+	return &http.Server{Handler: s, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes}
 }
 
 // request is one that is being answered.
@@ -80,9 +98,44 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := requestID()
 	w.Header().Set("X-Amz-Request-Id", id)
 	w.Header().Set("Server", "Sett")
-	if err := s.serve(w, r); err != nil {
+	select {
+	case s.room <- struct{}{}:
+		defer func() { <-s.room }()
+	default:
+		s.refuse(w, r, id, problem{http.StatusServiceUnavailable, "SlowDown", "The server answers as many requests as it can."})
+		return
+	}
+	control := http.NewResponseController(w)
+	r.Body = &pausing{r.Body, control}
+	if err := s.serve(&patient{w, control}, r); err != nil {
 		s.refuse(w, r, id, err)
 	}
+}
+
+// pausing is a body whose sender may pause for Stall at most.
+type pausing struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (p *pausing) Read(b []byte) (int, error) {
+	_ = p.control.SetReadDeadline(time.Now().Add(Stall)) // a connection without deadlines is a test's
+	n, err := p.ReadCloser.Read(b)
+	if errors.Is(err, io.EOF) {
+		_ = p.control.SetReadDeadline(time.Time{}) // what is done with the body may take longer
+	}
+	return n, err
+}
+
+// patient is an answer whose reader may pause for Stall at most.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	_ = p.control.SetWriteDeadline(time.Now().Add(Stall))
+	return p.ResponseWriter.Write(b)
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -307,4 +308,26 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("answered %d", w.Code)
 		}
 	})
+}
+
+// TestCrowd has a request come while the server answers as many as it may.
+func TestCrowd(t *testing.T) {
+	s := server(t)
+	s.room = make(chan struct{}, 1)
+	in, out := io.Pipe()
+	var first sync.WaitGroup
+	first.Go(func() {
+		r := signed(httptest.NewRequest("PUT", "/pics/k", in), "abc")
+		r.ContentLength = 3
+		if status, code := do(s, r); status != 200 {
+			t.Errorf("the first: %d %s", status, code)
+		}
+	})
+	io.WriteString(out, "ab") // is being read
+	if status, code := do(s, signed(httptest.NewRequest("GET", "/pics", nil), "")); status != 503 || code != "SlowDown" {
+		t.Errorf("the second: %d %s", status, code)
+	}
+	io.WriteString(out, "c")
+	out.Close()
+	first.Wait()
 }
