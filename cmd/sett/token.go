@@ -22,7 +22,8 @@ func (c *cli) tokens() *cobra.Command {
 }
 
 func (c *cli) createToken() *cobra.Command {
-	return &cobra.Command{
+	s3 := false
+	cmd := &cobra.Command{
 		Use:   "create [NAME]",
 		Short: "Make an admin's token, or with --app one for that app only; the secret is shown this once",
 		Args:  arguments(0, 1, "[NAME]"),
@@ -40,6 +41,9 @@ func (c *cli) createToken() *cobra.Command {
 				request.App = c.app
 				scope = "for app " + c.app
 			}
+			if request.S3 = s3; s3 && !c.appGiven {
+				return usage("token create: an access key for S3 is an app's: give --app APP")
+			}
 			t, err := node.CreateToken(cmd.Context(), request)
 			if err != nil {
 				return fmt.Errorf("create token: %w", err)
@@ -48,10 +52,16 @@ func (c *cli) createToken() *cobra.Command {
 				return c.json(t)
 			}
 			fmt.Fprintf(c.err, "token %s (%s), %s; its secret is shown this once:\n", t.ID, printable(t.Name), scope)
+			if s3 {
+				_, err = fmt.Fprintf(c.out, "AWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\n", t.ID, t.Secret)
+				return err
+			}
 			_, err = fmt.Fprintln(c.out, t.Secret)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&s3, "s3", false, "an access key for S3 clients, of the app's objects alone")
+	return cmd
 }
 
 func (c *cli) listTokens() *cobra.Command {
@@ -76,6 +86,9 @@ func (c *cli) listTokens() *cobra.Command {
 				scope := "admin"
 				if t.App != "" {
 					scope = "app " + t.App
+				}
+				if t.S3 {
+					scope += ", S3"
 				}
 				rows = append(rows, []string{t.ID, t.Name, scope, "..." + t.Last4, t.Created.Local().Format(time.DateTime)})
 			}

@@ -11,7 +11,8 @@ import (
 // Level is the newest feature level this build knows, and that of everything in it. A command of level n acts only
 // once a RaiseLevel has set the group's level to n, which is done when every node knows n: until then it fails on
 // all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues, level 3
-// effects.
+		c.Steps = f.steps()
+	case Effects:
 const Level = 3
 
 // Limits of commands.
@@ -133,7 +134,7 @@ func (c Command) validateEffects() error {
 // Append appends c as it is replicated. The first byte is the feature level c needs, the rest is as that level
 // says.
 func (c Command) Append(b []byte) []byte {
-	b = append(b, c.Kind.level(), byte(c.Kind))
+	b = append(b, c.level(), byte(c.Kind))
 	b = append(b, c.Request[:]...)
 	b = appendText(b, c.Namespace)
 	switch c.Kind {
@@ -175,6 +176,14 @@ func (c Command) appendSteps(b []byte) []byte {
 	return b
 }
 
+// level is the feature level that has the command.
+func (c Command) level() byte {
+	if op.IsObjects(c.Namespace) {
+		return max(3, c.Kind.level())
+	}
+	return c.Kind.level()
+}
+
 // level is the feature level that has commands of a kind.
 func (k Kind) level() byte {
 	switch k {
@@ -201,6 +210,9 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 	c.Kind = Kind(f.byte())
 	c.Request = f.request()
 	c.Namespace = string(f.text())
+	if level < c.level() {
+		f.fail()
+	}
 	switch c.Kind {
 	case Transact:
 		c.Checks, c.Ops = f.txn(op.MaxChecks, op.MaxOps)
@@ -211,6 +223,7 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 	case Tick:
 		c.Limit = int(f.natural())
 	case Queues:
+<<<<<<< HEAD
 		if level < c.Kind.level() {
 			f.fail()
 		}
@@ -218,6 +231,11 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 	case Effects:
 		if level < c.Kind.level() {
 			f.fail()
+=======
+		c.Steps = make([]QueueStep, f.count(MaxSteps))
+		for i := range c.Steps {
+			c.Steps[i] = f.step()
+>>>>>>> blob
 		}
 		c.Checks, c.Ops = f.txn(MaxEffects, MaxEffects)
 		c.Steps = f.steps()

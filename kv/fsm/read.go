@@ -67,7 +67,7 @@ func List(v View, namespace string, q op.Query, now time.Time) (op.Page, error) 
 	}
 	l := lister{query: q, now: now.UnixNano(), skip: len(dataKey(namespace, ""))}
 	l.page.Revision = LastRevision(p.index)
-	err = v.Scan(dataKey(namespace, q.Prefix), dataKey(namespace, q.Cursor), l.visit)
+	err = v.Scan(dataKey(namespace, q.Prefix), dataKey(namespace, max(q.Cursor, q.From)), l.visit)
 	if err = errors.Join(l.err, err); err != nil {
 		return op.Page{}, err
 	}

@@ -69,6 +69,20 @@ func testPages(t *testing.T, s Store) {
 			t.Fatalf("second page = %+v, %v, want c and d as they were and no cursor", rest, err)
 		}
 	}
+	for _, q := range []op.Query{{From: "cc"}, {From: "b"}, {From: "d", Prefix: "d"}, {Cursor: first.Cursor, From: "cc"}, {Cursor: first.Cursor, From: "a"}, {From: "f"}} {
+		page, err := s.List(t.Context(), "app", q)
+		var got string
+		for _, i := range page.Items {
+			got += i.Key
+		}
+		want := map[string]string{"cc": "de", "b": "bde", "d": "d"}[q.From]
+		if q.Cursor != "" {
+			want = map[string]string{"cc": "d", "a": "cd"}[q.From]
+		}
+		if err != nil || got != want {
+			t.Errorf("List(%+v) = %s, %v, want %s", q, got, err, want)
+		}
+	}
 	if _, err := s.List(t.Context(), "app", op.Query{Cursor: first.Cursor, Prefix: "x"}); !errors.Is(err, op.ErrInvalid) {
 		t.Errorf("List with the cursor of another query = %v, want %v", err, op.ErrInvalid)
 	}

@@ -101,6 +101,8 @@ func (m *Memory) List(ctx context.Context, namespace string, q Query) (Page, err
 	if err != nil {
 		return Page{}, fmt.Errorf("list: %w", err)
 	}
+	l.items = slices.Clone(l.items)
+	l.items = slices.DeleteFunc(l.items, func(i Item) bool { return i.Key < q.From })
 	page, rest := nextPage(l, q)
 	if len(rest) > 0 {
 		page.Cursor = m.keep(l, rest)

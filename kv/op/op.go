@@ -3,7 +3,10 @@
 // of the store behind them. Guests link it, so it imports nothing heavy.
 package op
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Limits of the store. Raising one makes replication entries larger and slower for everybody.
 const (
@@ -28,6 +31,16 @@ const (
 
 // System is the namespace of the platform's own records; no app can have this name.
 const System = "$sett"
+
+// objectsSuffix follows an app's name in the name of the namespace of its objects.
+const objectsSuffix = "$objects"
+
+// ObjectsOf is the namespace of the records of an app's objects. It is not the app's own, so that no listing, no
+// deletion by prefix and no watch of its keys ever meets them; and no app can have this name.
+func ObjectsOf(app string) string { return app + objectsSuffix }
+
+// IsObjects says whether a namespace is one that ObjectsOf answers.
+func IsObjects(namespace string) bool { return strings.HasSuffix(namespace, objectsSuffix) }
 
 // Kind says what an Op does.
 type Kind uint8
@@ -81,7 +94,7 @@ type Check struct {
 // Txn changes several keys of one namespace at once, or none. Ops are done in the order given, each on what the ones
 // before it left. A key that has expired is absent to checks and ops alike.
 type Txn struct {
-	Namespace string // an app's name, or System
+	Namespace string // an app's name, that of its objects, or System
 	Checks    []Check
 	Ops       []Op
 }
@@ -130,6 +143,7 @@ type Read struct {
 // Query asks for keys in ascending order of their bytes.
 type Query struct {
 	Prefix   string
+	From     string // with or without a cursor: no key below this one
 	Cursor   string // of the page before; empty: from the first key. It goes on at the same moment of the store
 	Limit    int    // keys in the page; 0 and more than MaxPageKeys mean MaxPageKeys
 	KeysOnly bool   // leave values out; Size is still set

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -93,12 +94,17 @@ func (o Op) extra() string {
 	return ""
 }
 
-// ValidateNamespace accepts System and what an app may be called: 1 to MaxNamespaceBytes of a-z, 0-9 and -. Else it
-// answers ErrInvalid.
+// ValidateNamespace accepts System, what ValidateApp accepts, and the namespaces of such apps' objects. Else it answers
+// ErrInvalid.
 func ValidateNamespace(namespace string) error {
 	if namespace == System {
 		return nil
 	}
+	return ValidateApp(strings.TrimSuffix(namespace, objectsSuffix))
+}
+
+// ValidateApp accepts what an app may be called: 1 to MaxNamespaceBytes of a-z, 0-9 and -. Else it answers ErrInvalid.
+func ValidateApp(namespace string) error {
 	ok := namespace != "" && len(namespace) <= MaxNamespaceBytes
 	for _, c := range []byte(namespace) {
 		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-')
@@ -149,6 +155,9 @@ func validateValue(key string, value []byte) error {
 // made it.
 func (q Query) Validate() error {
 	if err := ValidatePrefix(q.Prefix); err != nil {
+		return err
+	}
+	if err := ValidatePrefix(q.From); err != nil {
 		return err
 	}
 	if len(q.Cursor) > MaxCursorBytes {

@@ -138,12 +138,12 @@ func withDefaults(c Config) Config {
 	return c
 }
 
-// validateApp refuses what no app is called, and the platform's own namespace.
+// validateApp refuses what no app is called, and the platform's own namespaces.
 func validateApp(app string) error {
-	if app == op.System {
+	if app == op.System || op.IsObjects(app) {
 		return fmt.Errorf("namespace %s is the platform's: %w", app, op.ErrInvalid)
 	}
-	return op.ValidateNamespace(app)
+	return op.ValidateApp(app)
 }
 
 // Serve answers connections of ln, once, and closes it. It returns nil after Shutdown, else why accepting failed.

@@ -40,6 +40,7 @@ type Config struct {
 
 	// Nil: what concerns them answers abi.Unsupported.
 	Queues        Queues
+	Objects       Objects
 	Subscriptions Subscriptions
 	Schedules     Schedules
 	Async         Async

@@ -20,16 +20,17 @@ import (
 // responses with openapi.json.
 func TestClientRoundTrip(t *testing.T) {
 	w, d, p := newWorld(t), &den{text: "state"}, &past{}
-	_, server := w.start(t, func(c *Config) { c.Cluster, c.Backuper, c.Activity = d, d, p })
+	a, server := w.start(t, func(c *Config) { c.Cluster, c.Backuper, c.Activity = d, d, p })
 	c := connect(t, server, "")
 	t.Run("deploy", func(t *testing.T) { roundTripDeploy(t, c) })
 	t.Run("versions", func(t *testing.T) { roundTripVersions(t, c) })
 	t.Run("invoke", func(t *testing.T) { roundTripInvoke(t, w, c) })
 	t.Run("bench", func(t *testing.T) { roundTripBench(t, w, c) })
 	t.Run("logs", func(t *testing.T) { roundTripLogs(t, w, c) })
-	t.Run("tokens", func(t *testing.T) { roundTripTokens(t, c) })
+	t.Run("tokens", func(t *testing.T) { roundTripTokens(t, a, c) })
 	t.Run("keys and values", func(t *testing.T) { roundTripKV(t, c) })
 	t.Run("queues", func(t *testing.T) { roundTripQueues(t, w, c) })
+	t.Run("objects", func(t *testing.T) { roundTripObjects(t, server.URL, c) })
 	t.Run("topics", func(t *testing.T) { roundTripTopics(t, c) })
 	t.Run("schedules", func(t *testing.T) { roundTripSchedules(t, w, c) })
 	t.Run("cluster", func(t *testing.T) { roundTripCluster(t, c, d) })
@@ -231,7 +232,7 @@ func roundTripLogs(t *testing.T, w *world, c *client.Client) {
 	}
 }
 
-func roundTripTokens(t *testing.T, c *client.Client) {
+func roundTripTokens(t *testing.T, a *Admin, c *client.Client) {
 	ctx := context.Background()
 	if list, err := c.Tokens(ctx); err != nil || len(list) != 0 {
 		t.Errorf("tokens: %+v, %v; want none", list, err)
@@ -247,7 +248,28 @@ func roundTripTokens(t *testing.T, c *client.Client) {
 	if text, _ := json.Marshal(list); strings.Contains(string(text), made.Secret[5:20]) || strings.Contains(string(text), "sha256") {
 		t.Errorf("the list shows secrets: %s", text)
 	}
-	if err := c.RevokeToken(ctx, made.ID); err != nil {
+	key, err := c.CreateToken(ctx, client.TokenRequest{Name: "s3", App: "shop", S3: true})
+	if err != nil || !key.S3 || strings.HasPrefix(key.Secret, "sett_") || len(key.Secret) != 43 {
+		t.Errorf("create access key: %+v, %v", key, err)
+	}
+	if app, secret, ok, err := a.S3Key(ctx, key.ID); app != "shop" || secret != key.Secret || !ok || err != nil {
+		t.Errorf("S3Key = %s, %t, %v", app, ok, err)
+	}
+	if _, _, ok, err := a.S3Key(ctx, made.ID); ok || err != nil {
+		t.Errorf("a bearer token is an access key: %v", err)
+	}
+	for _, secret := range []string{key.Secret, "sett_" + key.Secret} {
+		if err := a.Authorize(ctx, "shop", secret); abi.CodeOf(err) != abi.Unauthorized {
+			t.Errorf("an access key is a bearer token: %v", err)
+		}
+	}
+	if list, err := c.Tokens(ctx); err != nil || len(list) != 2 || !list[1].S3 {
+		t.Errorf("tokens: %+v, %v", list, err)
+	}
+	if _, err := c.CreateToken(ctx, client.TokenRequest{Name: "s3", S3: true}); abi.CodeOf(err) != abi.InvalidInput {
+		t.Errorf("access key of no app: %v", err)
+	}
+	if err := errors.Join(c.RevokeToken(ctx, made.ID), c.RevokeToken(ctx, key.ID)); err != nil {
 		t.Errorf("revoke: %v", err)
 	}
 	if err := c.RevokeToken(ctx, made.ID); abi.CodeOf(err) != abi.NotFound {

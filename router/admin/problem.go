@@ -68,9 +68,9 @@ func storeCode(err error) abi.Code {
 		return abi.InvalidInput
 	case client.OverLimit:
 		return abi.TooLarge
-	case client.KeyNotFound, client.QueueNotFound:
+	case client.KeyNotFound, client.QueueNotFound, client.BucketNotFound, client.ObjectNotFound:
 		return abi.NotFound
-	case client.CheckFailed, client.OutOfBounds:
+	case client.CheckFailed, client.OutOfBounds, client.BucketExists, client.BucketNotEmpty, client.ConditionFailed:
 		return abi.Conflict
 	case client.OverQuota:
 		return abi.NoSpace

@@ -142,3 +142,24 @@ type Async interface {
 	// Enqueue answers the invocation's id once it is durable. Errors are coded: abi.NotFound, abi.TooLarge, ...
 	Enqueue(ctx context.Context, c router.Call) (invocation string, err error)
 }
+
+// Objects are the apps' buckets and objects. Package kv/blob's Objects is one, whose errors are coded.
+type Objects interface {
+	CreateBucket(ctx context.Context, app string, b op.Bucket) error
+	ChangeBucket(ctx context.Context, app string, b op.Bucket) error
+	Bucket(ctx context.Context, app, bucket string) (op.Bucket, error)
+	Buckets(ctx context.Context, app string) ([]op.Bucket, error)
+	DeleteBucket(ctx context.Context, app, bucket string) error
+
+	Put(ctx context.Context, p op.ObjectPut) (op.ObjectInfo, error)
+	// Open answers what is known of an object, and its bytes; the caller closes them.
+	Open(ctx context.Context, n op.ObjectName) (op.ObjectInfo, io.ReadSeekCloser, error)
+	List(ctx context.Context, app, bucket string, q op.ObjectQuery) (op.ObjectPage, error)
+	Copy(ctx context.Context, c op.ObjectCopy) (op.ObjectInfo, error)
+	Delete(ctx context.Context, n op.ObjectName, c op.ObjectCondition) (found bool, err error)
+	DeleteMany(ctx context.Context, app, bucket string, keys ...string) error
+
+	// Usage answers what an app holds, or a bucket when it is named.
+	Usage(ctx context.Context, app, bucket string) (op.ObjectUsage, error)
+	SetQuota(ctx context.Context, app string, q op.ObjectQuota) error
+}

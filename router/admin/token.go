@@ -38,10 +38,12 @@ const (
 	tokenKeyPrefix   = "t/"
 )
 
-// tokenRecord is a token at rest: its hash, never its secret.
+// tokenRecord is a token at rest: its hash, never its secret. But S3's signatures are made with the secret itself, so
+// that of an access key must be kept; it is no bearer token, and its hash is nothing's.
 type tokenRecord struct {
 	client.Token
-	SHA256 string `json:"sha256"` // of the secret, hexadecimal
+	SHA256   string `json:"sha256"` // of the secret, hexadecimal
+	S3Secret string `json:"s3_secret,omitempty"`
 }
 
 // tokens keeps and checks bearer tokens.
@@ -62,6 +64,7 @@ type tokenCache struct {
 type tokenEntry struct {
 	hash     [sha256.Size]byte
 	token    client.Token
+	s3       string // secret of an access key
 	revision uint64
 }
 
@@ -126,7 +129,7 @@ func readToken(item op.Item) (tokenEntry, error) {
 	if err != nil || len(hash) != sha256.Size || tokenKeyPrefix+r.ID != item.Key {
 		return tokenEntry{}, errors.New("record is damaged")
 	}
-	return tokenEntry{hash: [sha256.Size]byte(hash), token: r.Token, revision: item.Revision}, nil
+	return tokenEntry{hash: [sha256.Size]byte(hash), token: r.Token, s3: r.S3Secret, revision: item.Revision}, nil
 }
 
 // create makes a token and answers it with its secret, which nobody can learn again.
@@ -142,6 +145,10 @@ func (t *tokens) create(ctx context.Context, r client.TokenRequest) (client.Toke
 		ID: hex.EncodeToString(random[tokenRandomBytes:]), Name: r.Name, App: r.App,
 		Created: time.Now().UTC().Truncate(time.Millisecond), Last4: secret[len(secret)-4:],
 	}}
+	if r.S3 {
+		record.S3, record.S3Secret, record.SHA256 = true, strings.TrimPrefix(secret, tokenPrefix), strings.Repeat("0", 2*sha256.Size)
+		secret = record.S3Secret
+	}
 	value, err := json.Marshal(record)
 	if err != nil {
 		return client.TokenResponse{}, fmt.Errorf("encode token: %w", err)
@@ -168,6 +175,9 @@ func checkTokenRequest(r client.TokenRequest) error {
 		if err := registry.CheckName("app", r.App); err != nil {
 			return err
 		}
+	}
+	if r.S3 && r.App == "" {
+		return abi.WithCode(abi.InvalidInput, errors.New("an access key for S3 is an app's: name the app"))
 	}
 	if r.Name == "" || len(r.Name) > maxTokenNameBytes || !printable(r.Name) {
 		return abi.WithCode(abi.InvalidInput, fmt.Errorf("token name: must be 1 to %d bytes of printable text", maxTokenNameBytes))
@@ -224,6 +234,21 @@ func (t *tokens) commit(ctx context.Context, c op.Check, o op.Op) error {
 // CreateToken makes a token, as POST /v1/tokens does. It is for the node's own start, where no request can be made.
 func (a *Admin) CreateToken(ctx context.Context, r client.TokenRequest) (client.TokenResponse, error) {
 	return a.tokens.create(ctx, r)
+}
+
+// S3Key answers the app and the secret of an access key for S3; ok is false when there is none of the id. One revoked on
+// another node works for tokenCacheAge.
+func (a *Admin) S3Key(ctx context.Context, id string) (app, secret string, ok bool, err error) {
+	c, err := a.tokens.current(ctx)
+	if err != nil {
+		return "", "", false, err
+	}
+	for _, e := range c.entries {
+		if e.token.S3 && e.s3 != "" && e.token.ID == id {
+			return e.token.App, e.s3, true, nil
+		}
+	}
+	return "", "", false, nil
 }
 
 // Tokens lists the tokens, oldest first.

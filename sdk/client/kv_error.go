@@ -24,6 +24,12 @@ const (
 	QueueNotFound   Reason = "queue_not_found" // a topic's queue, too
 	TooManyInFlight Reason = "too_many_in_flight"
 
+	BucketNotFound  Reason = "bucket_not_found"
+	ObjectNotFound  Reason = "object_not_found"
+	BucketExists    Reason = "bucket_exists"
+	BucketNotEmpty  Reason = "bucket_not_empty"
+	ConditionFailed Reason = "condition_failed" // of If-Match and If-None-Match of an object
+
 	NoLeader       Reason = "no_leader"       // nothing was changed
 	OutcomeUnknown Reason = "outcome_unknown" // the change may yet happen, once
 )
@@ -31,7 +37,7 @@ const (
 // ReasonOf answers the reason of an error of package op, "" when it has none.
 func ReasonOf(err error) Reason {
 	for _, r := range []Reason{InvalidOperation, OverLimit, NotInteger, KeyNotFound, CheckFailed, OutOfBounds, OverQuota, Compacted,
-		QueueNotFound, TooManyInFlight, NoLeader, OutcomeUnknown} {
+		QueueNotFound, TooManyInFlight, ConditionFailed, BucketNotFound, ObjectNotFound, BucketExists, BucketNotEmpty, NoLeader, OutcomeUnknown} {
 		if errors.Is(err, r.err()) {
 			return r
 		}
@@ -62,6 +68,16 @@ func (r Reason) err() error {
 		return op.ErrNoQueue
 	case TooManyInFlight:
 		return op.ErrInFlight
+	case BucketNotFound:
+		return op.ErrNoBucket
+	case ObjectNotFound:
+		return op.ErrNoObject
+	case BucketExists:
+		return op.ErrBucketExists
+	case BucketNotEmpty:
+		return op.ErrNotEmpty
+	case ConditionFailed:
+		return op.ErrPrecondition
 	case NoLeader:
 		return op.ErrUnavailable
 	case OutcomeUnknown:

@@ -88,7 +88,7 @@ func TestKVRefusesWhatItDoesNotKnow(t *testing.T) {
 
 func TestReasonsAndErrorsAreOneToOne(t *testing.T) {
 	for _, err := range []error{op.ErrInvalid, op.ErrTooLarge, op.ErrNotInteger, op.ErrNotFound, op.ErrConflict, op.ErrRange, op.ErrQuota,
-		op.ErrCompacted, op.ErrNoQueue, op.ErrInFlight, op.ErrUnavailable, op.ErrUnknown} {
+		op.ErrCompacted, op.ErrNoBucket, op.ErrNoObject, op.ErrBucketExists, op.ErrNotEmpty, op.ErrPrecondition, op.ErrNoQueue, op.ErrInFlight, op.ErrUnavailable, op.ErrUnknown} {
 		r := ReasonOf(fmt.Errorf("get k: %w", err))
 		if p := (Problem{Code: abi.Conflict, Detail: "get k", Reason: r}); r == "" || !errors.Is(p.asError(409), err) {
 			t.Errorf("%v has reason %q, whose error is another", err, r)

@@ -12,13 +12,15 @@ type Token struct {
 	Name    string    `json:"name"`
 	App     string    `json:"app"` // the app it is limited to; empty: an admin's token
 	Created time.Time `json:"created"`
-	Last4   string    `json:"last4"` // last four characters of the secret, to tell tokens apart
+	Last4   string    `json:"last4"`        // last four characters of the secret, to tell tokens apart
+	S3      bool      `json:"s3,omitempty"` // an access key for S3 clients, whose id is ID; it is no bearer token
 }
 
 // TokenRequest asks for a new token. An empty App makes an admin's token, which may do everything.
 type TokenRequest struct {
 	Name string `json:"name"`
 	App  string `json:"app,omitempty"`
+	S3   bool   `json:"s3,omitempty"` // an access key for S3 clients, of the app's objects alone; it needs an App
 }
 
 // TokenResponse is a new token with its secret, which is shown this once.

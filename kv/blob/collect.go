@@ -1,0 +1,297 @@
+package blob
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+)
+
+// Maintain collects and scrubs until ctx ends. Leads says whether this node is the one to sweep records, which one node
+// of a group does.
+func (o *Objects) Maintain(ctx context.Context, leads func() bool) {
+	collect, scrub := time.NewTicker(CollectEvery), time.NewTicker(ScrubEvery/256)
+	defer collect.Stop()
+	defer scrub.Stop()
+	next := byte(time.Now().Unix() / int64(ScrubEvery/256/time.Second)) // a node that restarts goes on
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-collect.C:
+			if leads() {
+				err = o.Sweep(ctx)
+			}
+			_, collectErr := o.Collect(ctx)
+			err = errors.Join(err, collectErr)
+		case <-scrub.C:
+			err = o.Scrub(ctx, next)
+			next++
+		}
+		if err != nil && ctx.Err() == nil {
+			o.log.Error("maintain objects", "err", err)
+		}
+	}
+}
+
+// Collect removes the chunks of this node that no record names: those that nothing has named for CollectAfter, and that
+// were not put within twice MaxPutTime. It answers how many went. Without a leader nothing goes.
+func (o *Objects) Collect(ctx context.Context) (removed int, err error) {
+	o.background.Lock()
+	defer o.background.Unlock()
+	here := make(map[string]found)
+	var bytes int64
+	for first := range 256 {
+		chunks, err := o.chunks.in(byte(first))
+		if err != nil {
+			return 0, coded("collect chunks", err)
+		}
+		for _, c := range chunks {
+			here[c.Digest] = c
+			bytes += c.SizeBytes
+		}
+	}
+	o.metrics.chunks.Set(float64(len(here)))
+	o.metrics.bytes.Set(float64(bytes))
+	if err := o.named(ctx, func(digest string) { delete(here, digest) }); err != nil {
+		return 0, coded("collect chunks", err)
+	}
+	removed, err = o.remove(here)
+	o.metrics.collected.Add(float64(removed))
+	return removed, coded("collect chunks", err)
+}
+
+// remove removes chunks that nothing names, when that is so for long enough, and remembers the others.
+func (o *Objects) remove(unnamed map[string]found) (removed int, err error) {
+	now := time.Now()
+	since := make(map[string]time.Time)
+	for digest, c := range unnamed {
+		if c.put.After(now.Add(-2 * MaxPutTime)) {
+			continue
+		}
+		first, known := o.unnamed[digest]
+		if !known {
+			first = now
+		}
+		if now.Sub(first) < CollectAfter {
+			since[digest] = first
+			continue
+		}
+		if removeErr := o.chunks.remove(digest, c.put); removeErr != nil {
+			err = errors.Join(err, fmt.Errorf("remove chunk: %w", removeErr))
+			continue
+		}
+		removed++
+	}
+	o.unnamed = since
+	return removed, err
+}
+
+// named tells of each chunk that a record of any app names: segments first, so that an upload that becomes an object
+// meanwhile is not missed.
+func (o *Objects) named(ctx context.Context, tell func(digest string)) error {
+	apps, err := o.allApps(ctx)
+	if err != nil {
+		return err
+	}
+	for _, app := range apps {
+		err := o.each(ctx, app, segmentPrefix, func(_ string, v []byte) error {
+			s, err := decodeSegment(v)
+			s.Span.tell(tell)
+			return err
+		})
+		if err == nil {
+			err = o.each(ctx, app, objectPrefix, func(_ string, v []byte) error {
+				m, err := decodeManifest(v)
+				m.Span.tell(tell)
+				return err
+			})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s span) tell(tell func(digest string)) {
+	for i := range s.count() {
+		tell(hex.EncodeToString(s.Digests[i*digestBytes:][:digestBytes]))
+	}
+}
+
+func (o *Objects) allApps(ctx context.Context) (apps []string, err error) {
+	q := op.Query{Prefix: AppPrefix, KeysOnly: true, Read: op.Read{Consistency: op.Strong}}
+	for i, err := range op.All(ctx, o.store, op.System, q) {
+		if err != nil {
+			return nil, err
+		}
+		apps = append(apps, strings.TrimPrefix(i.Key, AppPrefix))
+	}
+	return apps, nil
+}
+
+// each visits the records of an app whose keys start with prefix, as they are at one moment.
+func (o *Objects) each(ctx context.Context, app, prefix string, visit func(rest string, value []byte) error) error {
+	q := op.Query{Prefix: prefix, Read: op.Read{Consistency: op.Strong}}
+	for i, err := range op.All(ctx, o.store, op.ObjectsOf(app), q) {
+		if err == nil {
+			err = visit(strings.TrimPrefix(i.Key, prefix), i.Value)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %.80q: %w", app, i.Key, err)
+		}
+	}
+	return nil
+}
+
+// Sweep aborts uploads that are older than UploadLife, and removes segments that neither an object nor an upload has
+// named for CollectAfter. An error ends it; the next one begins anew.
+func (o *Objects) Sweep(ctx context.Context) error {
+	o.background.Lock()
+	defer o.background.Unlock()
+	apps, err := o.allApps(ctx)
+	if err != nil {
+		return coded("sweep objects", err)
+	}
+	orphans := make(map[string]time.Time)
+	for _, app := range apps {
+		if err := o.sweep(ctx, app, orphans); err != nil {
+			return coded("sweep objects", fmt.Errorf("app %s: %w", app, err))
+		}
+	}
+	o.orphans = orphans
+	return nil
+}
+
+func (o *Objects) sweep(ctx context.Context, app string, orphans map[string]time.Time) error {
+	ids, old, err := o.unnamedSegments(ctx, app)
+	if err != nil {
+		return err
+	}
+	for _, u := range old {
+		if err := o.Abort(ctx, u); err != nil && !errors.Is(err, ErrNoUpload) {
+			return err
+		}
+	}
+	now := time.Now()
+	for id := range ids {
+		name := app + "/" + id
+		first, known := o.orphans[name]
+		if !known {
+			first = now
+		}
+		if now.Sub(first) < CollectAfter {
+			orphans[name] = first
+			continue
+		}
+		if err := o.deleteSegments(ctx, app, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unnamedSegments answers the ids of segments that no object and no upload names, and so never will, and the uploads
+// that are too old. Segments are read first: what names them later did so before.
+func (o *Objects) unnamedSegments(ctx context.Context, app string) (ids map[string]bool, old []Upload, err error) {
+	ids = make(map[string]bool)
+	err = o.each(ctx, app, segmentPrefix, func(rest string, _ []byte) error {
+		id, _, _ := strings.Cut(rest, "/")
+		ids[id] = true
+		return nil
+	})
+	if err != nil || len(ids) == 0 {
+		return o.oldUploads(ctx, app, ids, err)
+	}
+	ids, old, err = o.oldUploads(ctx, app, ids, nil)
+	if err == nil {
+		err = o.each(ctx, app, objectPrefix, func(_ string, v []byte) error {
+			m, err := decodeManifest(v)
+			delete(ids, m.Source)
+			return err
+		})
+	}
+	return ids, old, err
+}
+
+// oldUploads answers the uploads that are too old, and takes the ids of all from ids.
+func (o *Objects) oldUploads(ctx context.Context, app string, ids map[string]bool, before error) (map[string]bool, []Upload, error) {
+	var old []Upload
+	if before != nil {
+		return nil, nil, before
+	}
+	err := o.each(ctx, app, uploadPrefix, func(rest string, _ []byte) error {
+		name, id, _ := strings.Cut(rest, "\x00")
+		bucket, key, _ := strings.Cut(name, "/")
+		delete(ids, id)
+		if time.Since(timeOf(id)) > UploadLife {
+			old = append(old, Upload{Name: Name{App: app, Bucket: bucket, Key: key}, ID: id})
+		}
+		return nil
+	})
+	return ids, old, err
+}
+
+func (o *Objects) deleteSegments(ctx context.Context, app, id string) error {
+	for {
+		r, err := o.store.Commit(ctx, op.Txn{Namespace: op.ObjectsOf(app), Ops: []op.Op{{Kind: op.DeletePrefix, Key: segmentPrefix + id + "/"}}})
+		if err != nil {
+			return err
+		}
+		if len(r.Ops) != 1 || r.Ops[0].Integer < op.MaxDeleteKeys {
+			return nil
+		}
+	}
+}
+
+// Scrub hashes the chunks here whose digests start with a byte, brings those that are not what was written from another
+// node, and has each on another node, too, so that what was lost with a node has two copies again. It goes on after an
+// error with the next chunk.
+func (o *Objects) Scrub(ctx context.Context, first byte) (err error) {
+	chunks, err := o.chunks.in(first)
+	for _, c := range chunks {
+		if ctx.Err() != nil {
+			return coded("scrub chunks", errors.Join(err, ctx.Err()))
+		}
+		err = errors.Join(err, o.scrub(ctx, c.Chunk))
+	}
+	return coded("scrub chunks", err)
+}
+
+func (o *Objects) scrub(ctx context.Context, c Chunk) error {
+	f, err := o.chunks.verified(c)
+	switch {
+	case err == nil:
+		f.Close()
+	case errors.Is(err, errRotten):
+		o.noteRot(c, err)
+		if err := o.peers.Fetch(ctx, c, o.chunks); err != nil {
+			return fmt.Errorf("repair chunk %s: %w", c.Digest, err)
+		}
+		o.metrics.repaired.Inc()
+	case !o.chunks.Has(c.Digest):
+		return nil // collected meanwhile
+	default:
+		return err
+	}
+	if o.isUnnamed(c.Digest) {
+		return nil
+	}
+	if err := o.peers.Spread(ctx, c); err != nil {
+		return fmt.Errorf("second copy of chunk %s: %w", c.Digest, err)
+	}
+	return nil
+}
+
+func (o *Objects) isUnnamed(digest string) bool {
+	o.background.Lock()
+	defer o.background.Unlock()
+	_, unnamed := o.unnamed[digest]
+	return unnamed
+}

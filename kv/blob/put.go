@@ -1,0 +1,168 @@
+package blob
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// holds says whether a condition holds of an object; nil: there is none.
+func holds(c Condition, m *manifest) error {
+	switch {
+	case c.Absent && m != nil:
+		return fmt.Errorf("it is there: %w", op.ErrPrecondition)
+	case c.ETag != "" && m == nil:
+		return fmt.Errorf("it is not there: %w: %w", op.ErrPrecondition, op.ErrNoObject)
+	case c.ETag != "" && c.ETag != m.ETag:
+		return fmt.Errorf("its ETag is %s: %w", m.ETag, op.ErrPrecondition)
+	}
+	return nil
+}
+
+func (m *manifest) info(bucket, key string) Info {
+	i := Info{Bucket: bucket, Key: key, ID: m.ID, Size: m.Size, ETag: m.ETag, Modified: time.Unix(0, m.Modified).UTC(), About: m.About}
+	if len(m.ETag) > 2*md5.Size {
+		i.Parts = len(m.Segments)
+	}
+	return i
+}
+
+// Put keeps an object, replacing what was there. Memory is constant, whatever the body's size. When the error is
+// op.ErrUnknown it may have happened, whole.
+func (o *Objects) Put(ctx context.Context, p Put) (Info, error) {
+	prepared, err := o.Prepare(ctx, p)
+	if err != nil {
+		return Info{}, err
+	}
+	info, err := prepared.Commit(ctx)
+	return info, coded("put object", err)
+}
+
+// Prepare brings an object's bytes to where Put would have them. Nobody sees it yet, and unless it is committed within
+// MaxPutTime nobody ever will.
+func (o *Objects) Prepare(ctx context.Context, p Put) (*Prepared, error) {
+	err := p.Name.Validate()
+	if err == nil {
+		err = p.About.Validate()
+	}
+	if err == nil {
+		err = o.early(ctx, p)
+	}
+	if err != nil {
+		return nil, coded("put object", err)
+	}
+	begun := time.Now()
+	w, err := o.write(ctx, p.Body)
+	if err != nil {
+		return nil, coded("put object", err)
+	}
+	m := manifest{ID: newID(time.Now()), Size: w.span.Size, ETag: hex.EncodeToString(w.md5), About: p.About, Span: w.span}
+	prepared := &Prepared{objects: o, put: p, begun: begun, manifest: m, event: CreatedPut}
+	if w.span.count() > maxInline {
+		prepared.manifest.Source, prepared.manifest.Span = m.ID, span{}
+		prepared.manifest.Segments = []reference{{Size: w.span.Size}}
+		prepared.segment = &segment{Span: w.span, MD5: w.md5, Put: begun.UnixNano()}
+	}
+	return prepared, nil
+}
+
+// early refuses what could not be committed as things are, before the body is read.
+func (o *Objects) early(ctx context.Context, p Put) error {
+	now, err := o.look(ctx, p.Name.App, p.Name.Bucket, p.Name.Key)
+	if err != nil {
+		return err
+	}
+	if err := holds(p.If, now.objects[0]); err != nil {
+		return err
+	}
+	if now.quota.Bytes != 0 && p.Body.Size > now.quota.Bytes {
+		return fmt.Errorf("%d bytes, at most %d are allowed: %w", p.Body.Size, now.quota.Bytes, op.ErrQuota)
+	}
+	return nil
+}
+
+// written is a body whose chunks are where they should be.
+type written struct {
+	span span
+	md5  []byte
+}
+
+// write keeps the bytes of a body of at most op.MaxObjectPutBytes.
+func (o *Objects) write(ctx context.Context, b Body) (w written, err error) {
+	if b.Size > op.MaxObjectPutBytes {
+		return w, fmt.Errorf("body has %d bytes, at most %d are allowed at once: %w", b.Size, int64(op.MaxObjectPutBytes), op.ErrTooLarge)
+	}
+	sum := md5.New()
+	w.span, err = o.cut(ctx, io.TeeReader(io.LimitReader(b.Reader, op.MaxObjectPutBytes+1), sum))
+	w.md5 = sum.Sum(nil)
+	switch {
+	case err != nil:
+		return w, bodyError(ctx, err)
+	case w.span.Size > op.MaxObjectPutBytes:
+		return w, fmt.Errorf("body has more than %d bytes: %w", int64(op.MaxObjectPutBytes), op.ErrTooLarge)
+	case b.Size >= 0 && w.span.Size != b.Size:
+		return w, fmt.Errorf("body has %d bytes, not %d: %w", w.span.Size, b.Size, ErrShort)
+	case b.MD5 != nil && string(b.MD5) != string(w.md5):
+		return w, fmt.Errorf("MD5 is %x, not %x: %w", w.md5, b.MD5, ErrDigest)
+	}
+	o.metrics.received.Add(float64(w.span.Size))
+	return w, nil
+}
+
+// bodyError gives the error of a body that broke off a code, unless it has one.
+func bodyError(ctx context.Context, err error) error {
+	var already *abi.Error
+	if ctx.Err() != nil || errors.As(err, &already) || errors.Is(err, ErrLost) {
+		return err
+	}
+	for _, known := range []error{ErrDigest, ErrShort, op.ErrTooLarge} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	return abi.WithCode(abi.InvalidInput, fmt.Errorf("read body: %w", err))
+}
+
+// cut makes chunks of what r holds, here and on another node.
+func (o *Objects) cut(ctx context.Context, r io.Reader) (s span, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var spread sync.WaitGroup
+	room := make(chan struct{}, spreading)
+	for {
+		var c Chunk
+		if c, err = o.chunks.write(ctx, r, ""); err != nil || c.SizeBytes == 0 {
+			break
+		}
+		digest, _ := hex.DecodeString(c.Digest) // it is one
+		s.Digests = append(s.Digests, digest...)
+		s.Size += c.SizeBytes
+		s.Chunk = ChunkBytes
+		room <- struct{}{}
+		spread.Go(func() {
+			if err := o.peers.Spread(ctx, c); err != nil {
+				cancel(fmt.Errorf("second copy of chunk %s: %w", c.Digest, err))
+			}
+			<-room
+		})
+		if c.SizeBytes < ChunkBytes {
+			break
+		}
+	}
+	spread.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		err = abi.WithCode(abi.Unavailable, cause)
+		if errors.Is(cause, context.DeadlineExceeded) {
+			err = abi.WithCode(abi.Timeout, cause)
+		}
+	}
+	return s, err
+}
