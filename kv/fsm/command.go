@@ -11,8 +11,7 @@ import (
 // Level is the newest feature level this build knows, and that of everything in it. A command of level n acts only
 // once a RaiseLevel has set the group's level to n, which is done when every node knows n: until then it fails on
 // all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues, level 3
-		c.Steps = f.steps()
-	case Effects:
+// effects, and the namespaces of apps' objects.
 const Level = 3
 
 // Limits of commands.
@@ -223,20 +222,8 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 	case Tick:
 		c.Limit = int(f.natural())
 	case Queues:
-<<<<<<< HEAD
-		if level < c.Kind.level() {
-			f.fail()
-		}
 		c.Steps = f.steps()
 	case Effects:
-		if level < c.Kind.level() {
-			f.fail()
-=======
-		c.Steps = make([]QueueStep, f.count(MaxSteps))
-		for i := range c.Steps {
-			c.Steps[i] = f.step()
->>>>>>> blob
-		}
 		c.Checks, c.Ops = f.txn(MaxEffects, MaxEffects)
 		c.Steps = f.steps()
 		c.Record.Key = string(f.text())
