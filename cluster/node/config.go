@@ -25,10 +25,13 @@ type Config struct {
 	HTTP    string // data plane's address, DefaultHTTP when empty; port 0 picks a free one
 	Admin   string // admin plane's address, DefaultAdmin when empty; beyond loopback it needs a token
 	Cluster string // gossip's address, TCP and UDP, DefaultCluster when empty; node to node TLS listens on the next port
-	Redis   string // the Redis protocol's address; off when empty; beyond loopback it needs a token
-	Name    string // the node's name, a DNS label; the host's name when empty
-	Region  string // where it stands; free text of a DNS label's form, or empty
-	Version string // the binary's version, told by the admin plane
+	S3      string // the address of S3's API, whose requests are signed with access keys; off when empty
+	// S3Domain is what follows a bucket's name in the names of S3's virtual hosts; empty: buckets stand in the path only.
+	S3Domain string
+	Redis    string // the Redis protocol's address; off when empty; beyond loopback it needs a token
+	Name     string // the node's name, a DNS label; the host's name when empty
+	Region   string // where it stands; free text of a DNS label's form, or empty
+	Version  string // the binary's version, told by the admin plane
 	// Join is a token of the cluster to join. A directory that belongs to a cluster already stays with it.
 	Join string
 	// Advertise is where other nodes reach this one: HOST:PORT of gossip, or a host alone, whose port is Cluster's.
@@ -75,7 +78,7 @@ func (c Config) Validate() error {
 	if c.Data == "" {
 		errs = append(errs, errors.New("data: no directory given"))
 	}
-	for _, a := range []struct{ name, value string }{{"http", c.HTTP}, {"admin", c.Admin}, {"cluster", c.Cluster}, {"redis", c.Redis}} {
+	for _, a := range []struct{ name, value string }{{"http", c.HTTP}, {"admin", c.Admin}, {"cluster", c.Cluster}, {"redis", c.Redis}, {"s3", c.S3}} {
 		if _, _, err := net.SplitHostPort(a.value); a.value != "" && err != nil {
 			errs = append(errs, fmt.Errorf("%s: address %q: want HOST:PORT like 127.0.0.1:8080", a.name, a.value))
 		}

@@ -153,7 +153,7 @@ func (n *Node) join(ctx context.Context) error {
 
 // tryPorts sees that the addresses that the node will listen on are free.
 func (n *Node) tryPorts(ctx context.Context) error {
-	for flag, address := range map[string]string{"cluster": n.config.Cluster, "redis": n.config.Redis, "admin": n.config.Admin, "http": n.config.HTTP} {
+	for flag, address := range map[string]string{"cluster": n.config.Cluster, "redis": n.config.Redis, "s3": n.config.S3, "admin": n.config.Admin, "http": n.config.HTTP} {
 		if address == "" {
 			continue
 		}

@@ -15,6 +15,7 @@ func (n *Node) listen(ctx context.Context) (err error) {
 		listener   *net.Listener
 	}{
 		{"redis", n.config.Redis, &n.redisListener},
+		{"s3", n.config.S3, &n.s3Listener},
 		{"admin", n.config.Admin, &n.adminListener},
 		{"http", n.config.HTTP, &n.httpListener},
 	} {

@@ -22,6 +22,7 @@ import (
 	"github.com/sett-run/sett/cluster/peer"
 	"github.com/sett-run/sett/cluster/trust"
 	"github.com/sett-run/sett/kv"
+	"github.com/sett-run/sett/kv/blob"
 	"github.com/sett-run/sett/kv/queue"
 	"github.com/sett-run/sett/kv/redis"
 	"github.com/sett-run/sett/kv/replica"
@@ -49,6 +50,7 @@ type Node struct {
 	router   *router.Router
 	admin    *admin.Admin
 	redis    *redis.Server // nil: off
+	objects  *blob.Objects
 	den      den
 	toNodes  *http.Transport // to other nodes' admin planes
 	client   *host.Client    // of all that functions send out
@@ -60,6 +62,7 @@ type Node struct {
 
 	httpListener, adminListener net.Listener
 	redisListener               net.Listener // nil: off
+	s3Listener                  net.Listener // nil: off
 
 	ctx     context.Context // ends when Close begins; background work stops with it
 	stop    context.CancelFunc
@@ -96,7 +99,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 		wake: make(chan struct{}, 1), next: make(chan struct{})}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	for _, step := range []func(context.Context) error{
-		n.openData, n.openDen, n.openStore, n.openClient, n.openRuntime, n.openPeers, n.openRegistry, n.openRouter, n.openTriggers, n.openAdmin,
+		n.openData, n.openDen, n.openStore, n.openObjects, n.openClient, n.openRuntime, n.openPeers, n.openRegistry, n.openRouter, n.openTriggers, n.openAdmin,
 		n.openPlaneForNodes, n.openRedis, n.listen, n.serve,
 	} {
 		if err := step(ctx); err != nil {
@@ -171,6 +174,14 @@ func (n *Node) RedisAddr() string {
 		return ""
 	}
 	return n.redisListener.Addr().String()
+}
+
+// S3Addr is the address of S3's API, empty when it is off.
+func (n *Node) S3Addr() string {
+	if n.s3Listener == nil {
+		return ""
+	}
+	return n.s3Listener.Addr().String()
 }
 
 // Name is the node's name; ID is what it remains under across restarts.
@@ -261,7 +272,7 @@ func (n *Node) alone() bool {
 // openPlaneForNodes prepares what this node answers other nodes.
 func (n *Node) openPlaneForNodes(context.Context) (err error) {
 	n.den.server, err = peer.NewServer(peer.ServerConfig{Modules: n.runtime.Modules(), Invoker: taken{n}, Fetcher: n.den.client,
-		Codes: n.runtime, Admin: n.admin.ForNodes(), Log: n.log, Metrics: n.metrics})
+		Chunks: n.objects.Chunks(), Codes: n.runtime, Admin: n.admin.ForNodes(), Log: n.log, Metrics: n.metrics})
 	return err
 }
 

@@ -18,7 +18,7 @@ func (n *Node) openAdmin(ctx context.Context) (err error) {
 	n.admin, err = admin.New(admin.Config{
 		Modules: n.runtime.Modules(), Deployer: n, Registry: n.registry, Changes: n, Invoker: n.router,
 		Bencher: n.runtime, Logs: nodeLogs{n}, Tokens: n.store, KV: n.store, Node: n, Cluster: n, Backuper: n, Activity: n,
-		Queues: n.queues, Subscriptions: n, Schedules: n.scheduler, Async: n, Check: trigger.Check,
+		Queues: n.queues, Subscriptions: n, Schedules: n.scheduler, Async: n, Check: trigger.Check, Objects: n.objects,
 		Gatherer: n.metrics, Metrics: n.metrics, Log: n.log, Loopback: loopback(n.config.Admin),
 	})
 	if err != nil {
@@ -77,7 +77,7 @@ func (n *Node) FirstToken() string { return n.firstToken }
 // serve answers on the listeners. The admin plane drains before it closes, but after the data plane, so that
 // /readyz and metrics can be read meanwhile.
 func (n *Node) serve(context.Context) error {
-	for _, work := range []func(){n.collectNowAndThen, n.watchStore, n.followStore, n.loadWaiting, n.lead, n.tell, n.renewNowAndThen, n.letIn, n.runTriggers} {
+	for _, work := range []func(){n.collectNowAndThen, n.watchStore, n.followStore, n.loadWaiting, n.lead, n.tell, n.renewNowAndThen, n.letIn, n.runTriggers, n.keepObjects} {
 		n.group.Go(work)
 	}
 	n.push("background work", func(context.Context) error { n.group.Wait(); return nil })
@@ -87,6 +87,7 @@ func (n *Node) serve(context.Context) error {
 		n.group.Go(func() { n.report("redis", n.redis.Serve(n.redisListener)) })
 		n.push("redis", n.redis.Shutdown)
 	}
+	n.serveS3()
 	n.group.Go(func() { n.report("admin", n.admin.Serve(n.adminListener)) })
 	n.push("admin plane", n.admin.Shutdown)
 	n.group.Go(func() { n.report("http", n.router.Serve(n.httpListener)) })
@@ -122,7 +123,7 @@ func (n *Node) watchStore() {
 func (n *Node) Info() client.Node {
 	return client.Node{
 		Name: n.Name(), Region: n.config.Region, Version: n.config.Version,
-		HTTP: n.HTTPAddr(), Admin: n.AdminAddr(), Cluster: n.ClusterAddr(), Redis: n.RedisAddr(),
+		HTTP: n.HTTPAddr(), Admin: n.AdminAddr(), Cluster: n.ClusterAddr(), Redis: n.RedisAddr(), S3: n.S3Addr(),
 		Started: n.started, UptimeSeconds: int64(time.Since(n.started).Seconds()), Generation: n.registry.Snapshot().Generation(),
 	}
 }

@@ -104,15 +104,20 @@ func (c *Client) Has(ctx context.Context, node Node, digest string) (bool, error
 // Hold has a node fetch a module from the holders, nearest to that node first and at most MaxHolders, and returns when
 // it is on the node's disk. The context should have a deadline.
 func (c *Client) Hold(ctx context.Context, node Node, digest string, sizeBytes int64, holders []Node) error {
-	if !isDigest(digest) {
-		return errNoDigest(digest)
+	return c.HoldThis(ctx, node, FetchRequest{Digest: digest, SizeBytes: sizeBytes, Holders: holders})
+}
+
+// HoldThis is Hold for what a request names, a chunk too.
+func (c *Client) HoldThis(ctx context.Context, node Node, f FetchRequest) error {
+	if !isDigest(f.Digest) {
+		return errNoDigest(f.Digest)
 	}
-	body, err := json.Marshal(holdRequest{SizeBytes: sizeBytes, Holders: holders[:min(len(holders), MaxHolders)]})
+	body, err := json.Marshal(holdRequest{SizeBytes: f.SizeBytes, Holders: f.Holders[:min(len(f.Holders), MaxHolders)]})
 	if err != nil {
 		return fmt.Errorf("have %s hold module: %w", node.ID, err)
 	}
 	r, err := c.call(ctx, node, &http.Request{
-		Method: http.MethodPost, URL: &url.URL{Path: "/modules/" + digest},
+		Method: http.MethodPost, URL: &url.URL{Path: f.path()},
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
 	})

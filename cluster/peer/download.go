@@ -243,7 +243,7 @@ func (d *download) ask(h Node) error {
 
 // body asks one holder for the module's bytes from offset on.
 func (r *FetchRequest) body(ctx context.Context, c *Client, n Node, offset int64) (io.ReadCloser, error) {
-	q := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/modules/" + r.Digest}, Header: http.Header{}}
+	q := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: r.path()}, Header: http.Header{}}
 	status := http.StatusOK
 	if offset > 0 {
 		q.Header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")

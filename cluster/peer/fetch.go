@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,13 +11,25 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// FetchRequest says which module to fetch and where it is.
+// Kinds of what nodes fetch from each other by its digest.
+const (
+	KindModule = "modules"
+	KindChunk  = "chunks" // of objects
+)
+
+// FetchRequest says which module, or chunk, to fetch and where it is.
 type FetchRequest struct {
+	Kind      string // empty: KindModule
 	Digest    string
 	SizeBytes int64
 	Holders   []Node        // nearest first
 	Received  *atomic.Int64 // told how many bytes have come; nil: nobody asks
 }
+
+// path is where it is at a node.
+func (r FetchRequest) path() string { return pathOf(r.Kind, r.Digest) }
+
+func pathOf(kind, digest string) string { return "/" + cmp.Or(kind, KindModule) + "/" + digest }
 
 // Fetch brings a module into the sink, unless it is there. Holders are asked one after the other, each going on where
 // the one before broke off; the first is one of the nearest, another one for each node and module. A holder that has
@@ -31,9 +44,9 @@ func (c *Client) Fetch(ctx context.Context, r FetchRequest, into Sink) error {
 		return abi.WithCode(abi.InvalidInput, fmt.Errorf("fetch module %s: its size is not given", r.Digest))
 	}
 	for {
-		f, mine := c.flights.join(r.Digest)
+		f, mine := c.flights.join(r.path())
 		if mine {
-			defer c.flights.end(r.Digest, f)
+			defer c.flights.end(r.path(), f)
 			f.givenUp = true // should the sink panic
 			f.err = c.fetch(ctx, r, into)
 			f.givenUp = ctx.Err() != nil

@@ -26,23 +26,25 @@ type problem struct {
 	Detail string   `json:"detail"`
 }
 
-// module sends a module or a range of it.
-func (s *Server) module(w http.ResponseWriter, r *http.Request) {
-	digest := r.PathValue("digest")
-	if !isDigest(digest) {
-		refuse(w, errNoDigest(digest))
-		return
+// module sends a module, or what is kept likewise, or a range of it.
+func (s *Server) module(kept Modules) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		digest := r.PathValue("digest")
+		if !isDigest(digest) {
+			refuse(w, errNoDigest(digest))
+			return
+		}
+		file, err := kept.Open(digest)
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		defer file.Close()
+		h := w.Header()
+		h.Set("ETag", `"`+digest+`"`)
+		h.Set("Content-Type", "application/octet-stream")
+		http.ServeContent(w, r, "", time.Time{}, &sending{file, http.NewResponseController(w), s.sent})
 	}
-	file, err := s.config.Modules.Open(digest)
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	defer file.Close()
-	h := w.Header()
-	h.Set("ETag", `"`+digest+`"`)
-	h.Set("Content-Type", "application/wasm")
-	http.ServeContent(w, r, "", time.Time{}, &sending{file, http.NewResponseController(w), s.sent})
 }
 
 // sending is a module's file that counts what is read of it to be sent, and gives up on a reader that stalls.
@@ -61,34 +63,40 @@ func (f *sending) Read(b []byte) (int, error) {
 
 func (f *sending) Seek(offset int64, whence int) (int64, error) { return f.file.Seek(offset, whence) }
 
-// hold fetches a module, and answers when it is on this node's disk.
-func (s *Server) hold(w http.ResponseWriter, r *http.Request) {
-	if err := s.fetch(w, r); err != nil {
-		refuse(w, err)
-		return
+// hold fetches a module, or what is kept likewise, and answers when it is on this node's disk.
+func (s *Server) hold(kind string, kept Modules) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ask, err := s.holdRequest(w, r)
+		if err == nil {
+			ask.Kind = kind
+			err = s.config.Fetcher.Fetch(r.Context(), ask, kept)
+		}
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
 	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) fetch(w http.ResponseWriter, r *http.Request) error {
-	digest := r.PathValue("digest")
-	if !isDigest(digest) {
-		return errNoDigest(digest)
+func (s *Server) holdRequest(w http.ResponseWriter, r *http.Request) (FetchRequest, error) {
+	f := FetchRequest{Digest: r.PathValue("digest")}
+	if !isDigest(f.Digest) {
+		return f, errNoDigest(f.Digest)
 	}
 	text, err := s.body(w, r, maxHoldBytes)
 	if err != nil {
-		return fmt.Errorf("read holders: %w", err)
+		return f, fmt.Errorf("read holders: %w", err)
 	}
 	var ask holdRequest
 	if err := json.Unmarshal(text, &ask); err != nil {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("read holders: %w", err))
+		return f, abi.WithCode(abi.InvalidInput, fmt.Errorf("read holders: %w", err))
 	}
 	if len(ask.Holders) > MaxHolders {
-		return abi.WithCode(abi.TooLarge, fmt.Errorf("read holders: more than %d", MaxHolders))
+		return f, abi.WithCode(abi.TooLarge, fmt.Errorf("read holders: more than %d", MaxHolders))
 	}
-	return s.config.Fetcher.Fetch(r.Context(), FetchRequest{
-		Digest: digest, SizeBytes: ask.SizeBytes, Holders: ask.Holders,
-	}, s.config.Modules)
+	f.SizeBytes, f.Holders = ask.SizeBytes, ask.Holders
+	return f, nil
 }
 
 func errNoDigest(s string) error {

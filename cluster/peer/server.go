@@ -19,6 +19,7 @@ type ServerConfig struct {
 	Modules Modules
 	Invoker Invoker
 	Fetcher Fetcher               // for other nodes' Hold
+	Chunks  Modules               // chunks of objects; nil: there are none
 	Codes   Codes                 // nil: there is no compiled code to be had
 	Admin   http.Handler          // the admin plane for nodes, below /v1/; nil: it is not offered
 	Log     *slog.Logger          // default: discards
@@ -68,8 +69,12 @@ func NewServer(config ServerConfig) (*Server, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /modules/{digest}", s.module) // and HEAD
-	mux.HandleFunc("POST /modules/{digest}", s.hold)
+	for kind, kept := range map[string]Modules{KindModule: config.Modules, KindChunk: config.Chunks} {
+		if kept != nil {
+			mux.HandleFunc("GET /"+kind+"/{digest}", s.module(kept)) // and HEAD
+			mux.HandleFunc("POST /"+kind+"/{digest}", s.hold(kind, kept))
+		}
+	}
 	mux.HandleFunc("GET /code/{digest}", s.code)
 	mux.HandleFunc("POST /invoke", s.invoke)
 	if config.Admin != nil {

@@ -27,6 +27,8 @@ type upConfig struct {
 	Admin      string `env:"ADMIN"`
 	Cluster    string `env:"CLUSTER"`
 	Redis      string `env:"REDIS"`
+	S3         string `env:"S3"`
+	S3Domain   string `env:"S3_DOMAIN"`
 	Name       string `env:"NAME"`
 	Region     string `env:"REGION"`
 	Join       string `env:"JOIN"`
@@ -50,6 +52,8 @@ func (c *upConfig) options() []option {
 		{"admin", "admin plane's address; beyond loopback it asks for a token (SETT_ADMIN, default " + node.DefaultAdmin + ")", &c.Admin},
 		{"cluster", "address for other nodes, which also use the TCP port after it (SETT_CLUSTER, default " + node.DefaultCluster + ")", &c.Cluster},
 		{"redis", "address that speaks the Redis protocol; beyond loopback it asks for a token (SETT_REDIS, default off)", &c.Redis},
+		{"s3", "address of S3's API, whose requests are signed with keys of sett token create --s3 (SETT_S3, default off)", &c.S3},
+		{"s3-domain", "what follows the bucket in the names of S3's virtual hosts; without it buckets are in the path (SETT_S3_DOMAIN)", &c.S3Domain},
 		{"name", "the node's name (SETT_NAME, default the host's)", &c.Name},
 		{"region", "where the node stands (SETT_REGION)", &c.Region},
 		{"join", "token from sett cluster invite; a node that belongs to a cluster already ignores it (SETT_JOIN)", &c.Join},

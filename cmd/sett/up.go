@@ -26,7 +26,7 @@ func (c *cli) up() *cobra.Command {
 		Use:   "up",
 		Short: "Run a node",
 		Long: "Run a node until SIGINT or SIGTERM, which let requests in flight end; a second one ends at once.\n" +
-			"When it serves it prints one line: sett: ready node=NAME http=ADDR admin=ADDR cluster=ADDR,\nand redis=ADDR behind that when --redis is given.",
+			"When it serves it prints one line: sett: ready node=NAME http=ADDR admin=ADDR cluster=ADDR,\nand redis=ADDR and s3=ADDR behind that when --redis and --s3 are given.",
 		Args: arguments(0, 0, "[flags]"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.runNode(cmd.Context(), config); err != nil {
@@ -41,9 +41,6 @@ func (c *cli) up() *cobra.Command {
 	cmd.Flags().BoolVar(&config.PrintToken, "print-token", false, "make the first admin token and show it on stderr, once")
 	cmd.Flags().BoolVar(&config.FuelHeader, "fuel-header", false, "tell clients in Sett-Fuel how many instructions each reply took")
 	cmd.Flags().StringVar(&config.File, "config", "", "YAML file with these flags as keys (SETT_CONFIG)")
-	cmd.Flags().String("s3", "", "not offered yet")
-	cmd.Flags().Lookup("s3").Hidden = true
-	cmd.PreRunE = refuseHidden("s3")
 	return cmd
 }
 
@@ -67,7 +64,7 @@ func (c *cli) runNode(ctx context.Context, config upConfig) error {
 	logger := newLogger(c.err)
 	limitMemory(logger)
 	n, err := node.Start(ctx, node.Config{
-		Data: config.Data, HTTP: config.HTTP, Admin: config.Admin, Cluster: config.Cluster, Redis: config.Redis, Name: config.Name,
+		Data: config.Data, HTTP: config.HTTP, Admin: config.Admin, Cluster: config.Cluster, Redis: config.Redis, S3: config.S3, S3Domain: config.S3Domain, Name: config.Name,
 		Region: config.Region, Join: config.Join, Advertise: config.Advertise, Version: buildVersion(), FirstToken: config.PrintToken, FuelHeader: config.FuelHeader, Log: logger,
 	})
 	if err != nil {
@@ -82,6 +79,9 @@ func (c *cli) runNode(ctx context.Context, config upConfig) error {
 	ready := fmt.Sprintf("sett: ready node=%s http=%s admin=%s cluster=%s", n.Name(), n.HTTPAddr(), n.AdminAddr(), n.ClusterAddr())
 	if n.RedisAddr() != "" {
 		ready += " redis=" + n.RedisAddr()
+	}
+	if n.S3Addr() != "" {
+		ready += " s3=" + n.S3Addr()
 	}
 	if _, err = fmt.Fprintln(c.out, ready); err != nil {
 		return closeNode(n, fmt.Errorf("print ready line: %w", err))

@@ -17,6 +17,7 @@ type Node struct {
 	Admin         string    `json:"admin"`   // admin plane's address, host:port
 	Cluster       string    `json:"cluster"` // cluster's address, host:port; empty when off
 	Redis         string    `json:"redis"`   // the Redis protocol's address, host:port; empty when off
+	S3            string    `json:"s3"`      // address of S3's API, host:port; empty when off
 	Started       time.Time `json:"started"`
 	UptimeSeconds int64     `json:"uptime_seconds"`
 	Generation    uint64    `json:"generation"` // of the functions it serves: it grows with every change
