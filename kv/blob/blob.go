@@ -50,7 +50,7 @@ const (
 	EventLife   = 7 * 24 * time.Hour // after which an event that nobody has settled goes
 	MaxPutTime  = 6 * time.Hour      // from the first byte of a put or part to its record: later ones are refused
 	maxAttempts = 16                 // at a change that others come before; more would only hide a fault
-	spreading   = 2                  // chunks of a put that are on their way to another node while more come
+	spreading   = 3                  // chunks of a put that are on their way to the disks while more come
 )
 
 // Times of the background work.

@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sett-run/sett/kv/op"
@@ -397,5 +400,50 @@ func TestConstantMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if all := after.TotalAlloc - before.TotalAlloc; all > size/8 {
 		t.Errorf("%d bytes were allocated in all for an object of %d", all, size)
+	}
+}
+
+// faulty is a temporary file whose writes or syncs fail.
+type faulty struct {
+	*os.File
+	write, sync error
+}
+
+func (f faulty) Write(b []byte) (int, error) {
+	if f.write != nil {
+		return 0, f.write
+	}
+	return f.File.Write(b)
+}
+
+func (f faulty) Sync() error { return errors.Join(f.sync, f.File.Sync()) }
+
+// TestDiskFails has a disk that is full, or broken.
+func TestDiskFails(t *testing.T) {
+	o := withBucket(t)
+	for _, tt := range []struct {
+		faulty
+		open error
+		code abi.Code
+	}{
+		{faulty{write: syscall.ENOSPC}, nil, abi.NoSpace},
+		{faulty{write: syscall.EIO}, nil, abi.Internal},
+		{faulty{sync: syscall.EIO}, nil, abi.Internal},
+		{faulty{}, syscall.EDQUOT, abi.NoSpace},
+	} {
+		o.chunks.create = func(dir string) (file, error) {
+			f, err := os.CreateTemp(dir, "*"+partial)
+			return faulty{f, tt.write, tt.sync}, errors.Join(err, tt.open)
+		}
+		_, err := o.Put(t.Context(), Put{Name: pics("k"), Body: body(noise(1, 2*ChunkBytes))})
+		if abi.CodeOf(err) != tt.code {
+			t.Errorf("%+v: Put = %v (%s), want %s", tt, err, abi.CodeOf(err), tt.code)
+		}
+		if n := count(t, o); n != 0 {
+			t.Errorf("%+v: %d chunks are left", tt, n)
+		}
+		if left, _ := filepath.Glob(filepath.Join(o.chunks.dir, "*"+partial)); tt.open == nil && len(left) != 0 {
+			t.Errorf("%+v: left behind: %q", tt, left)
+		}
 	}
 }

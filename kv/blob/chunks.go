@@ -69,35 +69,60 @@ func (c *Chunks) Put(ctx context.Context, digest string, r io.Reader) (int64, er
 
 // write stores up to ChunkBytes of r, and names them. Want is the digest they must have, or empty. Of an empty r nothing
 // is stored. A chunk that is here already is written anew: nobody knows whether its bytes are still the right ones.
-func (c *Chunks) write(ctx context.Context, r io.Reader, want string) (chunk Chunk, err error) {
-	f, err := c.create(c.dir)
-	if err != nil {
-		return Chunk{}, diskError(err)
+func (c *Chunks) write(ctx context.Context, r io.Reader, want string) (Chunk, error) {
+	in, err := c.receive(ctx, r)
+	if err != nil || in.chunk.SizeBytes == 0 {
+		return in.chunk, err
 	}
-	defer func() {
-		if err != nil || chunk.SizeBytes == 0 {
-			os.Remove(f.Name())
-		}
-	}()
+	if want != "" && in.chunk.Digest != want {
+		in.drop()
+		return in.chunk, abi.WithCode(abi.InvalidInput, fmt.Errorf("store chunk: %w", ErrDigest))
+	}
+	return in.chunk, c.keep(in)
+}
+
+// incoming is a chunk that was written and is not on disk yet.
+type incoming struct {
+	chunk Chunk
+	file  file
+}
+
+func (i incoming) drop() {
+	i.file.Close()
+	os.Remove(i.file.Name())
+}
+
+// receive writes up to ChunkBytes of r. The caller keeps or drops what came, unless that is an error or empty.
+func (c *Chunks) receive(ctx context.Context, r io.Reader) (in incoming, err error) {
+	if in.file, err = c.create(c.dir); err != nil {
+		return in, diskError(err)
+	}
 	sum := sha256.New()
 	source := &source{ctx: ctx, r: io.LimitReader(r, ChunkBytes)}
-	chunk.SizeBytes, err = io.Copy(io.MultiWriter(f, sum), source)
-	chunk.Digest = digestOf(sum)
-	switch {
-	case source.err != nil:
+	in.chunk.SizeBytes, err = io.Copy(io.MultiWriter(in.file, sum), source)
+	in.chunk.Digest = digestOf(sum)
+	if source.err != nil {
 		err = source.err
-	case err == nil && want != "" && chunk.Digest != want:
-		err = abi.WithCode(abi.InvalidInput, ErrDigest)
-	case err == nil && chunk.SizeBytes > 0:
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil && chunk.SizeBytes > 0 {
-		err = c.place(f.Name(), chunk.Digest)
-	}
-	if err != nil && source.err == nil {
+	} else if err != nil {
 		err = diskError(err)
 	}
-	return chunk, err
+	if err != nil || in.chunk.SizeBytes == 0 {
+		in.drop()
+	}
+	return in, err
+}
+
+// keep brings what was received to disk, under its name.
+func (c *Chunks) keep(in incoming) error {
+	err := errors.Join(in.file.Sync(), in.file.Close())
+	if err == nil {
+		err = c.place(in.file.Name(), in.chunk.Digest)
+	}
+	if err != nil {
+		os.Remove(in.file.Name())
+		return diskError(err)
+	}
+	return nil
 }
 
 // place gives a file that is on disk its name.
@@ -112,10 +137,7 @@ func (c *Chunks) place(name, digest string) error {
 	if err == nil {
 		err = syncDir(filepath.Dir(path))
 	}
-	if err != nil {
-		return diskError(err)
-	}
-	return nil
+	return err
 }
 
 // Has says whether the chunk is here, and if so keeps it as one that was put now: who asks is about to rely on it.
@@ -235,13 +257,13 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// diskError gives a full disk its code.
+// diskError gives an error of this node's disk its code, so that nobody takes it for one of the body.
 func diskError(err error) error {
 	err = fmt.Errorf("store chunk: %w", err)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return abi.WithCode(abi.NoSpace, err)
 	}
-	return err
+	return abi.WithCode(abi.Internal, err)
 }
 
 func digestOf(sum hash.Hash) string { return hex.EncodeToString(sum.Sum(nil)) }

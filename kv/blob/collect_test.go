@@ -208,6 +208,20 @@ func TestTwoCopies(t *testing.T) {
 	}
 }
 
+// TestOtherNode reads on a node that has nothing.
+func TestOtherNode(t *testing.T) {
+	o, n := pair(t)
+	data := noise(1, ChunkBytes+1)
+	put(t, o, "k", data)
+	other := openOn(t, o.store, &neighbour{there: n.there})
+	if got := read(t, other, "k"); !bytes.Equal(got, data) {
+		t.Error("what was read is not what was put")
+	}
+	if got := count(t, other); got != 2 {
+		t.Errorf("%d chunks came, want 2", got)
+	}
+}
+
 func TestRot(t *testing.T) {
 	o, n := pair(t)
 	data := noise(1, ChunkBytes+1)

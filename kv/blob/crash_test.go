@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sett-run/sett/kv"
 	"github.com/sett-run/sett/kv/op"
@@ -78,13 +79,37 @@ func crashing(dir string) error {
 	}
 	go func() {
 		for {
-			_, err := o.Collect(ctx)
-			if err := errors.Join(err, o.Sweep(ctx)); err != nil {
+			if err := errors.Join(collectSome(ctx, o), o.Sweep(ctx)); err != nil {
 				fail <- err
 			}
 		}
 	}()
 	return <-fail
+}
+
+// collectSome has chunks that nothing names collected as if they were a day old.
+func collectSome(ctx context.Context, o *Objects) error {
+	c, err := o.chunks.write(ctx, strings.NewReader(newID(time.Now())), "")
+	if err != nil {
+		return err
+	}
+	yesterday := time.Now().Add(-24 * time.Hour)
+	if err := os.Chtimes(o.chunks.path(c.Digest), yesterday, yesterday); err != nil {
+		return err
+	}
+	if _, err := o.Collect(ctx); err != nil {
+		return err
+	}
+	o.background.Lock()
+	for digest := range o.unnamed {
+		o.unnamed[digest] = yesterday
+	}
+	o.background.Unlock()
+	removed, err := o.Collect(ctx)
+	if err == nil && removed == 0 { // those of a process that was killed come along
+		err = errors.New("nothing was collected")
+	}
+	return err
 }
 
 // keep puts an object, at once or in parts.

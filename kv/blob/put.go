@@ -131,38 +131,46 @@ func bodyError(ctx context.Context, err error) error {
 	return abi.WithCode(abi.InvalidInput, fmt.Errorf("read body: %w", err))
 }
 
-// cut makes chunks of what r holds, here and on another node.
+// cut makes chunks of what r holds, here and on another node. While some are on their way to the disks, more are read.
 func (o *Objects) cut(ctx context.Context, r io.Reader) (s span, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var spread sync.WaitGroup
+	var under sync.WaitGroup
 	room := make(chan struct{}, spreading)
 	for {
-		var c Chunk
-		if c, err = o.chunks.write(ctx, r, ""); err != nil || c.SizeBytes == 0 {
+		var in incoming
+		if in, err = o.chunks.receive(ctx, r); err != nil || in.chunk.SizeBytes == 0 {
 			break
 		}
-		digest, _ := hex.DecodeString(c.Digest) // it is one
+		digest, _ := hex.DecodeString(in.chunk.Digest) // it is one
 		s.Digests = append(s.Digests, digest...)
-		s.Size += c.SizeBytes
+		s.Size += in.chunk.SizeBytes
 		s.Chunk = ChunkBytes
 		room <- struct{}{}
-		spread.Go(func() {
-			if err := o.peers.Spread(ctx, c); err != nil {
-				cancel(fmt.Errorf("second copy of chunk %s: %w", c.Digest, err))
+		under.Go(func() {
+			if err := o.copies(ctx, in); err != nil {
+				cancel(err)
 			}
 			<-room
 		})
-		if c.SizeBytes < ChunkBytes {
+		if in.chunk.SizeBytes < ChunkBytes {
 			break
 		}
 	}
-	spread.Wait()
+	under.Wait()
 	if cause := context.Cause(ctx); cause != nil {
-		err = abi.WithCode(abi.Unavailable, cause)
-		if errors.Is(cause, context.DeadlineExceeded) {
-			err = abi.WithCode(abi.Timeout, cause)
-		}
+		err = cause
 	}
 	return s, err
+}
+
+// copies brings a chunk to the disks of this node and of another.
+func (o *Objects) copies(ctx context.Context, in incoming) error {
+	if err := o.chunks.keep(in); err != nil {
+		return err
+	}
+	if err := o.peers.Spread(ctx, in.chunk); err != nil {
+		return abi.WithCode(abi.Unavailable, fmt.Errorf("second copy of chunk %s: %w", in.chunk.Digest, err))
+	}
+	return nil
 }

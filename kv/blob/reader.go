@@ -83,6 +83,20 @@ func (r *reader) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
+// Part answers where a part of the object is. One that was put at once is one part.
+func (r *reader) Part(number int) (first, size int64, ok bool) {
+	if len(r.manifest.Segments) == 0 {
+		return 0, r.manifest.Size, number == 1
+	}
+	for i, s := range r.manifest.Segments {
+		if i+1 == number {
+			return first, s.Size, true
+		}
+		first += s.Size
+	}
+	return 0, 0, false
+}
+
 // Close frees what the reader holds.
 func (r *reader) Close() error {
 	if r.chunk != nil {

@@ -168,7 +168,8 @@ func (o *Objects) Abort(ctx context.Context, u Upload) error {
 }
 
 // Complete makes an object of parts, which are named by number and ETag in ascending order; each but the last has
-// MinPartBytes at least. Other parts go.
+// MinPartBytes at least. Other parts go. Of an upload that is complete already it answers the object, while that is
+// there: whoever lost the answer may ask again.
 func (o *Objects) Complete(ctx context.Context, u Upload, parts []Part, c Condition) (Info, error) {
 	err := u.validate()
 	var before upload
@@ -176,6 +177,11 @@ func (o *Objects) Complete(ctx context.Context, u Upload, parts []Part, c Condit
 		before, err = o.upload(ctx, u)
 	}
 	var m manifest
+	if errors.Is(err, ErrNoUpload) {
+		if there, lookErr := o.manifest(ctx, u.Name); lookErr == nil && there.Source == u.ID && u.ID != "" {
+			return there.info(u.Bucket, u.Key), nil
+		}
+	}
 	if err == nil {
 		m, err = o.join(ctx, u, parts)
 	}

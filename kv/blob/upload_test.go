@@ -62,8 +62,12 @@ func TestUpload(t *testing.T) {
 	if usage, err := o.Usage(ctx, app, ""); err != nil || usage.Bytes != i.Size || usage.Objects != 1 {
 		t.Errorf("Usage = %+v, %v, want the object's %d bytes alone", usage, err, i.Size)
 	}
+	if again, err := o.Complete(ctx, u, parts, Condition{Absent: true}); err != nil || again.ID != i.ID {
+		t.Errorf("Complete again = %+v, %v, want what it made", again, err)
+	}
+	put(t, o, "big", []byte("another"))
 	if _, err := o.Complete(ctx, u, parts, Condition{}); !errors.Is(err, ErrNoUpload) {
-		t.Errorf("Complete again = %v", err)
+		t.Errorf("Complete of what was replaced = %v", err)
 	}
 }
 

@@ -62,7 +62,13 @@ func TestFormat(t *testing.T) {
 }
 
 func TestCommandRoundTrip(t *testing.T) {
-	for _, c := range []Command{everything(), {Kind: Transact, Namespace: op.System}, tick(5), {Kind: RaiseLevel, Level: 255},
+	objects := Command{Kind: Transact, Namespace: op.ObjectsOf("app")}
+	if b := objects.Append(nil); b[0] != 3 {
+		t.Errorf("a command on objects needs level %d, want 3", b[0])
+	} else if _, err := DecodeCommand(append([]byte{1}, b[1:]...)); err == nil {
+		t.Error("a command on objects of level 1 is read")
+	}
+	for _, c := range []Command{everything(), objects, {Kind: Transact, Namespace: op.System}, tick(5), {Kind: RaiseLevel, Level: 255},
 		{Kind: SetQuota, Namespace: "app", Quota: op.Quota{Keys: 1 << 62, Bytes: 1}}} {
 		got, err := DecodeCommand(c.Append(nil))
 		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c) {

@@ -3,9 +3,11 @@ package s3
 import (
 	"encoding/xml"
 	"fmt"
+	"io"
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/sett-run/sett/kv/blob"
@@ -161,9 +163,6 @@ func (s *Server) copyObject(w http.ResponseWriter, r *request, c blob.Condition)
 
 // getObject answers an object, a range of it, or only what is known of it. Conditions and ranges are net/http's.
 func (s *Server) getObject(w http.ResponseWriter, r *request) error {
-	if r.query.Has("partNumber") {
-		return problem{http.StatusNotImplemented, "NotImplemented", "Ask for a range instead of a part."}
-	}
 	if v := r.query.Get("versionId"); v != "" && v != "null" {
 		return problem{http.StatusNotFound, "NoSuchVersion", "There are no versions."}
 	}
@@ -181,7 +180,36 @@ func (s *Server) getObject(w http.ResponseWriter, r *request) error {
 			h.Set(header, v)
 		}
 	}
+	if err := r.narrow(o); err != nil {
+		return err
+	}
 	http.ServeContent(&ranged{ResponseWriter: w, server: s, request: r.Request}, r.Request, "", info.Modified, o)
+	return nil
+}
+
+// narrow has a part's number be the range that the part is. Several ranges at once are none, as S3 has it: each would
+// cost the hashing of a chunk.
+func (r *request) narrow(o io.ReadSeekCloser) error {
+	if strings.Contains(r.Header.Get("Range"), ",") {
+		r.Header.Del("Range")
+	}
+	if !r.query.Has("partNumber") {
+		return nil
+	}
+	number, err := strconv.Atoi(r.query.Get("partNumber"))
+	parts, ok := o.(interface {
+		Part(number int) (first, size int64, ok bool)
+	})
+	if err != nil || !ok || r.Header.Get("Range") != "" {
+		return problem{http.StatusBadRequest, "InvalidArgument", "partNumber is not a number, or there is a range, too."}
+	}
+	first, size, ok := parts.Part(number)
+	if !ok {
+		return problem{http.StatusRequestedRangeNotSatisfiable, "InvalidPartNumber", "The object has no such part."}
+	}
+	if size > 0 {
+		r.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", first, first+size-1))
+	}
 	return nil
 }
 

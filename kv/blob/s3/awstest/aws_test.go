@@ -249,6 +249,15 @@ func TestUpload(t *testing.T) {
 	if err != nil || got != string(whole) || *out.ContentType != "x/y" {
 		t.Errorf("GetObject = %d bytes, %v", len(got), err)
 	}
+	for n, want := range slices.Collect(slices.Chunk(whole, 5<<20)) {
+		got, out, err := get(t, c, &awss3.GetObjectInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(int32(n + 1))})
+		if err != nil || got != string(want) || *out.PartsCount != 3 {
+			t.Errorf("part %d = %d bytes, %v", n+1, len(got), err)
+		}
+	}
+	if _, err := c.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(4)}); err == nil {
+		t.Error("HeadObject of a part that is not there: no error")
+	}
 	again, err := c.CreateMultipartUpload(ctx, &awss3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
 	if err != nil {
 		t.Fatal(err)
