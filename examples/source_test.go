@@ -50,6 +50,28 @@ func TestExamplesAreProjects(t *testing.T) {
 	}
 }
 
+// TestExamplesShareANode: no two name the same pattern, so that somebody who tries one can try the next beside it.
+func TestExamplesShareANode(t *testing.T) {
+	names, err := fs.Glob(Sources(), "*/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := map[string]string{}
+	for _, name := range names {
+		program, err := fs.ReadFile(Sources(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`sett\.HTTP\("([^"]+)"`).FindAllSubmatch(program, -1) {
+			pattern := string(m[1])
+			if other := owner[pattern]; other != "" {
+				t.Errorf("%s and %s name the pattern %q", other, name, pattern)
+			}
+			owner[pattern] = name
+		}
+	}
+}
+
 // TestDocumentedCodeRuns: the Go code of these pages is that of examples, which their tests and scripts run.
 func TestDocumentedCodeRuns(t *testing.T) {
 	names, err := fs.Glob(Sources(), "*/main.go")
