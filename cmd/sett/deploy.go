@@ -276,7 +276,7 @@ func (c *cli) showDeployed(done []client.Deployed, made channels) error {
 		if d.CompileMS > 0 {
 			compile = milliText(d.CompileMS)
 		}
-		rows = append(rows, []string{d.Function, version, string(d.Kind), compile, d.URL})
+		rows = append(rows, []string{d.Function, version, string(d.Kind), compile, cmp.Or(d.URL, "-")})
 	}
 	return c.table([]string{"FUNCTION", "VERSION", "KIND", "COMPILE", "URL"}, rows, "COMPILE")
 }

@@ -50,10 +50,14 @@ func place(w sett.ResponseWriter, r *sett.Request) {
 	w.WriteString("thank you\n")
 }
 
-// charge charges an order once, however often its message comes: the mark and the sum change together, or not at all.
+// charge charges an order once, however often its message comes, also twice at once: the mark and the sum change
+// together, or not at all.
 func charge(ctx context.Context, body string) error {
 	var o order
 	if err := json.Unmarshal([]byte(body), &o); err != nil {
+		return err
+	}
+	if done, err := kv.Exists(ctx, "charged/"+o.ID); done || err != nil {
 		return err
 	}
 	if most, err := number(ctx, limit); err != nil {
@@ -63,7 +67,7 @@ func charge(ctx context.Context, body string) error {
 	}
 	_, err := new(kv.Txn).Set("charged/"+o.ID, []byte(body), kv.IfAbsent).Incr(total, o.Cents).Commit(ctx)
 	if errors.Is(err, kv.ErrConflict) {
-		return nil // it was charged before
+		return nil // it was charged meanwhile
 	}
 	return err
 }

@@ -39,4 +39,14 @@ func TestCharge(t *testing.T) {
 	if r := settest.Get(t, "/total"); string(r.Body) != "100\n" {
 		t.Errorf("total %s, want 100", r.Body)
 	}
+	if err := kv.Set(settest.Context(t), limit, []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	again := events.Queue{Records: batch.Records[2:]}
+	if err := settest.Invoke(t, "charge", again, &failures); err != nil || len(failures.Items) != 0 {
+		t.Errorf("what is charged, beyond the limit now: %+v, %v; want no failures", failures, err)
+	}
+	if err := settest.Invoke(t, "charge", events.Queue{Records: batch.Records[1:2]}, nil); err == nil {
+		t.Error("a batch of failures succeeds")
+	}
 }

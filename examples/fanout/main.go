@@ -23,8 +23,8 @@ type order struct {
 }
 
 func init() {
-	sett.HTTP("POST /orders", place)
-	sett.HTTP("GET /orders/{id}", told)
+	sett.HTTP("POST /fanout/orders", place)
+	sett.HTTP("GET /fanout/orders/{id}", told)
 	sett.Handle("email", each(func(ctx context.Context, o order) error { return note(ctx, "email", o.ID, o.Email) }))
 	sett.Handle("sms", each(sms))
 	sett.Handle("push", each(func(ctx context.Context, o order) error { return note(ctx, "push", o.ID, "app") }))
@@ -64,7 +64,7 @@ func each(do func(ctx context.Context, o order) error) func(context.Context, eve
 	}
 }
 
-// sms cannot reach numbers of another country.
+// sms cannot reach numbers of another country. With maximumRetryAttempts: 0 in sett.yaml its first error is its last.
 func sms(ctx context.Context, o order) error {
 	if !strings.HasPrefix(o.Phone, "+49") {
 		return errors.New("no route to " + o.Phone)
@@ -72,7 +72,8 @@ func sms(ctx context.Context, o order) error {
 	return note(ctx, "sms", o.ID, o.Phone)
 }
 
-// note stands for the call of a provider: it keeps whom it would have told.
+// note stands for the call of a provider: it keeps whom it would have told. An event may come twice; this is the same
+// key then, as with a provider it would be the same idempotency key.
 func note(ctx context.Context, way, id, whom string) error {
 	return kv.Set(ctx, "told/"+id+"/"+way, []byte(whom))
 }

@@ -11,10 +11,10 @@ import (
 
 func TestPlace(t *testing.T) {
 	settest.Topics(t, "placed")
-	if r := settest.Do(t, settest.Request{Method: "POST", Target: "/orders", Body: `{"id":"7","push":true}`}); r.Status != 202 {
+	if r := settest.Do(t, settest.Request{Method: "POST", Target: "/fanout/orders", Body: `{"id":"7","push":true}`}); r.Status != 202 {
 		t.Errorf("status %d, want 202", r.Status)
 	}
-	if r := settest.Do(t, settest.Request{Method: "POST", Target: "/orders", Body: `{}`}); r.Status != 400 {
+	if r := settest.Do(t, settest.Request{Method: "POST", Target: "/fanout/orders", Body: `{}`}); r.Status != 400 {
 		t.Errorf("status %d of an order without an id, want 400", r.Status)
 	}
 	if p := settest.Published(t, "placed"); len(p) != 1 || string(p[0].Attributes[0].Value) != "yes" {
@@ -37,7 +37,7 @@ func TestTell(t *testing.T) {
 			t.Errorf("%s: %v", way, err)
 		}
 	}
-	if r := settest.Get(t, "/orders/1"); string(r.Body) != "email ada@example.com\npush app\nsms +49 30\n" {
+	if r := settest.Get(t, "/fanout/orders/1"); string(r.Body) != "email ada@example.com\npush app\nsms +49 30\n" {
 		t.Errorf("told %s", r.Body)
 	}
 	if err := tell("sms", order{ID: "2", Phone: "+1 555"}); err == nil || !strings.Contains(err.Error(), "no route to +1 555") {

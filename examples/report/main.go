@@ -1,4 +1,4 @@
-// Command report counts visits, and every morning writes down how many there were since the last report.
+// Command report counts visits, and every morning writes down how far the count has come.
 package main
 
 import (
@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
+	"time"
 
 	sett "github.com/sett-run/sett/sdk/go"
 	"github.com/sett-run/sett/sdk/go/events"
@@ -14,10 +16,14 @@ import (
 	"github.com/sett-run/sett/sdk/go/log"
 )
 
-var logger = slog.New(log.NewHandler(slog.LevelInfo))
+// visits is where all visits are counted. Reports are by the time they were due, in UTC.
+const (
+	visits  = "visits"
+	prefix  = "report/"
+	dueForm = time.RFC3339
+)
 
-// visits is where the visits since the last report are counted.
-const visits = "visits"
+var logger = slog.New(log.NewHandler(slog.LevelInfo))
 
 func init() {
 	sett.HTTP("POST /visits", visit)
@@ -32,9 +38,12 @@ func visit(w sett.ResponseWriter, r *sett.Request) {
 	w.WriteHeader(204)
 }
 
-// daily writes the report of a tick. A tick may be handled twice, after a crash: the report and the end of the count are
-// one transaction, which the second time finds that the report is there.
+// daily writes the report of a tick. A tick may come twice, after a crash: its report is there then, and stays as it is.
+// Nothing is reset, so that no visit is lost or reported twice.
 func daily(ctx context.Context, tick events.Schedule) (string, error) {
+	if tick.Time.IsZero() {
+		return "", errors.New("want the tick of a schedule")
+	}
 	count, err := kv.Get(ctx, visits)
 	if errors.Is(err, kv.ErrNotFound) {
 		count, err = []byte("0"), nil
@@ -42,27 +51,31 @@ func daily(ctx context.Context, tick events.Schedule) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	n, err := strconv.ParseInt(string(count), 10, 64)
-	if err != nil {
-		return "", err
-	}
-	day := tick.Time.Format("2006-01-02T15:04:05Z")
-	_, err = new(kv.Txn).Set("report/"+day, count, kv.IfAbsent).Incr(visits, -n).Commit(ctx)
+	due := tick.Time.UTC().Format(dueForm)
+	err = kv.Set(ctx, prefix+due, count, kv.IfAbsent)
 	if errors.Is(err, kv.ErrConflict) {
 		return "reported before", nil
 	}
-	if err == nil {
-		logger.InfoContext(ctx, "report", "day", day, "visits", n)
+	if err != nil {
+		return "", err // it is tried again
 	}
-	return "reported", err
+	logger.InfoContext(ctx, "report", "due", due, "visits", string(count))
+	return "reported", nil
 }
 
+// reports lists the visits between each report and the one before.
 func reports(w sett.ResponseWriter, r *sett.Request) {
-	for item, err := range kv.List(r.Context(), "report/") {
+	before := int64(0)
+	for item, err := range kv.List(r.Context(), prefix) {
 		if err != nil {
 			panic(err)
 		}
-		fmt.Fprintf(w, "%s %s\n", item.Key[len("report/"):], item.Value)
+		count, err := strconv.ParseInt(string(item.Value), 10, 64)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintf(w, "%s %d\n", strings.TrimPrefix(item.Key, prefix), count-before)
+		before = count
 	}
 }
 
