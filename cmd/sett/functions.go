@@ -89,6 +89,9 @@ func (c *cli) showFunction(f client.Function) error {
 		isolation += ": " + f.IsolationReason
 	}
 	lines = append(lines, [2]string{"isolation", isolation})
+	if s.Effects != "" {
+		lines = append(lines, [2]string{"effects", string(s.Effects)})
+	}
 	if s.Handler != "" {
 		lines = append(lines, [2]string{"handler", s.Handler})
 	}

@@ -8,14 +8,15 @@ import (
 	"testing"
 )
 
-// TestDocumentedManifests: the files in docs/MANIFEST.md are read without faults, and it names every event.
+// TestDocumentedManifests: the files in docs/MANIFEST.md and other pages are read without faults, and it names every event.
 func TestDocumentedManifests(t *testing.T) {
 	text, err := os.ReadFile("../../docs/MANIFEST.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, compiled := readSchema(t)
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+	yamlBlock := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	blocks := yamlBlock.FindAllSubmatch(text, -1)
 	if len(blocks) == 0 {
 		t.Error("docs/MANIFEST.md has no manifest")
 	}
@@ -30,6 +31,19 @@ func TestDocumentedManifests(t *testing.T) {
 		}
 		if err := compiled.Validate(plainDocument(t, string(b[1]))); err != nil {
 			t.Error(err)
+		}
+	}
+	for _, page := range []string{"../../README.md", "../../docs/QUEUES.md", "../../docs/TOPICS.md", "../../docs/SCHEDULES.md", "../../docs/ASYNC.md", "../../docs/EFFECTS.md"} {
+		other, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range yamlBlock.FindAllSubmatch(other, -1) {
+			if app, err := Parse(page, b[1]); err != nil {
+				t.Error(err)
+			} else if len(app.Notes) > 0 {
+				t.Errorf("%s: notes = %q, want none", page, app.Notes)
+			}
 		}
 	}
 	for _, kind := range slices.Concat(eventWords().offered, []string{"stream", "s3", "eventBridge"}) {

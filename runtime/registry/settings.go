@@ -90,6 +90,9 @@ func (s Settings) Validate() error {
 	if s.Isolation != "" && s.Isolation != IsolationStrict {
 		fault("isolation: %.40q; it is %q or left out", s.Isolation, IsolationStrict)
 	}
+	if s.Effects != "" && s.Effects != EffectsTransactional {
+		fault("effects: %.40q; it is %q or left out", s.Effects, EffectsTransactional)
+	}
 	if len(s.Handler) > MaxHandlerBytes || !isText(s.Handler) {
 		fault("handler: %.40q; it is at most %d bytes of text", s.Handler, MaxHandlerBytes)
 	}
