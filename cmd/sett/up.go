@@ -44,18 +44,6 @@ func (c *cli) up() *cobra.Command {
 	return cmd
 }
 
-// refuseHidden refuses flags that are known and not offered yet, by name.
-func refuseHidden(names ...string) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, _ []string) error {
-		for _, name := range names {
-			if cmd.Flags().Changed(name) {
-				return usage("%s: --%s is not offered yet", cmd.Name(), name)
-			}
-		}
-		return nil
-	}
-}
-
 func (c *cli) runNode(ctx context.Context, config upConfig) error {
 	config, err := config.complete(os.Environ())
 	if err != nil {
