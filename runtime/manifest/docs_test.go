@@ -32,7 +32,7 @@ func TestDocumentedManifests(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, kind := range slices.Concat(eventWords().offered, []string{"stream", "s3", "eventBridge"}) {
+	for _, kind := range slices.Concat(eventWords().offered, []string{"stream", "s3"}) {
 		if !strings.Contains(string(text), "`"+kind+"`") {
 			t.Errorf("docs/MANIFEST.md does not name the event %s", kind)
 		}
