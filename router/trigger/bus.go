@@ -2,10 +2,10 @@ package trigger
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
@@ -15,53 +15,14 @@ import (
 
 // An app's event bus is a topic whose publications are events, and a rule is a subscription with a pattern: see Forwarder.
 
-// Limits of an event.
-const (
-	MaxEventWords     = 256 // bytes of a source or detail type
-	MaxEventResources = 100
-	// maxBusEventBytes is the longest event, as JSON: what a queue takes, but for attributes.
-	maxBusEventBytes = registry.MaxMessageBytes - 1024
-)
-
-// PlatformSource begins the sources of the platform's own events, which nobody else puts.
-const PlatformSource = "sett."
+// maxBusEventBytes is the longest event, as JSON: what a queue takes, but for attributes.
+const maxBusEventBytes = registry.MaxMessageBytes - 1024
 
 // Attributes of events that a replay put: they are archived no second time.
 const (
 	replayAttribute   = "sett-replay"   // the archive
 	functionAttribute = "sett-function" // whose rules alone get it
 )
-
-// Entry is what is put on a bus.
-type Entry struct {
-	Source     string          `json:"source"`
-	DetailType string          `json:"detail_type"`
-	Detail     json.RawMessage `json:"detail"` // a JSON object
-	Resources  []string        `json:"resources,omitempty"`
-	Time       time.Time       `json:"time,omitzero"` // zero: now
-}
-
-// Validate names every fault, each coded abi.InvalidInput.
-func (e Entry) Validate() error {
-	var faults []error
-	add := func(format string, args ...any) {
-		faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf(format, args...)))
-	}
-	for _, w := range [][2]string{{"source", e.Source}, {"detail type", e.DetailType}} {
-		if n := len(w[1]); n == 0 || n > MaxEventWords {
-			add("%s of %d bytes; 1 to %d are allowed", w[0], n, MaxEventWords)
-		}
-	}
-	if len(e.Resources) > MaxEventResources {
-		add("%d resources; at most %d are allowed", len(e.Resources), MaxEventResources)
-	}
-	if v, err := decode(e.Detail); err != nil {
-		add("detail: no JSON: %w", err)
-	} else if _, ok := v.(map[string]any); !ok {
-		add("detail: it is a JSON object")
-	}
-	return errors.Join(faults...)
-}
 
 // busEvent is an event as EventBridge has it. Source: Amazon EventBridge User Guide, "AWS service event metadata".
 type busEvent struct {
@@ -77,8 +38,9 @@ type busEvent struct {
 	Detail     json.RawMessage `json:"detail"`
 }
 
-// Event makes a message of an entry, and answers the event's id. The error is coded abi.InvalidInput or abi.TooLarge.
-func (d *Delivery) Event(e Entry) (m op.Outgoing, id string, err error) {
+// Event makes a message of what is put on a bus, and answers the event's id. The error is coded abi.InvalidInput or
+// abi.TooLarge.
+func (d *Delivery) Event(e registry.BusEvent) (m op.Outgoing, id string, err error) {
 	if err := e.Validate(); err != nil {
 		return m, "", err
 	}
@@ -93,6 +55,30 @@ func (d *Delivery) Event(e Entry) (m op.Outgoing, id string, err error) {
 		err = abi.WithCode(abi.TooLarge, fmt.Errorf("event of %d bytes; at most %d are allowed", len(m.Body), maxBusEventBytes))
 	}
 	return m, id, err
+}
+
+// Replayed makes a message of one in an archive, for the rules of a function, or of all when it is empty. The error is of
+// a message that is no event.
+func Replayed(m op.Message, archive, function string) (op.Outgoing, error) {
+	var e busEvent
+	if err := json.Unmarshal(m.Body, &e); err != nil {
+		return op.Outgoing{}, fmt.Errorf("read event %s: %w", m.ID, err)
+	}
+	e.ReplayName = archive
+	body, err := marshalText(e)
+	out := op.Outgoing{Body: body, Attributes: []op.Attribute{{Name: replayAttribute, Type: "String", Value: []byte(archive)}}}
+	if function != "" {
+		out.Attributes = append(out.Attributes, op.Attribute{Name: functionAttribute, Type: "String", Value: []byte(function)})
+	}
+	return out, err
+}
+
+// isPlatform says whether an event is the platform's own.
+func isPlatform(event []byte) bool {
+	var e struct {
+		Source string `json:"source"`
+	}
+	return json.Unmarshal(event, &e) == nil && strings.HasPrefix(e.Source, registry.PlatformSource)
 }
 
 // busRule is a rule, read.

@@ -14,7 +14,7 @@ import (
 )
 
 func TestEntry(t *testing.T) {
-	good := Entry{Source: "shop", DetailType: "placed", Detail: json.RawMessage(`{"id":12345678901234567890,"t":"<&>"}`)}
+	good := registry.BusEvent{Source: "shop", DetailType: "placed", Detail: json.RawMessage(`{"id":12345678901234567890,"t":"<&>"}`)}
 	d := newDelivery(t, new(door), openRegistry(t, new(op.Memory)), nil)
 	at := good
 	at.Time, at.Resources = time.Date(2026, 11, 26, 9, 0, 0, 5, time.FixedZone("", 3600)), []string{"order/7"}
@@ -24,12 +24,12 @@ func TestEntry(t *testing.T) {
 	if err != nil || string(m.Body) != want || id == "" {
 		t.Errorf("Event = %s, %v, want %s", m.Body, err, want)
 	}
-	for want, change := range map[string]func(*Entry){
-		"source of 0 bytes":        func(e *Entry) { e.Source = "" },
-		"detail type of 257 bytes": func(e *Entry) { e.DetailType = strings.Repeat("x", MaxEventWords+1) },
-		"101 resources":            func(e *Entry) { e.Resources = make([]string, MaxEventResources+1) },
-		"detail: no JSON":          func(e *Entry) { e.Detail = json.RawMessage(`{`) },
-		"it is a JSON object":      func(e *Entry) { e.Detail = json.RawMessage(`[]`) },
+	for want, change := range map[string]func(*registry.BusEvent){
+		`source ""`:                     func(e *registry.BusEvent) { e.Source = "" },
+		`detail type "xxx`:              func(e *registry.BusEvent) { e.DetailType = strings.Repeat("x", registry.MaxEventWords+1) },
+		"101 resources":                 func(e *registry.BusEvent) { e.Resources = make([]string, registry.MaxEventResources+1) },
+		`detail "{" is no JSON object`:  func(e *registry.BusEvent) { e.Detail = json.RawMessage(`{`) },
+		`detail "[]" is no JSON object`: func(e *registry.BusEvent) { e.Detail = json.RawMessage(`[]`) },
 	} {
 		e := good
 		change(&e)
@@ -41,6 +41,28 @@ func TestEntry(t *testing.T) {
 	long.Detail = json.RawMessage(`{"x":"` + strings.Repeat("x", maxBusEventBytes) + `"}`)
 	if _, _, err := d.Event(long); abi.CodeOf(err) != abi.TooLarge {
 		t.Errorf("Event that is too long: %v, want %s", err, abi.TooLarge)
+	}
+}
+
+func TestReplayed(t *testing.T) {
+	d := newDelivery(t, new(door), openRegistry(t, new(op.Memory)), nil)
+	first, _, err := d.Event(registry.BusEvent{Source: "sett.x", DetailType: "y", Detail: json.RawMessage(`{"n":12345678901234567890}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Replayed(op.Message{Body: first.Body}, "all", "mail")
+	want := strings.Replace(string(first.Body), `,"detail":`, `,"replay-name":"all","detail":`, 1)
+	if err != nil || string(m.Body) != want || len(m.Attributes) != 2 {
+		t.Errorf("Replayed = %s, %v, want %s", m.Body, err, want)
+	}
+	if m, err := Replayed(op.Message{Body: first.Body}, "all", ""); err != nil || len(m.Attributes) != 1 {
+		t.Errorf("Replayed to all = %v, %v, want one attribute", m.Attributes, err)
+	}
+	if _, err := Replayed(op.Message{Body: []byte("x")}, "all", ""); err == nil {
+		t.Error("Replayed of no event is no error")
+	}
+	if !isPlatform(m.Body) || isPlatform([]byte(`{"source":"settle"}`)) {
+		t.Error("isPlatform does not tell the platform's events")
 	}
 }
 
@@ -124,6 +146,13 @@ func TestBusForwarder(t *testing.T) {
 		want := `{"source":"a"}>mail {"source":"a"}>audit {"source":"a"}>all {"source":"b"}>all {"source":"b"}>some {"source":"a","replay-name":"r"}>mail`
 		if got := strings.Join(q.to, " "); got != want || len(q.left()) != 0 {
 			t.Errorf("forwarded %s, %v are left; want %s", got, q.left(), want)
+		}
+		q.to, q.full = nil, "some"
+		q.put(op.Outgoing{Body: []byte(`{"source":"a"}`)})
+		q.put(op.Outgoing{Body: []byte(`{"source":"b"}`)})
+		sleep(time.Minute)
+		if got := strings.Join(q.to, " "); !strings.Contains(got, `{"source":"a"}>mail`) || len(q.left()) != 0 {
+			t.Errorf("with a full archive forwarded %s, %v are left", got, q.left())
 		}
 	})
 }

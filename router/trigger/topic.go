@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,8 +91,24 @@ func (f *Forwarder) forward(ctx context.Context, messages []op.Message) error {
 	if err != nil {
 		return f.giveBack(ctx, messages, err)
 	}
-	forwardings := make([]op.Forwarding, len(messages))
-	copies := 0
+	forwardings, copies := sortOut(messages, subscribers)
+	err = f.Queue.Forward(ctx, forwardings...)
+	if abi.CodeOf(err) == abi.NoSpace && slices.ContainsFunc(subscribers, func(s Subscriber) bool { return s.archive }) {
+		f.Delivery.log.Warn("archive events", "bus", f.Topic, "err", err) // what is kept does not hold up what is delivered
+		subscribers = slices.DeleteFunc(subscribers, func(s Subscriber) bool { return s.archive })
+		forwardings, copies = sortOut(messages, subscribers)
+		err = f.Queue.Forward(ctx, forwardings...)
+	}
+	if err != nil {
+		return f.giveBack(ctx, messages, err)
+	}
+	f.Delivery.metrics.messages.WithLabelValues(cmp.Or(f.Trigger, abi.TriggerTopic), messageForwarded).Add(float64(copies))
+	return nil
+}
+
+// sortOut says which subscribers get which messages, and how many copies that makes.
+func sortOut(messages []op.Message, subscribers []Subscriber) (forwardings []op.Forwarding, copies int) {
+	forwardings = make([]op.Forwarding, len(messages))
 	for i, m := range messages {
 		forwardings[i].Message = m
 		value := sync.OnceValue(func() any { v, _ := decode(m.Body); return v }) // once for all patterns
@@ -102,11 +119,7 @@ func (f *Forwarder) forward(ctx context.Context, messages []op.Message) error {
 		}
 		copies += len(forwardings[i].To)
 	}
-	if err := f.Queue.Forward(ctx, forwardings...); err != nil {
-		return f.giveBack(ctx, messages, err)
-	}
-	f.Delivery.metrics.messages.WithLabelValues(cmp.Or(f.Trigger, abi.TriggerTopic), messageForwarded).Add(float64(copies))
-	return nil
+	return forwardings, copies
 }
 
 // giveBack has messages come again after a while, and answers err.

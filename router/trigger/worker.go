@@ -230,6 +230,7 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) op.S
 	}
 	i := w.invocation
 	i.ID, i.Payload, i.Failed, i.Accepted = batchID(w.name, batch), event, receives(batch)-1, batch[0].Sent
+	i.quiet = i.Trigger == abi.TriggerEvent && isPlatform(batch[0].Body)
 	policy := w.policy()
 	o := Outcome{Verdict: Interrupted}
 	for ctx.Err() == nil {
