@@ -61,6 +61,11 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"POST /v1/apps/{app}/queues/{queue}/settle":                             ofApp,
 		"POST /v1/apps/{app}/queues/{queue}/purge":                              ofApp,
 		"POST /v1/apps/{app}/queues/{queue}/redrive":                            ofApp,
+		"POST /v1/apps/{app}/events":                                            ofApp,
+		"GET /v1/apps/{app}/archives":                                           ofApp,
+		"PUT /v1/apps/{app}/archives/{archive}":                                 ofApp,
+		"DELETE /v1/apps/{app}/archives/{archive}":                              ofApp,
+		"POST /v1/apps/{app}/archives/{archive}/replay":                         ofApp,
 		"GET /v1/apps/{app}/topics":                                             ofApp,
 		"PUT /v1/apps/{app}/topics/{topic}":                                     ofApp,
 		"DELETE /v1/apps/{app}/topics/{topic}":                                  ofApp,
@@ -111,7 +116,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			}
 			for name, status := range map[string]int{"none": want.none, "wrong": want.wrong, "admin": want.admin, "shop": want.shop, "other": want.other} {
 				method, path, _ := strings.Cut(pattern, " ")
-				path = strings.NewReplacer("{app}", "shop", "{function}", "absent", "{alias}", "beta", "{id}", "none", "{version}", "1", "{queue}", "orders", "{topic}", "placed", "{subscription}", "mail", "{schedule}", "1", "{digest}", digestOf("x")).Replace(path)
+				path = strings.NewReplacer("{app}", "shop", "{function}", "absent", "{alias}", "beta", "{id}", "none", "{version}", "1", "{queue}", "orders", "{topic}", "placed", "{archive}", "all", "{subscription}", "mail", "{schedule}", "1", "{digest}", digestOf("x")).Replace(path)
 				if strings.HasSuffix(path, "/watch") {
 					path += "?from=x" // refused, else it would go on for ever
 				}

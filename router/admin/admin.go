@@ -41,6 +41,7 @@ type Config struct {
 	// Nil: what concerns them answers abi.Unsupported.
 	Queues        Queues
 	Subscriptions Subscriptions
+	Events        Events
 	Schedules     Schedules
 	Async         Async
 
