@@ -60,6 +60,11 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 		return nil, err
 	}
 	begin = n.steps.since(stepSwitch, begin)
+	for _, d := range done {
+		if !d.Unchanged {
+			n.announceDeployed(ctx, d.App, d.Function, "DEPLOYED", d.Number)
+		}
+	}
 	n.settle(ctx)
 	n.steps.since(stepSettle, begin)
 	return deployed, nil
@@ -101,7 +106,10 @@ func (n *Node) liveSeed(app string, c *registry.Change) string {
 // Rollback points the live alias at an earlier version; 0 means the one before.
 func (n *Node) Rollback(ctx context.Context, app, name string, version int) (registry.Function, error) {
 	f, err := n.registry.Rollback(ctx, app, name, version)
-	return n.after(ctx, f, err)
+	if f, err = n.after(ctx, f, err); err == nil {
+		n.announceDeployed(ctx, app, name, "ROLLED_BACK", f.Live()[0].Number)
+	}
+	return f, err
 }
 
 // SetAlias points an alias at versions by weight.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/fsm"
-	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/queue"
 	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
@@ -67,23 +66,14 @@ func (n *Node) subscribers(ctx context.Context, app, topic string) ([]trigger.Su
 	if err != nil {
 		return nil, err
 	}
-	there := map[string]bool{}
-	for q := (op.QueueQuery{Prefix: queue.SubscriptionQueue(topic, ""), Inner: true}); ; {
-		page, after, err := n.queues.List(ctx, app, q)
-		if err != nil {
-			return nil, err
-		}
-		for _, i := range page {
-			there[i.Name] = true
-		}
-		if q.After = after; after == "" {
-			break
-		}
+	there, err := n.inner(ctx, app, queue.SubscriptionQueue(topic, ""))
+	if err != nil {
+		return nil, err
 	}
 	var subscribers []trigger.Subscriber
 	for _, s := range all {
-		if s.own && !there[s.queue] {
-			if err := n.makeSubscription(ctx, app, s); err != nil {
+		if _, made := there[s.queue]; s.own && !made {
+			if err := n.makeSubscription(ctx, app, s.queue); err != nil {
 				return nil, err
 			}
 		}
@@ -96,8 +86,9 @@ func (n *Node) subscribers(ctx context.Context, app, topic string) ([]trigger.Su
 	return subscribers, nil
 }
 
-func (n *Node) makeSubscription(ctx context.Context, app string, s subscribed) error {
-	return n.queues.PutInner(ctx, app, registry.Queue{Name: s.queue, RetentionSeconds: registry.MaxRetentionSeconds})
+// makeSubscription makes a queue that keeps messages for as long as one can.
+func (n *Node) makeSubscription(ctx context.Context, app, name string) error {
+	return n.queues.PutInner(ctx, app, registry.Queue{Name: name, RetentionSeconds: registry.MaxRetentionSeconds})
 }
 
 // sweepSubscriptions takes away the queues of subscriptions that nobody has had for a while, on the leader's node.
@@ -108,20 +99,20 @@ func (n *Node) sweepSubscriptions(queues []fsm.QueueName) error {
 	}
 	wanted, orphans := map[fsm.QueueName]bool{}, map[string]time.Time{}
 	for _, q := range queues {
-		if _, seen := wanted[fsm.QueueName{Namespace: q.Namespace}]; seen || !queue.IsSubscription(q.Name) {
+		if _, seen := wanted[fsm.QueueName{Namespace: q.Namespace}]; seen || !isSubscription(q.Name) {
 			continue
 		}
 		wanted[fsm.QueueName{Namespace: q.Namespace}] = true
-		all, err := n.subscriptions(n.ctx, q.Namespace, "")
+		names, err := n.subscribedQueues(q.Namespace)
 		if err != nil {
 			return err
 		}
-		for _, s := range all {
-			wanted[fsm.QueueName{Namespace: q.Namespace, Name: s.queue}] = true
+		for _, name := range names {
+			wanted[fsm.QueueName{Namespace: q.Namespace, Name: name}] = true
 		}
 	}
 	for _, q := range queues {
-		if !queue.IsSubscription(q.Name) || wanted[q] {
+		if !isSubscription(q.Name) || wanted[q] {
 			continue
 		}
 		key := q.Namespace + "/" + q.Name
@@ -141,6 +132,32 @@ func (n *Node) sweepSubscriptions(queues []fsm.QueueName) error {
 	return nil
 }
 
+// isSubscription says whether a queue is that of a topic's subscription, or of a rule or an archive of a bus.
+func isSubscription(name string) bool { return queue.IsSubscription(name) || queue.IsOfBus(name) }
+
+// subscribedQueues are the names of all queues of an app's that are somebody's subscription.
+func (n *Node) subscribedQueues(app string) (names []string, err error) {
+	all, err := n.subscriptions(n.ctx, app, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		names = append(names, s.queue)
+	}
+	for _, f := range n.registry.Snapshot().Functions() {
+		if f.App == app {
+			for _, r := range eventRules(f) {
+				names = append(names, r.queue)
+			}
+		}
+	}
+	archives, err := trigger.ListArchives(n.ctx, n.store, app)
+	for _, a := range archives {
+		names = append(names, queue.ArchiveQueue(a.Name))
+	}
+	return names, err
+}
+
 // Subscribe subscribes a queue or a URL to a topic, or changes its subscription.
 func (n *Node) Subscribe(ctx context.Context, app string, s registry.Subscription) error {
 	if err := s.Validate(); err != nil {
@@ -156,7 +173,7 @@ func (n *Node) Subscribe(ctx context.Context, app string, s registry.Subscriptio
 		if _, err := n.queues.Get(ctx, app, name); err != nil {
 			return fmt.Errorf("queue %s in app %s: %w", name, app, err)
 		}
-	} else if err := n.makeSubscription(ctx, app, subscribed{s, otherSubscription(s.Topic, s.Name), true}); err != nil {
+	} else if err := n.makeSubscription(ctx, app, otherSubscription(s.Topic, s.Name)); err != nil {
 		return err
 	}
 	return trigger.PutSubscription(ctx, n.store, app, s)

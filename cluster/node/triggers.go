@@ -35,7 +35,7 @@ type triggers struct {
 
 func (n *Node) openTriggers(context.Context) (err error) {
 	n.delivery, err = trigger.NewDelivery(trigger.DeliveryConfig{Dispatcher: n.router, Functions: n.registry, Destinations: destinations{n},
-		Region: n.config.Region, Log: n.log, Registerer: n.metrics})
+		Region: n.config.Region, GivenUp: n.announceGivenUp, Log: n.log, Registerer: n.metrics})
 	if err != nil {
 		return err
 	}
@@ -130,6 +130,8 @@ func (n *Node) wanted(queues []fsm.QueueName) (map[string]worker, error) {
 			all["async "+q.Namespace] = n.async(q.Namespace)
 		case isTopic && leads:
 			all["topic "+q.Namespace+" "+topic] = n.forwarder(q.Namespace, topic)
+		case q.Name == queue.BusQueue && leads:
+			all["bus "+q.Namespace] = n.busForwarder(q.Namespace)
 		}
 	}
 	for _, f := range n.registry.Snapshot().Functions() {
@@ -143,6 +145,16 @@ func (n *Node) wanted(queues []fsm.QueueName) (map[string]worker, error) {
 			if there[fsm.QueueName{Namespace: f.App, Name: name}] {
 				all[keyOfWorker("topic", f, s)] = trigger.NewTopicWorker(n.workerConfig(f, name), s)
 			}
+		}
+		for _, r := range eventRules(f) {
+			if !there[fsm.QueueName{Namespace: f.App, Name: r.queue}] {
+				continue
+			}
+			w, err := trigger.NewRuleWorker(n.workerConfig(f, r.queue), r.EventSource, r.name)
+			if err != nil {
+				return nil, fmt.Errorf("function %s in app %s: %w", f.Name, f.App, err)
+			}
+			all[keyOfWorker("rule "+r.name, f, r.EventSource)] = w
 		}
 	}
 	return all, n.addURLWorkers(all, there)

@@ -124,6 +124,15 @@ func triggerFacts(s registry.Settings) (lines [][2]string) {
 				text += ", dead letters to " + t.Topic.DeadLetter
 			}
 			lines = append(lines, [2]string{"topic", text})
+		case t.Event != nil:
+			text := string(t.Event.Pattern)
+			if t.Event.Name != "" {
+				text = t.Event.Name + " " + text
+			}
+			if t.Event.DeadLetter != "" {
+				text += ", dead letters to " + t.Event.DeadLetter
+			}
+			lines = append(lines, [2]string{"rule", text})
 		}
 	}
 	if a := s.Async; a != nil {

@@ -57,7 +57,7 @@ func (v variables) config(path string, files fs.FS) (manifest.Config, error) {
 		options["stage"] = v.stage
 	}
 	return manifest.Config{File: path, Env: os.LookupEnv, Options: options, Params: params, Files: files, Schedule: checkExpression,
-		Filter: checkFilter}, nil
+		Filter: checkFilter, Transformer: trigger.CheckTransformer}, nil
 }
 
 // checkExpression checks one expression of a schedule.

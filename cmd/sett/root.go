@@ -103,7 +103,7 @@ func (c *cli) root() *cobra.Command {
 	root.AddCommand(grouped(groupProject, c.new(), c.validate(), c.build(), c.dev(), c.diff(), c.deploy())...)
 	root.AddCommand(grouped(groupFunction, c.functions(), c.versions(), c.rollback(), c.alias(), c.remove(), c.invoke(),
 		c.logs(), c.invocations(), c.bench(), c.schedules())...)
-	root.AddCommand(grouped(groupState, c.kv(), c.objects(), c.buckets(), c.queues(), c.topics())...)
+	root.AddCommand(grouped(groupState, c.kv(), c.objects(), c.buckets(), c.queues(), c.topics(), c.events())...)
 	root.AddCommand(c.version())
 	return root
 }

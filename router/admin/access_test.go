@@ -74,6 +74,11 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"POST /v1/apps/{app}/buckets/{bucket}/delete":                           ofApp,
 		"GET /v1/apps/{app}/objects/usage":                                      ofApp,
 		"PUT /v1/apps/{app}/objects/quota":                                      admins,
+		"POST /v1/apps/{app}/events":                                            ofApp,
+		"GET /v1/apps/{app}/archives":                                           ofApp,
+		"PUT /v1/apps/{app}/archives/{archive}":                                 ofApp,
+		"DELETE /v1/apps/{app}/archives/{archive}":                              ofApp,
+		"POST /v1/apps/{app}/archives/{archive}/replay":                         ofApp,
 		"GET /v1/apps/{app}/topics":                                             ofApp,
 		"PUT /v1/apps/{app}/topics/{topic}":                                     ofApp,
 		"DELETE /v1/apps/{app}/topics/{topic}":                                  ofApp,
@@ -124,7 +129,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			}
 			for name, status := range map[string]int{"none": want.none, "wrong": want.wrong, "admin": want.admin, "shop": want.shop, "other": want.other} {
 				method, path, _ := strings.Cut(pattern, " ")
-				path = strings.NewReplacer("{app}", "shop", "{function}", "absent", "{alias}", "beta", "{id}", "none", "{version}", "1", "{queue}", "orders", "{bucket}", "pics", "{topic}", "placed", "{subscription}", "mail", "{schedule}", "1", "{digest}", digestOf("x")).Replace(path)
+				path = strings.NewReplacer("{app}", "shop", "{function}", "absent", "{alias}", "beta", "{id}", "none", "{version}", "1", "{queue}", "orders", "{bucket}", "pics", "{topic}", "placed", "{archive}", "all", "{subscription}", "mail", "{schedule}", "1", "{digest}", digestOf("x")).Replace(path)
 				if strings.HasSuffix(path, "/watch") {
 					path += "?from=x" // refused, else it would go on for ever
 				}

@@ -42,6 +42,7 @@ type Config struct {
 	Queues        Queues
 	Objects       Objects
 	Subscriptions Subscriptions
+	Events        Events
 	Schedules     Schedules
 	Async         Async
 

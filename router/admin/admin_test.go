@@ -32,6 +32,7 @@ func TestClientRoundTrip(t *testing.T) {
 	t.Run("queues", func(t *testing.T) { roundTripQueues(t, w, c) })
 	t.Run("objects", func(t *testing.T) { roundTripObjects(t, server.URL, c) })
 	t.Run("topics", func(t *testing.T) { roundTripTopics(t, c) })
+	t.Run("events", func(t *testing.T) { roundTripEvents(t, w, c) })
 	t.Run("schedules", func(t *testing.T) { roundTripSchedules(t, w, c) })
 	t.Run("cluster", func(t *testing.T) { roundTripCluster(t, c, d) })
 	t.Run("activity", func(t *testing.T) { roundTripActivity(t, c, p) })

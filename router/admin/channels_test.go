@@ -25,6 +25,8 @@ type channels struct {
 	queues        map[string]*waiting
 	topics        map[string]bool
 	subscriptions map[string]registry.Subscription
+	archives      map[string]registry.Archive
+	events        []registry.BusEvent
 	schedules     []registry.ScheduleInfo
 	calls         []router.Call
 	received      op.Receive // the last one
@@ -297,4 +299,54 @@ func (c *channels) Enqueue(_ context.Context, call router.Call) (string, error) 
 	}
 	c.calls = append(c.calls, call)
 	return "01LATER", c.fail
+}
+
+func (c *channels) PutEvents(_ context.Context, _ string, events ...registry.BusEvent) (ids []string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = append(c.events, events...)
+	for i := range events {
+		ids = append(ids, fmt.Sprint("e", i+1))
+	}
+	return ids, c.fail
+}
+
+func (c *channels) PutArchive(_ context.Context, _ string, a registry.Archive) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.archives == nil {
+		c.archives = map[string]registry.Archive{}
+	}
+	c.archives[a.Name] = a.Complete()
+	return c.fail
+}
+
+func (c *channels) archive(name string) error {
+	if _, ok := c.archives[name]; !ok {
+		return abi.WithCode(abi.NotFound, errors.New("no such archive"))
+	}
+	return c.fail
+}
+
+func (c *channels) RemoveArchive(_ context.Context, _, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.archive(name)
+	delete(c.archives, name)
+	return err
+}
+
+func (c *channels) Archives(context.Context, string) (list []registry.ArchiveInfo, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.archives {
+		list = append(list, registry.ArchiveInfo{Archive: a, Events: 2, Bytes: 100, Oldest: time.Unix(1, 0).UTC()})
+	}
+	return list, c.fail
+}
+
+func (c *channels) Replay(_ context.Context, _, name string, r registry.Replay) (registry.Replayed, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return registry.Replayed{Events: 2, Next: r.After + 2}, c.archive(name)
 }

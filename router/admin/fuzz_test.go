@@ -31,7 +31,7 @@ func FuzzServeHTTP(f *testing.F) {
 	}
 	for pattern := range a.routes {
 		path := strings.NewReplacer("{app}", "default", "{function}", "f", "{alias}", "beta", "{digest}", digestOf("m"), "{id}", "i",
-			"{queue}", "orders", "{topic}", "placed", "{subscription}", "mail", "{schedule}", "1").Replace(pattern)
+			"{queue}", "orders", "{topic}", "placed", "{archive}", "all", "{subscription}", "mail", "{schedule}", "1").Replace(pattern)
 		f.Add([]byte(path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"))
 	}
 	f.Add([]byte("GET /v1/logs?app=a&since=2026-01-02T15:04:05Z&limit=1 HTTP/1.1\r\nHost: [::1]:8081\r\nOrigin: http://[::1]:8081\r\n\r\n"))
@@ -49,7 +49,9 @@ func FuzzServeHTTP(f *testing.F) {
 		"queues/orders/receive":  `{"max":2,"wait_ms":20000,"visibility_ms":1}`,
 		"queues/orders/settle":   `{"delete":["r"],"release":[{"receipt":"r","delay_ms":5}]}`,
 		"queues/orders/redrive":  `{"to":"orders","max":3}`, "topics/placed/publish": `{"messages":[{"body":"a"}]}`,
-		"deployments": `{"functions":[{"name":"f","digest":"` + digestOf("m") + `","settings":{"triggers":[{"topic":{"topic":"t","filter":{"a":[1]}}}]}}]}`,
+		"events":              `{"events":[{"source":"shop","detail_type":"placed","detail":{"a":[1]},"resources":["r"],"time":"2026-11-26T09:00:00Z"}]}`,
+		"archives/all/replay": `{"from":"2026-11-26T09:00:00Z","function":"f","after":3}`,
+		"deployments":         `{"functions":[{"name":"f","digest":"` + digestOf("m") + `","settings":{"triggers":[{"topic":{"topic":"t","filter":{"a":[1]}}}]}}]}`,
 	} {
 		f.Add(fmt.Appendf(nil, "POST /v1/apps/default/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body))
 	}

@@ -214,11 +214,11 @@ func TestWaitingReceivesHaveALimitAndEndWithTheNode(t *testing.T) {
 
 func TestNodeWithoutChannels(t *testing.T) {
 	w := newWorld(t)
-	a, server := w.start(t, func(c *Config) { c.Queues, c.Subscriptions, c.Schedules, c.Async = nil, nil, nil, nil })
-	names := strings.NewReplacer("{app}", "shop", "{function}", "f", "{queue}", "q", "{topic}", "t", "{subscription}", "s", "{schedule}", "1")
+	a, server := w.start(t, func(c *Config) { c.Queues, c.Subscriptions, c.Events, c.Schedules, c.Async = nil, nil, nil, nil, nil })
+	names := strings.NewReplacer("{app}", "shop", "{function}", "f", "{queue}", "q", "{topic}", "t", "{archive}", "a", "{subscription}", "s", "{schedule}", "1")
 	for pattern := range a.routes {
 		method, path, _ := strings.Cut(pattern, " ")
-		if !strings.Contains(path, "/queues") && !strings.Contains(path, "/topics") && !strings.Contains(path, "/schedules") {
+		if !strings.Contains(path, "/queues") && !strings.Contains(path, "/topics") && !strings.Contains(path, "/events") && !strings.Contains(path, "/archives") && !strings.Contains(path, "/schedules") {
 			continue
 		}
 		if res, text := call(t, server, method, names.Replace(path), ""); res.StatusCode != 422 || !strings.Contains(text, `"code":"unsupported"`) {

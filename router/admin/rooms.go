@@ -128,6 +128,18 @@ type Subscriptions interface {
 	Subscriptions(ctx context.Context, app, topic string) ([]registry.Subscription, error)
 }
 
+// Events are the apps' event buses and their archives. Errors are coded.
+type Events interface {
+	// PutEvents answers the events' ids once they are durable: all of them, or none.
+	PutEvents(ctx context.Context, app string, events ...registry.BusEvent) (ids []string, err error)
+	PutArchive(ctx context.Context, app string, a registry.Archive) error
+	RemoveArchive(ctx context.Context, app, archive string) error
+	// Archives answers them by name.
+	Archives(ctx context.Context, app string) ([]registry.ArchiveInfo, error)
+	// Replay puts a page of an archive's events on the bus again.
+	Replay(ctx context.Context, app, archive string, r registry.Replay) (registry.Replayed, error)
+}
+
 // Schedules are the schedules of the live versions. Package router/trigger's Scheduler is one, whose errors are coded.
 type Schedules interface {
 	Schedules(ctx context.Context, app string) ([]registry.ScheduleInfo, error)

@@ -70,6 +70,7 @@ func (a *Admin) table() map[string]route {
 	maps.Copy(routes, a.queueRoutes())
 	maps.Copy(routes, a.topicRoutes())
 	maps.Copy(routes, a.objectRoutes())
+	maps.Copy(routes, a.eventRoutes())
 	maps.Copy(routes, a.scheduleRoutes())
 	maps.Copy(routes, a.clusterRoutes())
 	return routes
@@ -191,6 +192,7 @@ func checkNames(r *http.Request) error {
 	}{
 		{"app", name("app")}, {"function", name("function")}, {"alias", name("alias")},
 		{"queue", registry.CheckQueueName}, {"topic", registry.CheckTopicName}, {"subscription", op.ValidateQueueName}, {"bucket", op.ValidateBucket},
+		{"archive", registry.CheckArchiveName},
 	} {
 		if strings.Contains(r.Pattern, "{"+kind.of+"}") {
 			if err := kind.check(r.PathValue(kind.of)); err != nil {
@@ -203,7 +205,7 @@ func checkNames(r *http.Request) error {
 
 // takesLong says of which routes the time is bounded by what they do: they stream, compile, or run functions.
 func takesLong(pattern string) bool {
-	for _, end := range []string{"/modules/{digest}", "/deployments", "/invoke", "/bench", "/logs", "/watch", "/receive", "/redrive", "/cluster/backup", "/object"} {
+	for _, end := range []string{"/modules/{digest}", "/deployments", "/invoke", "/bench", "/logs", "/watch", "/receive", "/redrive", "/replay", "/cluster/backup", "/object"} {
 		if strings.HasSuffix(pattern, end) {
 			return true
 		}

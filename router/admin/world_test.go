@@ -64,7 +64,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) config() Config {
 	return Config{
 		Modules: w, Deployer: w, Registry: w.registry, Changes: w.registry, Invoker: w, Bencher: w, Logs: w, Tokens: w.store,
-		Node: w, KV: &w.keys, Queues: &w.channels, Objects: &w.objects, Subscriptions: &w.channels, Schedules: &w.channels, Async: &w.channels,
+		Node: w, KV: &w.keys, Queues: &w.channels, Objects: &w.objects, Subscriptions: &w.channels, Events: &w.channels, Schedules: &w.channels, Async: &w.channels,
 		Gatherer: w.metrics, Metrics: w.metrics, Loopback: true, Check: trigger.Check,
 		Log: slog.New(slog.NewTextHandler(w.logged, nil)),
 	}

@@ -21,6 +21,7 @@ func Check(s registry.Settings) error {
 			faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf("%s %s: %w", source, name, err)))
 		}
 	}
+	rules := 0
 	for _, t := range s.Triggers {
 		switch {
 		case t.Schedule != nil:
@@ -33,6 +34,11 @@ func Check(s registry.Settings) error {
 			}
 		case t.Topic != nil:
 			filter("topic", t.Topic.Topic, t.Topic.Filter)
+		case t.Event != nil:
+			rules++
+			if _, err := parseRule(*t.Event); err != nil {
+				faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf("rule %s: %w", RuleName(*t.Event, rules), err)))
+			}
 		}
 	}
 	return errors.Join(faults...)

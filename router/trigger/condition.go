@@ -8,6 +8,11 @@ import (
 	"strings"
 )
 
+// conditionWords are the keys of conditions.
+func conditionWords() []string {
+	return []string{"anything-but", "cidr", "equals-ignore-case", "exists", "numeric", "prefix", "suffix", "wildcard"}
+}
+
 // test says whether a field's value is as a pattern wants it. There is false when there is no such field.
 type test func(v any, there bool) bool
 
@@ -45,43 +50,14 @@ func (p *filterParser) condition(key string, argument any) (test, error) {
 		return numeric(argument)
 	case "anything-but":
 		return p.anythingBut(argument)
-	case "prefix", "suffix", "equals-ignore-case":
+	case "prefix", "suffix", "equals-ignore-case", "wildcard", "cidr":
 		like, err := text(key, argument)
 		return func(got any, _ bool) bool {
 			s, ok := got.(string)
 			return ok && like(s)
 		}, err
-	case "wildcard", "cidr":
-		return nil, errors.New("is not supported; use prefix or suffix")
 	}
-	return nil, errors.New("no such condition; there are prefix, suffix, equals-ignore-case, anything-but, numeric and exists")
-}
-
-// text reads the argument of a condition of text.
-func text(key string, argument any) (func(s string) bool, error) {
-	fold := key == "equals-ignore-case"
-	if inner, ok := argument.(map[string]any); ok && len(inner) == 1 && inner["equals-ignore-case"] != nil {
-		fold, argument = true, inner["equals-ignore-case"]
-	}
-	want, ok := argument.(string)
-	if !ok {
-		return nil, errors.New("it is followed by text")
-	}
-	equal := func(a, b string) bool { return a == b }
-	if fold {
-		equal = strings.EqualFold
-	}
-	return func(s string) bool {
-		switch {
-		case key == "equals-ignore-case":
-			return equal(s, want)
-		case len(s) < len(want):
-			return false
-		case key == "prefix":
-			return equal(s[:len(want)], want)
-		}
-		return equal(s[len(s)-len(want):], want)
-	}, nil
+	return nil, fmt.Errorf("no such condition; there are %s", strings.Join(conditionWords(), ", "))
 }
 
 // anythingBut reads a value, values, or one condition of text with one argument or several.
@@ -94,6 +70,9 @@ func (p *filterParser) anythingBut(argument any) (test, error) {
 			}
 			if key != "" {
 				like, err := text(key, a)
+				if err == nil && a == "" && (key == "prefix" || key == "suffix") {
+					err = errors.New("every text has the empty one, so nothing would match")
+				}
 				if err != nil {
 					return fmt.Errorf("%s: %w", key, err)
 				}
@@ -112,8 +91,8 @@ func (p *filterParser) anythingBut(argument any) (test, error) {
 	var err error
 	if condition, ok := argument.(map[string]any); ok && len(condition) == 1 {
 		for key, inner := range condition {
-			if key != "prefix" && key != "suffix" && key != "equals-ignore-case" {
-				return nil, fmt.Errorf("%.40q: only prefix, suffix and equals-ignore-case may stand here", key)
+			if !slices.Contains([]string{"prefix", "suffix", "equals-ignore-case", "wildcard"}, key) {
+				return nil, fmt.Errorf("%.40q: only prefix, suffix, equals-ignore-case and wildcard may stand here", key)
 			}
 			err = add(key, inner)
 		}

@@ -55,11 +55,16 @@ type Destinations interface {
 	Sending(ctx context.Context, p Parcel) (op.Sending, error)
 }
 
+// GivenUpFunc is told of invocations that were given up, perhaps twice. Those of the platform's own events it is not told
+// of, as it may well put one.
+type GivenUpFunc func(ctx context.Context, i *Invocation, o Outcome)
+
 // DeliveryConfig is what a Delivery needs. Dispatcher and Functions are required.
 type DeliveryConfig struct {
 	Dispatcher   Dispatcher
 	Functions    Functions
 	Destinations Destinations          // nil: nothing is sent
+	GivenUp      GivenUpFunc           // nil: nobody is told
 	Region       string                // in events and their ARNs; empty: local
 	Drain        time.Duration         // 0: DefaultDrain
 	Log          *slog.Logger          // nil: discarded
@@ -106,6 +111,8 @@ type Invocation struct {
 	Refused  int        `json:"refused,omitempty"` // times it was refused, since the last attempt
 	Error    string     `json:"error,omitempty"`   // why the last attempt failed, or was refused
 	Depth    int        `json:"depth,omitempty"`   // functions and destinations that led to it
+
+	quiet bool // it is of an event of the platform's
 }
 
 // event is what the function is given.
@@ -160,7 +167,7 @@ type Commit func(ctx context.Context, o Outcome) error
 func (d *Delivery) Attempt(ctx context.Context, i *Invocation, p Policy, commit Commit) Outcome {
 	if p.MaxAge > 0 && time.Since(i.Accepted) > p.MaxAge {
 		err := abi.WithCode(abi.Timeout, fmt.Errorf("the event is older than %v", p.MaxAge))
-		return d.ended(i, Outcome{Verdict: GivenUp, Condition: ConditionAge, Result: new(abi.Result), Err: err})
+		return d.ended(ctx, i, Outcome{Verdict: GivenUp, Condition: ConditionAge, Result: new(abi.Result), Err: err})
 	}
 	e := i.event()
 	result, err := d.config.Dispatcher.Dispatch(ctx, router.Call{App: i.App, Function: i.Function, Qualifier: i.Qualifier, Event: e})
@@ -199,7 +206,7 @@ func (d *Delivery) Attempt(ctx context.Context, i *Invocation, p Policy, commit 
 	if o.Verdict == Again && p.MaxAge > 0 && time.Since(i.Accepted)+o.Delay > p.MaxAge {
 		o.Verdict, o.Condition = GivenUp, ConditionAge
 	}
-	return d.ended(i, o)
+	return d.ended(ctx, i, o)
 }
 
 // maxErrorBytes is how much of an error an invocation keeps.
@@ -213,10 +220,13 @@ func shorten(reason string) string {
 }
 
 // ended counts and logs an outcome.
-func (d *Delivery) ended(i *Invocation, o Outcome) Outcome {
+func (d *Delivery) ended(ctx context.Context, i *Invocation, o Outcome) Outcome {
 	d.metrics.attempt(i.Trigger, o)
 	if o.Verdict == GivenUp {
 		d.log.Warn("give up", "app", i.App, "function", i.Function, "invocation", i.ID, "condition", o.Condition, "err", o.Err)
+		if d.config.GivenUp != nil && !i.quiet {
+			d.config.GivenUp(ctx, i, o)
+		}
 	}
 	return o
 }

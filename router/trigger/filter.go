@@ -116,11 +116,17 @@ func place(at string) string {
 	return fmt.Sprintf("%.200s", at)
 }
 
-// isEither tells alternatives from the values of a field that is called $or.
+// isEither tells alternatives from the values and conditions of a field that is called $or.
 func isEither(values []any) bool {
 	for _, v := range values {
-		if _, ok := v.(map[string]any); !ok {
+		o, ok := v.(map[string]any)
+		if !ok {
 			return false
+		}
+		for name := range o {
+			if slices.Contains(conditionWords(), name) {
+				return false
+			}
 		}
 	}
 	return len(values) > 1
@@ -157,38 +163,121 @@ func (p *filterParser) array(values []any, at string) (tests []test, err error) 
 // Match says whether a JSON value matches. What is no object does not.
 func (f *Filter) Match(text []byte) bool {
 	value, err := decode(text)
-	return err == nil && f.object(value)
-}
-
-// object matches what stands where the filter does; nil when nothing does, which only {"exists": false} likes.
-func (f *Filter) object(value any) bool {
-	if array, ok := value.([]any); ok {
-		return slices.ContainsFunc(array, f.object)
-	}
-	o, isObject := value.(map[string]any)
-	if !isObject && value != nil {
+	if err != nil {
 		return false
 	}
+	_, isObject := value.(map[string]any)
+	return isObject && f.object(value)
+}
+
+// object matches what stands where the filter does. What is neither object nor array has no fields, as nothing has: only
+// {"exists": false} likes it. Of an array one element must match whole. An element that has none of the fields does not
+// count, unless that is so of all of them.
+func (f *Filter) object(value any) bool {
+	array, isArray := value.([]any)
+	if !isArray {
+		o, _ := value.(map[string]any)
+		return f.members(o)
+	}
+	bare := true
+	for _, element := range array {
+		_, nested := element.([]any)
+		if o, isObject := element.(map[string]any); !nested && !f.names(o) {
+			bare = bare && (!isObject || f.members(o))
+		} else if bare = false; f.object(element) {
+			return true
+		}
+	}
+	return bare && f.members(nil)
+}
+
+// names says whether an object has a field that the filter asks for.
+func (f *Filter) names(o map[string]any) bool {
+	for name := range f.fields {
+		if _, there := o[name]; there {
+			return true
+		}
+	}
+	return slices.ContainsFunc(f.either, func(either []*Filter) bool {
+		return slices.ContainsFunc(either, func(g *Filter) bool { return g.names(o) })
+	})
+}
+
+func (f *Filter) members(o map[string]any) bool {
 	for name, n := range f.fields {
-		v, there := o[name]
-		if n.inner != nil && !n.inner.object(v) || n.inner == nil && !holds(n.tests, v, there) {
+		if !n.matches(o, name) {
 			return false
 		}
 	}
 	for _, either := range f.either {
-		if !slices.ContainsFunc(either, func(g *Filter) bool { return g.object(value) }) {
+		if !slices.ContainsFunc(either, func(g *Filter) bool { return g.members(o) }) {
 			return false
 		}
 	}
 	return true
 }
 
-// holds says whether one of the tests holds of a field's value, or of one of its elements.
-func holds(tests []test, v any, there bool) bool {
-	if array, ok := v.([]any); ok && len(array) > 0 {
-		return slices.ContainsFunc(array, func(v any) bool { return holds(tests, v, true) })
+func (n node) matches(o map[string]any, name string) bool {
+	v, there := o[name]
+	if n.inner != nil {
+		return n.inner.object(v)
 	}
-	return slices.ContainsFunc(tests, func(t test) bool { return t(v, there) })
+	if there {
+		if ok, leaf := holds(n.tests, v); leaf {
+			return ok
+		}
+	}
+	return slices.ContainsFunc(n.tests, func(t test) bool { return t(nil, false) })
+}
+
+// holds says whether one of the tests holds of a value, or of an element of it; and whether there is a value at all. Objects
+// and empty arrays are none: they are no leaves of the event.
+func holds(tests []test, v any) (ok, leaf bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		return false, false
+	case []any:
+		for _, element := range v {
+			ok, is := holds(tests, element)
+			if leaf = leaf || is; ok {
+				return true, true
+			}
+		}
+		return false, leaf
+	}
+	return slices.ContainsFunc(tests, func(t test) bool { return t(v, true) }), true
+}
+
+// Unmatched answers the first place that keeps a JSON value from matching, in the order of the names, or "" when it
+// matches. The error is of a value that is no JSON object.
+func (f *Filter) Unmatched(text []byte) (place string, err error) {
+	value, err := decode(text)
+	if err != nil {
+		return "", abi.WithCode(abi.InvalidInput, fmt.Errorf("event: no JSON: %w", err))
+	}
+	o, isObject := value.(map[string]any)
+	if !isObject {
+		return "", abi.WithCode(abi.InvalidInput, fmt.Errorf("event: it is a JSON object"))
+	}
+	return f.unmatched(o, ""), nil
+}
+
+func (f *Filter) unmatched(o map[string]any, at string) string {
+	for _, name := range slices.Sorted(maps.Keys(f.fields)) {
+		n := f.fields[name]
+		if n.matches(o, name) {
+			continue
+		}
+		where := strings.TrimPrefix(at+"."+name, ".")
+		if inner, isObject := o[name].(map[string]any); isObject && n.inner != nil {
+			return n.inner.unmatched(inner, where)
+		}
+		return where
+	}
+	if f.members(o) {
+		return ""
+	}
+	return strings.TrimPrefix(at+".$or", ".")
 }
 
 // matchesQueue matches a record of a queue's event, whose body is a JSON object or text.

@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,10 +62,15 @@ func cutStep(s string) (step any, rest string, err error) {
 
 // of answers the place of a document that p names; null where there is none.
 func (p path) of(document []byte) ([]byte, error) {
-	var at any
-	if err := json.Unmarshal(document, &at); err != nil {
+	value, err := decode(document)
+	if err != nil {
 		return nil, fmt.Errorf("read event: %w", err)
 	}
+	return marshalText(p.in(value))
+}
+
+// in is of for a document that is decoded: nil where there is no such place.
+func (p path) in(at any) any {
 	for _, step := range p {
 		switch s := step.(type) {
 		case string:
@@ -77,5 +83,14 @@ func (p path) of(document []byte) ([]byte, error) {
 			}
 		}
 	}
-	return json.Marshal(at)
+	return at
+}
+
+// marshalText is json.Marshal that leaves < > and & as they are.
+func marshalText(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }

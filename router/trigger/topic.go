@@ -1,8 +1,11 @@
 package trigger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
@@ -27,9 +30,12 @@ type TopicQueue interface {
 
 // Subscriber is a queue that gets what is published to a topic.
 type Subscriber struct {
-	Queue  string // its name
-	filter *Filter
-	scope  string // where filter looks
+	Queue    string // its name
+	filter   *Filter
+	scope    string // where filter looks
+	event    bool   // it is of a bus: filter looks at the event
+	archive  bool
+	function string // that an event's rule is of
 }
 
 // NewSubscriber answers the subscriber of a subscription whose messages go into a queue. An error, coded
@@ -45,7 +51,10 @@ func NewSubscriber(queue string, s registry.TopicSource) (Subscriber, error) {
 	return to, nil
 }
 
-func (s Subscriber) wants(m op.Message) bool {
+func (s Subscriber) wants(m op.Message, value func() any) bool {
+	if s.event {
+		return s.wantsEvent(m, value)
+	}
 	return s.filter == nil || s.filter.matchesTopic(m, s.scope)
 }
 
@@ -53,6 +62,7 @@ func (s Subscriber) wants(m op.Message) bool {
 // another, and each has its own retries and dead letters.
 type Forwarder struct {
 	Topic    string
+	Trigger  string // for metrics; empty: abi.TriggerTopic
 	Queue    TopicQueue
 	Delivery *Delivery
 	// Subscribers answers those that have subscribed before the call. It is called after a receive, so that who subscribes
@@ -81,22 +91,35 @@ func (f *Forwarder) forward(ctx context.Context, messages []op.Message) error {
 	if err != nil {
 		return f.giveBack(ctx, messages, err)
 	}
-	forwardings := make([]op.Forwarding, len(messages))
-	copies := 0
+	forwardings, copies := sortOut(messages, subscribers)
+	err = f.Queue.Forward(ctx, forwardings...)
+	if abi.CodeOf(err) == abi.NoSpace && slices.ContainsFunc(subscribers, func(s Subscriber) bool { return s.archive }) {
+		f.Delivery.log.Warn("archive events", "bus", f.Topic, "err", err) // what is kept does not hold up what is delivered
+		subscribers = slices.DeleteFunc(subscribers, func(s Subscriber) bool { return s.archive })
+		forwardings, copies = sortOut(messages, subscribers)
+		err = f.Queue.Forward(ctx, forwardings...)
+	}
+	if err != nil {
+		return f.giveBack(ctx, messages, err)
+	}
+	f.Delivery.metrics.messages.WithLabelValues(cmp.Or(f.Trigger, abi.TriggerTopic), messageForwarded).Add(float64(copies))
+	return nil
+}
+
+// sortOut says which subscribers get which messages, and how many copies that makes.
+func sortOut(messages []op.Message, subscribers []Subscriber) (forwardings []op.Forwarding, copies int) {
+	forwardings = make([]op.Forwarding, len(messages))
 	for i, m := range messages {
 		forwardings[i].Message = m
+		value := sync.OnceValue(func() any { v, _ := decode(m.Body); return v }) // once for all patterns
 		for _, s := range subscribers {
-			if s.wants(m) {
+			if s.wants(m, value) {
 				forwardings[i].To = append(forwardings[i].To, s.Queue)
 			}
 		}
 		copies += len(forwardings[i].To)
 	}
-	if err := f.Queue.Forward(ctx, forwardings...); err != nil {
-		return f.giveBack(ctx, messages, err)
-	}
-	f.Delivery.metrics.messages.WithLabelValues(abi.TriggerTopic, messageForwarded).Add(float64(copies))
-	return nil
+	return forwardings, copies
 }
 
 // giveBack has messages come again after a while, and answers err.
@@ -142,7 +165,7 @@ func NewURLWorker(c WorkerConfig, s registry.Subscription, to Poster) *Worker {
 	w.policy = func() Policy {
 		return Policy{Attempts: URLAttempts, Backoff: urlBackoff, MaxBackoff: maxURLBackoff, Refused: refusedBackoff, MaxRefused: maxRefused}
 	}
-	w.batch = 1
+	w.batch, w.each = 1, true
 	if s.DeadLetter != "" {
 		w.deadLetter = registry.DestinationQueue + ":" + s.DeadLetter
 	}

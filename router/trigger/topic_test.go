@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ type fakeTopic struct {
 	*fakeQueue
 	to   []string // "body>queue"
 	fail int      // forwards that fail first
+	full string   // queue that has no room
 }
 
 func (f *fakeTopic) Forward(ctx context.Context, forwardings ...op.Forwarding) error {
@@ -30,6 +32,9 @@ func (f *fakeTopic) Forward(ctx context.Context, forwardings ...op.Forwarding) e
 	}
 	var s op.Settlement
 	for _, w := range forwardings {
+		if slices.Contains(w.To, f.full) {
+			return abi.WithCode(abi.NoSpace, errFake)
+		}
 		for _, to := range w.To {
 			f.to = append(f.to, string(w.Message.Body)+">"+to)
 		}

@@ -43,6 +43,7 @@ type Worker struct {
 	window      time.Duration
 	slots       int
 	reportItems bool
+	each        bool   // messages are invoked one by one, and what is given up goes to the dead letters
 	deadLetter  string // destination; empty: none
 }
 
@@ -96,7 +97,7 @@ func NewTopicWorker(c WorkerConfig, t registry.TopicSource) *Worker {
 		return topicEvent(batch[0], c.Delivery.config.Region, t.Topic, c.Function)
 	}
 	w.policy = func() Policy { return AsyncPolicy(c.Delivery.async(c.App, c.Function)) }
-	w.batch = 1
+	w.batch, w.each = 1, true
 	if t.DeadLetter != "" {
 		w.deadLetter = registry.DestinationQueue + ":" + t.DeadLetter
 	}
@@ -216,6 +217,11 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) op.S
 	event, err := w.encode(batch)
 	if err != nil {
 		w.delivery.log.Error("encode messages", "app", w.invocation.App, "function", w.invocation.Function, "err", err)
+		if w.each { // it will be no other next time
+			i := w.invocation
+			i.ID, i.Payload, i.Accepted = batchID(w.name, batch), batch[0].Body, batch[0].Sent
+			return w.settlement(lingering, batch, &i, Outcome{Verdict: GivenUp, Condition: ConditionRetries, Result: new(abi.Result), Err: err})
+		}
 		return w.again(batch, maxQueueBackoff)
 	}
 	if len(event) > MaxEventBytes && len(batch) > 1 {
@@ -225,6 +231,7 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) op.S
 	}
 	i := w.invocation
 	i.ID, i.Payload, i.Failed, i.Accepted = batchID(w.name, batch), event, receives(batch)-1, batch[0].Sent
+	i.quiet = i.Trigger == abi.TriggerEvent && isPlatform(batch[0].Body)
 	policy := w.policy()
 	o := Outcome{Verdict: Interrupted}
 	for ctx.Err() == nil {
@@ -255,14 +262,14 @@ func (w *Worker) settlement(ctx context.Context, batch []op.Message, i *Invocati
 	switch {
 	case o.Verdict == Succeeded && w.reportItems:
 		return w.partial(batch, o.Result.Body)
-	case o.Verdict == GivenUp && w.invocation.Trigger == abi.TriggerTopic:
+	case o.Verdict == GivenUp && w.each:
 		if !w.bury(ctx, batch[0], i, o) {
 			return w.again(batch, 0)
 		}
 		w.count(messageDead, len(batch))
 		return op.Settlement{Delete: receipts(batch)}
 	case o.Verdict == Succeeded:
-		if w.invocation.Trigger == abi.TriggerTopic && !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
+		if w.each && !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
 			return w.again(batch, storePause)
 		}
 		w.count(messageHandled, len(batch))

@@ -51,7 +51,7 @@ func TestDocumentedEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range slices.Concat(eventWords().offered, []string{"stream", "s3", "eventBridge"}) {
+	for _, kind := range slices.Concat(eventWords().offered, []string{"stream", "s3"}) {
 		if !strings.Contains(string(text), "`"+kind+"`") {
 			t.Errorf("docs/MANIFEST.md does not name the event %s", kind)
 		}

@@ -63,6 +63,8 @@ type Config struct {
 	// Schedule checks an expression, in a timezone that is empty for UTC. Its error is shown behind the expression's place.
 	Schedule func(expression, timezone string) error
 	Filter   func(pattern []byte) error // the same for a filter policy or pattern
+	// Transformer is the same for an input transformer.
+	Transformer func(t registry.InputTransformer) error
 }
 
 // Parse reads a manifest. File is the name to show in faults. The error joins every fault, one a line, and has
@@ -113,6 +115,9 @@ func (a *App) Mentions() (queues, topics []string) {
 			if t.Topic != nil {
 				mention(registry.DestinationTopic, t.Topic.Topic)
 				mention(registry.DestinationQueue, t.Topic.DeadLetter)
+			}
+			if t.Event != nil {
+				mention(registry.DestinationQueue, t.Event.DeadLetter)
 			}
 		}
 		if async := f.Settings.Async; async != nil {

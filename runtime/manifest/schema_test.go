@@ -22,6 +22,7 @@ func places() map[string]words {
 		"function": functionWords(), "destinations": destinationsWords(), "destination": destinationWords(), "event": eventWords(),
 		"httpApi": httpAPIWords(), "http": httpWords(), "request": requestWords(), "cors": corsWords(), "httpApiCors": httpAPICorsWords(),
 		"schedule": scheduleWords(), "sqs": sqsEventWords(), "sns": snsEventWords(), "snsRedrive": snsRedriveWords(),
+		"eventBridge": eventBridgeWords(), "inputTransformer": inputTransformerWords(),
 		"resources": resourcesWords(), "queue": queueWords(), "topic": topicWords(), "resource": resourceWords(),
 		"sqsQueue": sqsWords(), "redrive": redriveWords(), "snsTopic": snsWords()}
 }

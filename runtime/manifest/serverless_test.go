@@ -107,6 +107,11 @@ functions:
       - schedule: {rate: [rate(1 day), cron(0 9 ? * MON-FRI *)], enabled: false, name: night, input: {a: [1, "2", true, null]}, timezone: Europe/Berlin, missed: once}
       - schedule: {rate: rate(1 minute), input: '{"b": 1}'}
       - schedule: {rate: rate(2 minutes), inputPath: $.detail}
+      - eventBridge: {pattern: {source: [shop], detail: {total: [{numeric: ['>', 100]}]}}, name: big, deadLetterQueueArn: !GetAtt MailsDead.Arn, eventBus: default}
+      - eventBridge: {schedule: rate(3 minutes), pattern: {source: [sett.deployment]}, input: {a: 1}, eventBus: 'arn:aws:events:us-east-1:1:event-bus/default'}
+      - eventBridge: {pattern: {source: [a]}, inputTransformer: {inputPathsMap: {id: $.detail.id}, inputTemplate: '{"id": <id>}'}}
+      - eventBridge: {pattern: {source: [b]}, enabled: false}
+      - eventBridge: {pattern: {source: [c]}, inputPath: $.detail}
   audit:
     handler: handlers/audit.run
     onError: arn:aws:sns:us-east-1:1:placed
@@ -148,6 +153,12 @@ func TestEverything(t *testing.T) {
 					Input: document(`{"a":[1,"2",true,null]}`), Timezone: "Europe/Berlin", Missed: registry.MissedOnce}},
 				{Schedule: &registry.Schedule{Expressions: []string{"rate(1 minute)"}, Input: document(`{"b": 1}`)}},
 				{Schedule: &registry.Schedule{Expressions: []string{"rate(2 minutes)"}, InputPath: "$.detail"}},
+				{Event: &registry.EventSource{Name: "big", Pattern: document(`{"detail":{"total":[{"numeric":[">",100]}]},"source":["shop"]}`), DeadLetter: "MailsDead"}},
+				{Schedule: &registry.Schedule{Expressions: []string{"rate(3 minutes)"}, Input: document(`{"a":1}`)}},
+				{Event: &registry.EventSource{Pattern: document(`{"source":["sett.deployment"]}`), Input: document(`{"a":1}`)}},
+				{Event: &registry.EventSource{Pattern: document(`{"source":["a"]}`),
+					Transformer: &registry.InputTransformer{Paths: map[string]string{"id": "$.detail.id"}, Template: `{"id": <id>}`}}},
+				{Event: &registry.EventSource{Pattern: document(`{"source":["c"]}`), InputPath: "$.detail"}},
 			}}},
 		{"audit", "handlers/audit", registry.Settings{
 			Handler: "run", Egress: []string{"api.example.com"}, Async: &registry.Async{OnFailure: "topic:placed"},
@@ -199,9 +210,19 @@ func TestMoreFaults(t *testing.T) {
 		event("schedule: {rate: rate(1 day), inputTransformer: {}}"):     "functions.f.events.schedule.inputTransformer: not offered yet sett.yaml:5:39",
 		event("schedule: {rate: rate(1 day), missed: all}"):              `functions.f.events.schedule.missed: "all" is not skip or once sett.yaml:5:47`,
 		event("schedule: {rate: rate(1 day), input: 1, inputPath: $.a}"): "functions.f: schedule: has both input and input path; one is allowed sett.yaml:2:3",
-		event("schedule"):                                    "functions.f.events.schedule: needs the times it fires at, as in schedule: rate(1 hour) sett.yaml:5:9",
-		event("queue: x"):                                    "functions.f.events.queue: unknown event, did you mean sqs? sett.yaml:5:9",
-		event("eventBridge: {}"):                             "functions.f.events.eventBridge: eventBridge events are not offered yet sett.yaml:5:9",
+		event("schedule"):                    "functions.f.events.schedule: needs the times it fires at, as in schedule: rate(1 hour) sett.yaml:5:9",
+		event("queue: x"):                    "functions.f.events.queue: unknown event, did you mean sqs? sett.yaml:5:9",
+		event("eventBridge: {}"):             "functions.f.events.eventBridge: needs a pattern or a schedule, as in eventBridge: {pattern: {source: [shop]}} sett.yaml:5:9",
+		event("eventBridge"):                 "functions.f.events.eventBridge: needs a pattern or a schedule, as in eventBridge: {pattern: {source: [shop]}} sett.yaml:5:9",
+		event("eventBridge: rate(1 day)"):    "functions.f.events.eventBridge: \"rate(1 day)\" where a mapping is needed sett.yaml:5:22",
+		event("eventBridge: {pattern: [a]}"): "functions.f.events.eventBridge.pattern: a list where a mapping is needed sett.yaml:5:32",
+		event("eventBridge: {pattern: {a: [b]}, eventBus: orders}"):                           `functions.f.events.eventBridge.eventBus: event bus "orders": an app has one bus, default sett.yaml:5:52`,
+		event("eventBridge: {pattern: {a: [b]}, retryPolicy: {}}"):                            "functions.f.events.eventBridge.retryPolicy: not offered yet sett.yaml:5:42",
+		event("eventBridge: {pattern: {a: [b]}, inputTransformer: {}}"):                       `functions.f.events.eventBridge.inputTransformer: inputTemplate is missing, as in inputTemplate: '{"order": <order>}' sett.yaml:5:42`,
+		event("eventBridge: {schedule: at(1)}"):                                               `functions.f.events.eventBridge.schedule: schedule "at(1)": it is rate(...) or cron(...) sett.yaml:5:33`,
+		event("eventBridge: {schedule: rate(1 day), inputTransformer: {inputTemplate: '1'}}"): "functions.f.events.eventBridge.inputTransformer: of schedules not offered yet; input and inputPath are sett.yaml:5:46",
+		event("eventBridge: {pattern: {a: [b]}, input: 1, inputPath: $.a}"):                   "functions.f: rule: has several of input, input path and input transformer; one is allowed sett.yaml:2:3",
+		event("event: {}"):                                   "functions.f.events.event: unknown event, did you mean eventBridge? sett.yaml:5:9",
 		event("sqs: {queue: a, batchSize: 10001}"):           `functions.f.events.sqs.batchSize: "10001" is no number of messages from 1 to 10000 sett.yaml:5:36`,
 		event("sqs: {queue: a, maximumBatchingWindow: 301}"): `functions.f.events.sqs.maximumBatchingWindow: "301" is no time from 0 to 300 seconds sett.yaml:5:48`,
 		event("sqs: {batchSize: 1}"):                         "functions.f.events.sqs: needs a queue, by one of queue and arn sett.yaml:5:9",

@@ -71,9 +71,9 @@ func destinationWords() words { return words{offered: []string{"type", "arn"}} }
 // eventWords are the keys of one event: its kind.
 func eventWords() words {
 	return words{
-		offered: []string{"httpApi", "http", "schedule", "sqs", "sns"},
+		offered: []string{"httpApi", "http", "schedule", "sqs", "sns", "eventBridge"},
 		refused: []string{"activemq", "alb", "alexaSkill", "alexaSmartHome", "change", "cloudFront", "cloudwatchEvent",
-			"cloudwatchLog", "cognitoUserPool", "documentDb", "eventBridge", "iot", "iotFleetProvisioning", "kafka", "msk",
+			"cloudwatchLog", "cognitoUserPool", "documentDb", "iot", "iotFleetProvisioning", "kafka", "msk",
 			"rabbitmq", "s3", "stream", "upload", "websocket"},
 	}
 }
@@ -150,6 +150,20 @@ func snsRedriveWords() words {
 		offered: []string{"deadLetterTargetArn", "deadLetterTargetRef"},
 		refused: []string{"deadLetterTargetImport"},
 	}
+}
+
+// eventBridgeWords are the keys under an eventBridge event.
+func eventBridgeWords() words {
+	return words{
+		offered: []string{"pattern", "schedule", "name", "enabled", "input", "inputPath", "inputTransformer", "deadLetterQueueArn", "eventBus"},
+		refused: []string{"retryPolicy"},
+		noted:   []string{"description"},
+	}
+}
+
+// inputTransformerWords are the keys under inputTransformer of an eventBridge event.
+func inputTransformerWords() words {
+	return words{offered: []string{"inputPathsMap", "inputTemplate"}}
 }
 
 // resourcesWords are the keys under resources.

@@ -176,6 +176,9 @@ func (s Settings) documentBytes() (n int) {
 		if t.Topic != nil {
 			n += len(t.Topic.Filter)
 		}
+		if t.Event != nil {
+			n += t.Event.documentBytes()
+		}
 	}
 	return n
 }

@@ -28,6 +28,7 @@ type Trigger struct {
 	Schedule *Schedule    `json:"schedule,omitempty"`
 	Queue    *QueueSource `json:"queue,omitempty"`
 	Topic    *TopicSource `json:"topic,omitempty"`
+	Event    *EventSource `json:"event,omitempty"`
 }
 
 // Policies for the ticks of a schedule that nobody was there to fire.
@@ -101,6 +102,9 @@ func (t Trigger) complete() Trigger {
 		}
 		t.Topic = &s
 	}
+	if t.Event != nil {
+		t.Event = t.Event.complete()
+	}
 	return t
 }
 
@@ -121,7 +125,7 @@ func (s Settings) validateTriggers() []error {
 	for i, t := range s.Triggers {
 		switch parts := t.parts(); {
 		case parts != 1:
-			faults.add("trigger %d: has %d sources; it has one: schedule, queue or topic", i+1, parts)
+			faults.add("trigger %d: has %d sources; it has one: schedule, queue, topic or event", i+1, parts)
 		case t.Schedule != nil:
 			if t.Schedule.Name != "" {
 				once("schedule " + t.Schedule.Name)
@@ -130,16 +134,21 @@ func (s Settings) validateTriggers() []error {
 		case t.Queue != nil:
 			once("queue " + t.Queue.Queue)
 			t.Queue.validate(&faults)
-		default:
+		case t.Topic != nil:
 			once("topic " + t.Topic.Topic)
 			t.Topic.validate(&faults)
+		default:
+			if t.Event.Name != "" {
+				once("rule " + t.Event.Name)
+			}
+			t.Event.validate(&faults)
 		}
 	}
 	return faults
 }
 
 func (t Trigger) parts() (n int) {
-	for _, set := range []bool{t.Schedule != nil, t.Queue != nil, t.Topic != nil} {
+	for _, set := range []bool{t.Schedule != nil, t.Queue != nil, t.Topic != nil, t.Event != nil} {
 		if set {
 			n++
 		}
@@ -170,7 +179,7 @@ func (s *Schedule) validate(faults *faults) {
 		faults.add("schedule: has both input and input path; one is allowed")
 	case len(s.Input) > 0 && !json.Valid(s.Input):
 		faults.add("schedule: input is no JSON")
-	case s.InputPath != "" && (!strings.HasPrefix(s.InputPath, "$") || len(s.InputPath) > MaxPathBytes || !isText(s.InputPath)):
+	case s.InputPath != "" && !isPath(s.InputPath):
 		faults.add("schedule: input path %.80q is no path such as $.detail", s.InputPath)
 	}
 	if len(s.Timezone) > maxTimezoneBytes || !isText(s.Timezone) {

@@ -22,6 +22,11 @@ func TestValidateTriggers(t *testing.T) {
 	}
 	queue := func(q QueueSource) Settings { return Settings{Triggers: []Trigger{{Queue: &q}}} }
 	topic := func(s TopicSource) Settings { return Settings{Triggers: []Trigger{{Topic: &s}}} }
+	rule := func(e EventSource) Settings { return Settings{Triggers: []Trigger{{Event: &e}}} }
+	paths := map[string]string{}
+	for i := range MaxInputPaths + 1 {
+		paths["p"+strings.Repeat("x", i)] = "$"
+	}
 	route := func(r Route) Settings {
 		r.Pattern = "/a"
 		return Settings{Routes: []Route{r}}
@@ -62,6 +67,20 @@ func TestValidateTriggers(t *testing.T) {
 		"topic filter":            {topic(TopicSource{Topic: "a", Filter: raw("[]")}), "is no JSON object"},
 		"topic scope":             {topic(TopicSource{Topic: "a", FilterScope: "all"}), "filter scope"},
 		"topic dead letter":       {topic(TopicSource{Topic: "a", DeadLetter: "a b"}), "dead letters: queue name"},
+		"rule":                    {rule(EventSource{Name: "big", Pattern: raw("{}"), Input: raw("1"), DeadLetter: "dead"}), ""},
+		"rule name":               {rule(EventSource{Name: "a b", Pattern: raw("{}")}), "rule name"},
+		"rule number":             {rule(EventSource{Name: "12", Pattern: raw("{}")}), "reads as a rule's number"},
+		"rule pattern":            {rule(EventSource{}), "is no JSON object"},
+		"rule inputs":             {rule(EventSource{Pattern: raw("{}"), Input: raw("1"), InputPath: "$"}), "has several of input"},
+		"rule input":              {rule(EventSource{Pattern: raw("{}"), Input: raw("{")}), "input is no JSON"},
+		"rule path":               {rule(EventSource{Pattern: raw("{}"), InputPath: "detail"}), "is no path"},
+		"rule template":           {rule(EventSource{Pattern: raw("{}"), Transformer: &InputTransformer{}}), "template of 0 bytes"},
+		"rule long template":      {rule(EventSource{Pattern: raw("{}"), Transformer: &InputTransformer{Template: strings.Repeat("x", MaxTemplateBytes+1)}}), "template of 8193 bytes"},
+		"rule path name":          {rule(EventSource{Pattern: raw("{}"), Transformer: &InputTransformer{Template: "1", Paths: map[string]string{"a b": "$"}}}), "input path name"},
+		"rule transformer path":   {rule(EventSource{Pattern: raw("{}"), Transformer: &InputTransformer{Template: "1", Paths: map[string]string{"a": "b"}}}), "is no path"},
+		"rule paths":              {rule(EventSource{Pattern: raw("{}"), Transformer: &InputTransformer{Template: "1", Paths: paths}}), "101 input paths"},
+		"rule dead letter":        {rule(EventSource{Pattern: raw("{}"), DeadLetter: "a b"}), "dead letters: queue name"},
+		"rules of one name":       {Settings{Triggers: append(rule(EventSource{Name: "a", Pattern: raw("{}")}).Triggers, rule(EventSource{Name: "a", Pattern: raw("{}")}).Triggers...)}, "rule a: given twice"},
 		"no source":               {Settings{Triggers: []Trigger{{}}}, "trigger 1: has 0 sources"},
 		"two sources":             {Settings{Triggers: []Trigger{{Queue: &QueueSource{}, Topic: &TopicSource{}}}}, "has 2 sources"},
 		"too many":                {Settings{Triggers: many}, "triggers: 51; at most 50"},
@@ -128,7 +147,8 @@ func TestCompleteTriggers(t *testing.T) {
 	given := Settings{
 		Routes: []Route{{Pattern: "/a", Cors: &Cors{Origins: []string{"*"}}, Schemas: map[string]json.RawMessage{"a/b": raw(`{ "b":1, "a":2 }`)}}},
 		Triggers: []Trigger{{Schedule: &Schedule{Expressions: []string{"rate(1 day)"}, Input: raw(`{"b": 1.50, "a": [ ]}`)}},
-			{Queue: &QueueSource{Queue: "q"}}, {Topic: &TopicSource{Topic: "t", Filter: raw(`{"a": ["b"]}`)}}},
+			{Queue: &QueueSource{Queue: "q"}}, {Topic: &TopicSource{Topic: "t", Filter: raw(`{"a": ["b"]}`)}},
+			{Event: &EventSource{Pattern: raw(`{"a": ["b"]}`), Transformer: &InputTransformer{Template: "<x>", Paths: map[string]string{"x": "$.x"}}}}},
 		Async:  &Async{Retries: retries(1)},
 		Egress: []string{"b", "a", "b"},
 	}
@@ -139,7 +159,8 @@ func TestCompleteTriggers(t *testing.T) {
 		Routes: []Route{{Pattern: "/a", Cors: &Cors{Origins: []string{"*"}}, Schemas: map[string]json.RawMessage{"a/b": raw(`{"a":2,"b":1}`)}}},
 		Triggers: []Trigger{{Schedule: &Schedule{Expressions: []string{"rate(1 day)"}, Input: raw(`{"a":[],"b":1.50}`), Missed: MissedSkip}},
 			{Queue: &QueueSource{Queue: "q", BatchSize: DefaultBatch}},
-			{Topic: &TopicSource{Topic: "t", Filter: raw(`{"a":["b"]}`), FilterScope: FilterAttributes}}},
+			{Topic: &TopicSource{Topic: "t", Filter: raw(`{"a":["b"]}`), FilterScope: FilterAttributes}},
+			{Event: &EventSource{Pattern: raw(`{"a":["b"]}`), Transformer: &InputTransformer{Template: "<x>", Paths: map[string]string{"x": "$.x"}}}}},
 		Async:  &Async{Retries: retries(1), MaxAgeSeconds: MaxMaxAgeSeconds},
 		Egress: []string{"a", "b"},
 	}

@@ -56,6 +56,7 @@ const (
 	TriggerSchedule = "schedule" // a tick of a schedule
 	TriggerQueue    = "queue"    // a batch of a queue's messages
 	TriggerTopic    = "topic"    // a message published to a topic
+	TriggerEvent    = "event"    // an event on the app's bus
 	TriggerAsync    = "async"    // an asynchronous invocation
 )
 

@@ -1,0 +1,404 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/router/trigger"
+	"github.com/sett-run/sett/runtime/manifest"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// events works on an app's event bus.
+func (c *cli) events() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "events put|test|archive|replay",
+		Short: "Put events on the app's bus, archive and replay them",
+		Example: "  sett events put --source shop --detail-type placed --detail '{\"order\":7}'\n" +
+			"  sett events archive create all --retention 168h\n" +
+			"  sett events replay all --from 1h --function mail",
+		Args: cobra.ArbitraryArgs,
+		RunE: unknownCommand,
+	}
+	cmd.AddCommand(c.eventsPut(), c.eventsTest(), c.eventsArchive(), c.eventsReplay())
+	return cmd
+}
+
+func (c *cli) eventsPut() *cobra.Command {
+	var e registry.BusEvent
+	detail, lines := "", false
+	cmd := &cobra.Command{
+		Use:   "put",
+		Short: "Put an event, or one for each line of stdin; prints its id",
+		Example: "  sett events put --source shop --detail-type placed --detail '{\"order\":7}'\n" +
+			"  echo '{\"source\":\"shop\",\"detail_type\":\"placed\",\"detail\":{\"order\":7}}' | sett events put --lines",
+		Args:              arguments(0, 0, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&e.Source, "source", "", "who puts it, such as shop.orders")
+	flags.StringVar(&e.DetailType, "detail-type", "", "what has happened, such as placed")
+	flags.StringVar(&detail, "detail", "{}", "JSON object that says more; - reads it from stdin")
+	flags.StringArrayVar(&e.Resources, "resource", nil, "what it is about (repeatable)")
+	flags.BoolVar(&lines, "lines", false, "each line of stdin that is not empty is an event: JSON with source, detail_type, detail, resources, time")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		node, err := c.client()
+		if err != nil {
+			return err
+		}
+		put := func(events []registry.BusEvent) ([]string, error) { return node.Events().Put(cmd.Context(), c.app, events...) }
+		if lines {
+			return c.putLines(e, put)
+		}
+		e.Detail = json.RawMessage(detail)
+		if detail == "-" {
+			if e.Detail, err = io.ReadAll(io.LimitReader(c.in, registry.MaxMessageBytes)); err != nil {
+				return fmt.Errorf("read detail: %w", err)
+			}
+		}
+		if err := registry.CheckPut([]registry.BusEvent{e}); err != nil {
+			return usageError{fmt.Errorf("events put: %w", err)}
+		}
+		ids, err := put([]registry.BusEvent{e})
+		if err != nil {
+			return err
+		}
+		return c.showPut(ids)
+	}
+	return cmd
+}
+
+// putLines puts an event a line, many at once. What a line does not say is as in like. After an error those before it
+// are put.
+func (c *cli) putLines(like registry.BusEvent, put func([]registry.BusEvent) ([]string, error)) error {
+	lines := bufio.NewScanner(c.in)
+	lines.Buffer(nil, registry.MaxMessageBytes)
+	var all []string
+	var batch []registry.BusEvent
+	size, line := 0, 0
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		ids, err := put(batch)
+		if all = append(all, ids...); err != nil {
+			return fmt.Errorf("after %s put: %w", count(len(all), "event"), err)
+		}
+		batch, size = nil, 0
+		return nil
+	}
+	for lines.Scan() {
+		line++
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		e := like
+		d := json.NewDecoder(bytes.NewReader(lines.Bytes()))
+		d.DisallowUnknownFields()
+		err := d.Decode(&e)
+		if err == nil {
+			err = registry.CheckPut([]registry.BusEvent{e})
+		}
+		if err != nil {
+			return abi.WithCode(abi.InvalidInput, fmt.Errorf("line %d, after %s put: %w", line, count(len(all), "event"), err))
+		}
+		if len(batch) == registry.MaxEvents || size+len(lines.Bytes()) > maxSendBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		batch, size = append(batch, e), size+len(lines.Bytes())
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read line %d: %w", line+1, err)
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	return c.showPut(all)
+}
+
+func (c *cli) showPut(ids []string) error {
+	if c.format == formatJSON {
+		return c.json(client.PutEventsResponse{IDs: notNil(ids)})
+	}
+	for _, id := range ids {
+		if _, err := fmt.Fprintln(c.out, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eventsTest needs no node.
+func (c *cli) eventsTest() *cobra.Command {
+	pattern, event := "", ""
+	cmd := &cobra.Command{
+		Use:   "test --pattern JSON --event JSON",
+		Short: "Say whether a pattern matches an event, and what keeps it from doing so",
+		Example: "  sett events test --pattern '{\"source\":[\"shop\"]}' --event '{\"source\":\"shop\"}'\n" +
+			"  sett events test --pattern @pattern.json --event @event.json",
+		Args:              arguments(0, 0, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.Flags().StringVar(&pattern, "pattern", "", "as EventBridge has it, or @FILE")
+	cmd.Flags().StringVar(&event, "event", "", "as a function would get it, or @FILE, or - for stdin")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		var texts [2][]byte
+		for i, word := range []string{pattern, event} {
+			var err error
+			if texts[i], err = c.document(word); err != nil {
+				return err
+			}
+		}
+		f, err := trigger.ParseFilter(texts[0])
+		if err != nil {
+			return usageError{fmt.Errorf("events test: %w", err)}
+		}
+		place, err := f.Unmatched(texts[1])
+		if err != nil {
+			return usageError{fmt.Errorf("events test: %w", err)}
+		}
+		if c.format == formatJSON {
+			return c.json(map[string]any{"matches": place == "", "unmatched": place})
+		}
+		if place == "" {
+			_, err = fmt.Fprintln(c.out, "it matches")
+			return err
+		}
+		return abi.WithCode(abi.Conflict, fmt.Errorf("it does not match: %s is not as the pattern wants it", place))
+	}
+	return cmd
+}
+
+// document reads JSON that is given as a word, @FILE or - for stdin.
+func (c *cli) document(word string) ([]byte, error) {
+	file, isFile := strings.CutPrefix(word, "@")
+	switch {
+	case word == "-":
+		return io.ReadAll(io.LimitReader(c.in, registry.MaxMessageBytes+1))
+	case !isFile:
+		return []byte(word), nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, notThere(file, err)
+	}
+	return b, nil
+}
+
+func (c *cli) eventsArchive() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "archive create|list|delete",
+		Short: "Keep events, to replay them",
+		Args:  cobra.ArbitraryArgs,
+		RunE:  unknownCommand,
+	}
+	cmd.AddCommand(c.archiveCreate(), c.archiveList(), c.archiveDelete())
+	return cmd
+}
+
+func (c *cli) archiveCreate() *cobra.Command {
+	pattern, retention, megabytes := "", time.Duration(0), int64(0)
+	cmd := &cobra.Command{
+		Use:               "create NAME",
+		Short:             "Keep the events that are put from now on, or change an archive",
+		Example:           "  sett events archive create orders --pattern '{\"source\":[\"shop\"]}' --retention 168h",
+		Args:              arguments(1, 1, "NAME"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.Flags().StringVar(&pattern, "pattern", "", "of the events to keep, as EventBridge has it, or @FILE (default: all)")
+	cmd.Flags().DurationVar(&retention, "retention", registry.MaxRetentionSeconds*time.Second, "how long each is kept: 1m to 336h")
+	cmd.Flags().Int64Var(&megabytes, "max-mb", registry.DefaultArchive>>20, "when it is larger, it keeps no more until some have gone")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		text, err := c.document(pattern)
+		if err != nil {
+			return err
+		}
+		a := registry.Archive{Name: args[0], Pattern: text, RetentionSeconds: int(retention / time.Second), MaxBytes: megabytes << 20}
+		if len(text) > 0 {
+			_, err = trigger.ParseFilter(text)
+		}
+		if err = errors.Join(a.Validate(), err); err != nil {
+			return usageError{fmt.Errorf("events archive create: %w", err)}
+		}
+		node, err := c.client()
+		if err != nil {
+			return err
+		}
+		if err := node.Events().PutArchive(cmd.Context(), c.app, a); err != nil {
+			return err
+		}
+		if c.format == formatJSON {
+			return c.json(a)
+		}
+		_, err = fmt.Fprintf(c.out, "archive %s keeps events for %v\n", a.Name, retention)
+		return err
+	}
+	return cmd
+}
+
+func (c *cli) archiveList() *cobra.Command {
+	return &cobra.Command{
+		Use:               "list",
+		Short:             "List the app's archives",
+		Args:              arguments(0, 0, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			node, err := c.client()
+			if err != nil {
+				return err
+			}
+			list, err := node.Events().Archives(cmd.Context(), c.app)
+			if err != nil {
+				return fmt.Errorf("list archives: %w", err)
+			}
+			if c.format == formatJSON {
+				return c.json(client.ArchiveList{Archives: notNil(list)})
+			}
+			rows := make([][]string, 0, len(list))
+			for _, a := range list {
+				pattern, oldest := "all", "-"
+				if len(a.Pattern) > 0 {
+					pattern = string(a.Pattern)
+				}
+				if !a.Oldest.IsZero() {
+					oldest = a.Oldest.Local().Format(time.DateTime)
+				}
+				rows = append(rows, []string{a.Name, fmt.Sprint(a.Events), fmt.Sprint(a.Bytes), oldest,
+					(time.Duration(a.RetentionSeconds) * time.Second).String(), pattern})
+			}
+			return c.table([]string{"ARCHIVE", "EVENTS", "BYTES", "OLDEST", "RETENTION", "PATTERN"}, rows)
+		},
+	}
+}
+
+func (c *cli) archiveDelete() *cobra.Command {
+	yes := false
+	cmd := &cobra.Command{
+		Use:               "delete NAME",
+		Short:             "Remove an archive with all it keeps",
+		Args:              arguments(1, 1, "NAME"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := registry.CheckArchiveName(args[0]); err != nil {
+			return usageError{fmt.Errorf("events archive delete: %w", err)}
+		}
+		if err := c.sure(yes, cmd, fmt.Sprintf("remove archive %s of app %s with all it keeps?", args[0], c.app)); err != nil {
+			return err
+		}
+		node, err := c.client()
+		if err != nil {
+			return err
+		}
+		if err := node.Events().RemoveArchive(cmd.Context(), c.app, args[0]); err != nil {
+			return c.noArchive(cmd.Context(), node.Events(), args[0], err)
+		}
+		return c.gone("archive", args[0])
+	}
+	return cmd
+}
+
+// noArchive is the error for an archive that is not there: the nearest there is, if it can be had.
+func (c *cli) noArchive(ctx context.Context, node client.Events, name string, err error) error {
+	list, listErr := node.Archives(ctx, c.app)
+	if abi.CodeOf(err) != abi.NotFound || listErr != nil {
+		return err
+	}
+	var names []string
+	for _, a := range list {
+		if a.Name == name {
+			return err
+		}
+		names = append(names, a.Name)
+	}
+	if near := manifest.Nearest(name, names); near != "" {
+		return abi.WithCode(abi.NotFound, fmt.Errorf("there is no archive %s, did you mean %s?", name, near))
+	}
+	return err
+}
+
+func (c *cli) eventsReplay() *cobra.Command {
+	var r registry.Replay
+	from, to := "", ""
+	cmd := &cobra.Command{
+		Use:               "replay ARCHIVE",
+		Short:             "Put an archive's events on the bus again",
+		Example:           "  sett events replay all --from 2h --to 1h --function mail\n  sett events replay all --from 2026-11-26T09:00:00Z",
+		Args:              arguments(1, 1, "ARCHIVE"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.Flags().StringVar(&from, "from", "", "of those put at this time or later: 2026-11-26T09:00:00Z, or 2h for so long ago (default: all)")
+	cmd.Flags().StringVar(&to, "to", "", "and before this one (default: now)")
+	cmd.Flags().StringVar(&r.Function, "function", "", "whose rules alone get them (default: all rules)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		now := time.Now()
+		r.To = now
+		for _, at := range []struct {
+			flag, text string
+			time       *time.Time
+		}{{"from", from, &r.From}, {"to", to, &r.To}} {
+			var err error
+			if *at.time, err = pastTime(at.text, now, *at.time); err != nil {
+				return usage("events replay: --%s %w", at.flag, err)
+			}
+		}
+		if err := errors.Join(registry.CheckArchiveName(args[0]), r.Validate()); err != nil {
+			return usageError{fmt.Errorf("events replay: %w", err)}
+		}
+		node, err := c.client()
+		if err != nil {
+			return err
+		}
+		all := registry.Replayed{}
+		for {
+			done, err := node.Events().Replay(cmd.Context(), c.app, args[0], r)
+			if err != nil {
+				err = c.noArchive(cmd.Context(), node.Events(), args[0], err)
+				if all.Events > 0 {
+					err = fmt.Errorf("after %s: %w", count(all.Events, "event"), err)
+				}
+				return err
+			}
+			all.Events += done.Events
+			if r.After = done.Next; r.After == 0 {
+				break
+			}
+		}
+		if c.format == formatJSON {
+			return c.json(all)
+		}
+		_, err = fmt.Fprintf(c.out, "%s put again\n", count(all.Events, "event"))
+		return err
+	}
+	return cmd
+}
+
+// pastTime reads a time, or how long it is ago; other when text is empty.
+func pastTime(text string, now, other time.Time) (time.Time, error) {
+	if text == "" {
+		return other, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, fmt.Errorf("%q: it is a time such as 2026-11-26T09:00:00Z, or 2h for so long ago", text)
+	}
+	return t, nil
+}
