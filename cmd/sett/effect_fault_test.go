@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"sync/atomic"
 	"testing"
 
@@ -10,19 +9,13 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// fullFaults makes TestEffectFaults as long as TestQueueFaults.
-const fullFaults = "SETT_FULL_FAULTS"
-
 // TestEffectFaults is TestQueueFaults with a worker whose effects are transactional: although messages come more than
 // once, what is done for each has happened exactly once.
 func TestEffectFaults(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("compiling a Go guest takes minutes with the race detector")
 	}
-	plan := faultPlan{messages: 4000, kills: 3, visibility: 2}
-	if os.Getenv(fullFaults) != "" {
-		plan = planFaults()
-	}
+	plan := planFaults()
 	c := startCluster(t, 3)
 	c.deployFaulty(t, plan, registry.Settings{Handler: "exact", Effects: registry.EffectsTransactional, Reserved: 4})
 	f := &faultRun{den: c, plan: plan, at: make([]atomic.Pointer[client.Client], len(c.nodes))}

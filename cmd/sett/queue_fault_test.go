@@ -34,8 +34,11 @@ type faultPlan struct {
 }
 
 func planFaults() faultPlan {
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		return faultPlan{1000, 2, 1}
+	case os.Getenv("SETT_TEST_ALL") == "": // .ci/run does all of it
+		return faultPlan{4000, 3, 2}
 	}
 	return faultPlan{20_000, 10, 2}
 }

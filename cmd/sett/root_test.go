@@ -40,7 +40,6 @@ func TestWrongUsage(t *testing.T) {
 		"invoke a --path=x " + unreached:             `invoke a: path "x": it starts with /`,
 		"invoke a --header=x " + unreached:           `invoke a: header "x": it is 'Name: value'`,
 		"invoke a --data=1 --file=f":                 "invoke a: --data and --file are both the body: give one",
-		"up --s3=127.0.0.1:0":                        "up: --s3 is not offered yet",
 		"new --lang=rust x":                          `new: language "rust": there is go so far`,
 		"logs --since=soon":                          `logs: --since "soon": it is a duration such as 10m, or a time such as 2026-11-23T10:00:00Z`,
 		"kv gte k":                                   `unknown command "gte" for sett kv, did you mean get?`,

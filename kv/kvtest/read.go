@@ -70,6 +70,9 @@ func testPages(t *testing.T, s Store) {
 		}
 	}
 	for _, q := range []op.Query{{From: "cc"}, {From: "b"}, {From: "d", Prefix: "d"}, {Cursor: first.Cursor, From: "cc"}, {Cursor: first.Cursor, From: "a"}, {From: "f"}} {
+		if q.Cursor == "" {
+			q.Read = strong
+		}
 		page, err := s.List(t.Context(), "app", q)
 		var got string
 		for _, i := range page.Items {
