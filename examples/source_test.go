@@ -16,7 +16,8 @@ import (
 
 // TestExamplesAreProjects reads each folder as "sett deploy" does, from the embedded sources.
 func TestExamplesAreProjects(t *testing.T) {
-	folders := map[string]string{"assemblyscript": "reverse.ts", "c": "wordcount.c", "counter": "main.go", "greet": "main.go", "hello": "main.go", "nethttp": "main.go",
+	folders := map[string]string{"assemblyscript": "reverse.ts", "c": "wordcount.c", "checkout": "main.go", "counter": "main.go",
+		"fanout": "main.go", "greet": "main.go", "hello": "main.go", "ledger": "main.go", "nethttp": "main.go", "report": "main.go",
 		"rust": "rot13.rs", "session": "main.go", "todo": "main.go", "users": "main.go", "wagi": "main.go"}
 	entries, err := fs.ReadDir(Sources(), ".")
 	if err != nil {
@@ -49,26 +50,55 @@ func TestExamplesAreProjects(t *testing.T) {
 	}
 }
 
-// TestDocumentedCodeRuns: the Go code of docs/KV.md is that of an example, which its test and a script run.
+// TestExamplesShareANode: no two name the same pattern, so that somebody who tries one can try the next beside it.
+func TestExamplesShareANode(t *testing.T) {
+	names, err := fs.Glob(Sources(), "*/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := map[string]string{}
+	for _, name := range names {
+		program, err := fs.ReadFile(Sources(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`sett\.HTTP\("([^"]+)"`).FindAllSubmatch(program, -1) {
+			pattern := string(m[1])
+			if other := owner[pattern]; other != "" {
+				t.Errorf("%s and %s name the pattern %q", other, name, pattern)
+			}
+			owner[pattern] = name
+		}
+	}
+}
+
+// TestDocumentedCodeRuns: the Go code of these pages is that of examples, which their tests and scripts run.
 func TestDocumentedCodeRuns(t *testing.T) {
-	text, err := os.ReadFile("../docs/KV.md")
+	names, err := fs.Glob(Sources(), "*/main.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, err := fs.Glob(Sources(), "*/main.go")
-	if err != nil {
-		t.Fatal(err)
+	var programs [][]byte
+	for _, name := range names {
+		program, err := fs.ReadFile(Sources(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		programs = append(programs, program)
 	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1)
-	if len(blocks) == 0 {
-		t.Error("docs/KV.md has no Go code")
-	}
-	for _, block := range blocks {
-		if !slices.ContainsFunc(programs, func(name string) bool {
-			program, err := fs.ReadFile(Sources(), name)
-			return err == nil && bytes.Contains(program, block[1])
-		}) {
-			t.Errorf("no example has this code of docs/KV.md:\n%s", block[1])
+	for _, page := range []string{"KV.md", "SCHEDULES.md", "TOPICS.md"} {
+		text, err := os.ReadFile("../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1)
+		if len(blocks) == 0 {
+			t.Errorf("docs/%s has no Go code", page)
+		}
+		for _, block := range blocks {
+			if !slices.ContainsFunc(programs, func(program []byte) bool { return bytes.Contains(program, block[1]) }) {
+				t.Errorf("no example has this code of docs/%s:\n%s", page, block[1])
+			}
 		}
 	}
 }

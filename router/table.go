@@ -270,7 +270,7 @@ func (b *builder) route(r *registry.Function, k candidate) {
 		}
 		b.enter(tree, p, r, k)
 	}
-	if len(routes) == 0 {
+	if k.version.OnDefaultPath() {
 		p, err := registry.ParsePattern(registry.DefaultPath(r.App, r.Name) + "/{path...}")
 		if err != nil {
 			b.faults = append(b.faults, fmt.Errorf("function %s/%s: %w", r.App, r.Name, err))

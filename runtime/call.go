@@ -23,6 +23,7 @@ type call struct {
 	output  output
 	process wasip1.Process
 	host    host.Call
+	held    *held // nil: what is asked for happens at once
 
 	// Memory that the next call uses again.
 	event  abi.Event
@@ -61,6 +62,7 @@ func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation s
 	c.host.Egress, c.host.Fetcher, c.host.Invoker = v.Settings.Egress, r.config.Fetcher, r.config.Invoker
 	c.host.Queues, c.host.Events, c.host.MaxQueueCalls = r.config.Queues, r.config.Events, r.config.MaxQueueCalls
 	c.host.MaxOutgoing = r.config.MaxOutgoing
+	c.hold(v)
 	return c
 }
 
@@ -80,7 +82,7 @@ func (c *call) finish() {
 		cancel() // somebody waited for it, and may still look at it
 		return
 	}
-	c.event, c.parent, c.host = abi.Event{}, nil, host.Call{}
+	c.event, c.parent, c.host, c.held = abi.Event{}, nil, host.Call{}, nil
 	if cap(c.encode) > maxKeptBytes {
 		c.encode = nil
 	}

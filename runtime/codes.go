@@ -14,6 +14,7 @@ import (
 	"github.com/sett-run/sett/runtime/wasmbin"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
 )
 
 // code is a module compiled and in memory. What is below ready is written before ready is closed.
@@ -325,7 +326,7 @@ func (s *codes) stage(c *code) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx := context.Background()
+	ctx := experimental.WithCompilationWorkers(context.Background(), s.r.config.Workers)
 	engine := wazero.NewRuntimeWithConfig(ctx, engineConfig().WithCompilationCache(cache))
 	_, err = engine.CompileModule(ctx, c.module.Bytes)
 	if err = compileError(err); err == nil {

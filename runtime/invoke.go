@@ -42,6 +42,8 @@ func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event)
 		result.Reply = abi.Reply{Error: result.Error} // what the handler said itself, for who may read it
 		c.output.flush()
 		err = r.fail(f, &c.output)
+	} else if c.held != nil {
+		result.Effects = c.held.effects()
 	}
 	result.Took = time.Since(start)
 	return result, err

@@ -73,6 +73,7 @@ type Config struct {
 	MaxOutgoing    int   // default DefaultOutgoing; higher lets one invocation send more requests and invoke more functions
 
 	Compiles    int   // compiled at once; default half the processors. Each can take hundreds of megabytes
+	Workers     int   // processors that one compilation uses; default 1. More leave fewer to invocations meanwhile
 	CodeBytes   int64 // default DefaultCodeBytes; lower makes rarely used functions start cold more often
 	CodeModules int   // default DefaultCodeModules; as CodeBytes
 	ImageBytes  int64 // default DefaultImageBytes; lower makes rarely used functions load their image more often
@@ -99,6 +100,7 @@ func (c *Config) complete() error {
 	setDefault(&c.MaxStoreCalls, DefaultStoreCalls)
 	setDefault(&c.MaxQueueCalls, DefaultQueueCalls)
 	setDefault(&c.MaxOutgoing, DefaultOutgoing)
+	setDefault(&c.Workers, 1)
 	setDefault(&c.Compiles, max(1, goruntime.GOMAXPROCS(0)/2))
 	setDefault(&c.CodeBytes, DefaultCodeBytes)
 	setDefault(&c.CodeModules, DefaultCodeModules)

@@ -59,7 +59,7 @@ func TestState(t *testing.T) {
 		{v, "incr", "o/long", "", `error: kv: commit: "o/long": "` + strings.Repeat("x", 40) + `": value is not a decimal integer of 64 bits`},
 		{v, "set", "o/long", "", ""},
 		{v, "list", "o", "", "o=ab o/long= o/n=7 "},
-		{v, "get", "", "", "error: kv: get: empty key: invalid key or operation"},
+		{v, "get", "", "", "error: kv: get: empty key: invalid request"},
 		{v, "many", "a", "", "50 true"},
 		{v, "many", "a", "", "50 true"},
 	} {

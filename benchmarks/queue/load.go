@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	ahead     = 4           // batches that may wait to be consumed, for each producer
-	takeWait  = time.Second // of a receive that finds nothing
+	ahead     = 4                      // batches that may wait to be consumed, for each producer
+	takeWait  = 200 * time.Millisecond // of a receive that finds nothing
 	drainTime = 10 * time.Second
 )
 

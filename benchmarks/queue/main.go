@@ -27,7 +27,7 @@ import (
 	"time"
 )
 
-const usage = `queue [-rounds N] [-time D] [-clients N] [-bytes N] [-dir DIR] [-redis FILE] [-profile DIR]
+const usage = `queue [-rounds N] [-time D] [-clients N] [-bytes N] [-batch N] [-dir DIR] [-redis FILE] [-profile DIR]
 
 Prints messages sent, received and deleted per second, in batches of 1, 10 and 100, of one node of Sett, of three, and
 of Redis, and the ratios beside what is wanted.`
@@ -38,13 +38,19 @@ type plan struct {
 	length  time.Duration // of a round
 	clients int           // producers, and as many consumers
 	bytes   int           // of a message's body
+	batch   int           // the only size that is measured; 0: all
 	dir     string        // of the data
 	redis   string        // program
 	profile string        // directory; empty: no profiles
 }
 
 // batches are the sizes that are measured.
-func batches() []int { return []int{1, 10, 100} }
+func (p plan) batches() []int {
+	if p.batch > 0 {
+		return []int{p.batch}
+	}
+	return []int{1, 10, 100}
+}
 
 // wanted is the least ratio to Redis of one node, by size of batch; 0: none is wanted.
 func wanted(batch int) float64 {
@@ -70,6 +76,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.DurationVar(&p.length, "time", 2*time.Second, "length of a round")
 	flags.IntVar(&p.clients, "clients", 8, "producers, and as many consumers")
 	flags.IntVar(&p.bytes, "bytes", 1024, "size of a message")
+	flags.IntVar(&p.batch, "batch", 0, "the only size of batches to measure (default 1, 10 and 100)")
 	flags.StringVar(&p.dir, "dir", "", "where the data goes, on the disk to be measured (default a temporary directory)")
 	flags.StringVar(&p.redis, "redis", "redis-server", "redis-server program")
 	flags.StringVar(&p.profile, "profile", "", "where Sett's nodes leave profiles of their processor time")
@@ -77,8 +84,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if p.rounds < 1 || p.clients < 1 || p.bytes < 1 {
-		fmt.Fprintln(stderr, "queue: -rounds, -clients and -bytes are at least 1")
+	if p.rounds < 1 || p.clients < 1 || p.bytes < 1 || p.batch < 0 {
+		fmt.Fprintln(stderr, "queue: -rounds, -clients, -bytes and -batch are at least 1")
 		return 2
 	}
 	var err error
@@ -122,7 +129,7 @@ func measure(ctx context.Context, p plan, out io.Writer) (err error) {
 	}
 	fmt.Fprintf(out, "messages of %d bytes, %d producers, %d consumers; %d rounds of %v in turn; messages/s: median (lowest to highest)\n",
 		p.bytes, p.clients, p.clients, p.rounds, p.length)
-	for _, size := range batches() {
+	for _, size := range p.batches() {
 		rates := map[string][]float64{}
 		for range p.rounds {
 			for _, s := range systems {

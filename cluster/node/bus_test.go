@@ -98,7 +98,7 @@ func TestPlatformEvents(t *testing.T) {
 	if err := n.PutArchive(ctx, "default", registry.Archive{Name: "platform", Pattern: json.RawMessage(`{"source":[{"prefix":"sett."}]}`)}); err != nil {
 		t.Fatal(err)
 	}
-	deployWith(t, n, "broken", broken(), registry.Settings{Async: &registry.Async{Retries: &none}, Triggers: []registry.Trigger{rule(`{"source":["sett.delivery"]}`)}})
+	deployWith(t, n, "broken", broken(), registry.Settings{Async: &registry.Async{Retries: &none}, Routes: []registry.Route{{Pattern: "/broken"}}, Triggers: []registry.Trigger{rule(`{"source":["sett.delivery"]}`)}})
 	id := postAsync(t, n, "/broken")
 	var kept []op.Message
 	await(t, "the platform's events", func() bool {

@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/queue"
@@ -35,6 +37,11 @@ func (c channel) Settle(ctx context.Context, s op.Settlement) error {
 	return err
 }
 
+// Commit is for trigger.Source.
+func (c channel) Commit(ctx context.Context, e op.Effects, s op.Settlement) error {
+	return c.queues.Commit(ctx, c.app, &e, op.Ending{Queue: c.name, Settlement: s})
+}
+
 // Forward is for trigger.TopicQueue.
 func (c channel) Forward(ctx context.Context, f ...op.Forwarding) error {
 	return c.queues.Forward(ctx, c.app, c.name, f...)
@@ -46,12 +53,16 @@ func (c channel) Send(ctx context.Context, m op.Outgoing) error {
 	if abi.CodeOf(err) != abi.NotFound {
 		return err
 	}
-	kept := registry.Queue{Name: c.name, RetentionSeconds: registry.MaxRetentionSeconds}
-	if err := c.queues.PutInner(ctx, c.app, kept); err != nil {
+	if err := c.make(ctx); err != nil {
 		return err
 	}
 	_, err = c.queues.Send(ctx, c.app, c.name, m)
 	return err
+}
+
+// make makes the queue, or leaves it.
+func (c channel) make(ctx context.Context) error {
+	return c.queues.PutInner(ctx, c.app, registry.Queue{Name: c.name, RetentionSeconds: registry.MaxRetentionSeconds})
 }
 
 // Replace is for trigger.AsyncQueue.
@@ -81,24 +92,41 @@ type destinations struct{ *Node }
 
 // Send is for trigger.Destinations.
 func (n destinations) Send(ctx context.Context, p trigger.Parcel) error {
-	kind, name, err := registry.ParseDestination(p.Destination)
+	s, err := n.Sending(ctx, p)
 	if err != nil {
 		return err
+	}
+	return n.queues.Commit(ctx, p.App, &op.Effects{Sends: []op.Sending{s}}, op.Ending{})
+}
+
+// Sending is for trigger.Destinations.
+func (n destinations) Sending(ctx context.Context, p trigger.Parcel) (s op.Sending, err error) {
+	kind, name, err := registry.ParseDestination(p.Destination)
+	if err != nil {
+		return s, err
 	}
 	m := op.Outgoing{Body: p.Body, Attributes: p.Attributes}
 	switch kind {
 	case registry.DestinationQueue:
-		if strings.HasSuffix(name, ".fifo") {
-			m.Group = "sett" // one order for all
+		if s.Queue = name; strings.HasSuffix(name, ".fifo") {
+			m.Group, m.Dedup = "sett", strconv.FormatInt(time.Now().UnixNano(), 36) // one order for all, and none is another
 		}
-		_, err = n.queues.Send(ctx, p.App, name, m)
 	case registry.DestinationTopic:
-		_, err = n.queues.Publish(ctx, p.App, name, m)
+		s.Topic = name
 	case registry.DestinationFunction:
 		if n.registry.Snapshot().Function(p.App, name) == nil {
-			return abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", name, p.App))
+			return s, abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", name, p.App))
 		}
-		_, err = n.async(p.App).Submit(ctx, trigger.Invocation{Function: name, Payload: p.Body, Depth: p.Depth})
+		s.Queue = asyncQueue
+		if _, err := n.queues.Settings(ctx, p.App, asyncQueue); abi.CodeOf(err) == abi.NotFound {
+			if err := (channel{n.queues, p.App, asyncQueue}).make(ctx); err != nil {
+				return s, err
+			}
+		}
+		if m, err = n.async(p.App).Message(trigger.Invocation{Function: name, Payload: p.Body, Depth: p.Depth}); err != nil {
+			return s, err
+		}
 	}
-	return err
+	s.Messages = []op.Outgoing{m}
+	return s, nil
 }

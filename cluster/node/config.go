@@ -36,8 +36,11 @@ type Config struct {
 	Advertise string
 	// FirstToken makes an admin token when there is none yet; see Node.FirstToken.
 	FirstToken bool
-	FuelHeader bool         // replies tell in Sett-Fuel what they took; see router.Config
-	Log        *slog.Logger // discards when nil
+	// CompileWorkers is how many processors compile one module; 0: one. More make deployments sooner and invocations slower
+	// meanwhile.
+	CompileWorkers int
+	FuelHeader     bool         // replies tell in Sett-Fuel what they took; see router.Config
+	Log            *slog.Logger // discards when nil
 
 	// Network is where the node listens and dials; nil: the machine's.
 	Network cluster.Network

@@ -26,8 +26,8 @@ var errNoRoom = abi.WithCode(abi.TooManyRequests, errors.New("the concurrent inv
 // invoker runs versions on this node and, as long as it cannot run one yet, on a node that can.
 type invoker struct{ *Node }
 
-// Invoke is for router.Invoker.
-func (n invoker) Invoke(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error) {
+// anywhere runs a version on this node or on another.
+func (n invoker) anywhere(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error) {
 	ready := n.waiting.on(keyOf(v))
 	if ready == nil {
 		return n.orElsewhere(ctx, v, e)

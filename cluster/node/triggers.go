@@ -15,6 +15,7 @@ import (
 	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // lookPause is how often what is to run is looked at when nothing has changed: for subscriptions that nobody has any more.
@@ -41,7 +42,7 @@ func (n *Node) openTriggers(context.Context) (err error) {
 	if err := n.metrics.Register(n.queues.Collector()); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	n.scheduler = trigger.NewScheduler(trigger.SchedulerConfig{Store: n.store, Delivery: n.delivery})
+	n.scheduler = trigger.NewScheduler(trigger.SchedulerConfig{Store: n.store, Effects: n.queues, Delivery: n.delivery})
 	n.triggers = triggers{running: map[string]context.CancelFunc{}, over: make(chan struct{}), wake: make(chan struct{}, 1),
 		orphans: map[string]time.Time{}}
 	return n.changed() // from now on there is who serves
@@ -177,7 +178,9 @@ func (n *Node) addQueueWorker(all map[string]worker, f *registry.Function, s reg
 	}
 	c := n.workerConfig(f, s.Queue)
 	settings, err := n.queues.Settings(n.ctx, f.App, s.Queue)
-	if err != nil {
+	if abi.CodeOf(err) == abi.NotFound {
+		return nil // it was there a moment ago
+	} else if err != nil {
 		return err
 	}
 	c.Visibility = time.Duration(settings.VisibilitySeconds) * time.Second

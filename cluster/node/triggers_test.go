@@ -54,7 +54,7 @@ func empty(t *testing.T, n *Node, names ...string) bool {
 func TestTriggers(t *testing.T) {
 	n := start(t, t.TempDir())
 	ctx := t.Context()
-	deployWith(t, n, "work", hello("done"), registry.Settings{Triggers: []registry.Trigger{
+	deployWith(t, n, "work", hello("done"), registry.Settings{Routes: []registry.Route{{Pattern: "POST /work"}}, Triggers: []registry.Trigger{
 		{Queue: &registry.QueueSource{Queue: "orders", BatchSize: 10}},
 		{Topic: &registry.TopicSource{Topic: "placed", Filter: []byte(`{"kind":["gift"]}`)}},
 		{Schedule: &registry.Schedule{Expressions: []string{"rate(1 day)"}}},
@@ -217,6 +217,20 @@ func TestURLSubscription(t *testing.T) {
 	all, err := n.Subscriptions(ctx, "default", "placed")
 	if err != nil || len(all) != 2 {
 		t.Errorf("Subscriptions() = %+v, %v", all, err)
+	}
+}
+
+// TestEventsAreNotForged has no route lead to a function that is there for events alone.
+func TestEventsAreNotForged(t *testing.T) {
+	n := start(t, t.TempDir())
+	deployWith(t, n, "work", hello("done"), registry.Settings{Triggers: []registry.Trigger{{Queue: &registry.QueueSource{Queue: "orders"}}}})
+	reply, err := http.Post("http://"+n.HTTPAddr()+"/work", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	if reply.StatusCode != http.StatusNotFound {
+		t.Errorf("status %d, want 404", reply.StatusCode)
 	}
 }
 

@@ -49,7 +49,7 @@ func FuzzDecodeInvocation(f *testing.F) {
 func FuzzDecodeResult(f *testing.F) {
 	for _, failure := range []error{nil, abi.WithCode(abi.Timeout, errors.New("too slow"))} {
 		message, err := encodeResult(&abi.Result{
-			Reply: abi.Reply{Status: 200, Body: []byte("x")}, Start: abi.Warm, Effects: []op.Op{{Kind: op.Set, Key: "k"}},
+			Reply: abi.Reply{Status: 200, Body: []byte("x")}, Start: abi.Warm, Effects: &op.Effects{Ops: []op.Op{{Kind: op.Set, Key: "k"}}},
 		}, failure)
 		if err != nil {
 			f.Fatal(err)
@@ -72,7 +72,7 @@ func FuzzDecodeResult(f *testing.F) {
 		if err != nil || abi.CodeOf(second) != abi.CodeOf(failure) {
 			t.Fatalf("decodeResult = %v, %v, want %v", second, err, failure)
 		}
-		if diff := cmp.Diff(r.Reply, s.Reply, cmpopts.EquateEmpty()); diff != "" || len(r.Effects) != len(s.Effects) || r.Fuel != s.Fuel {
+		if diff := cmp.Diff(r.Reply, s.Reply, cmpopts.EquateEmpty()); diff != "" || r.Effects.Empty() != s.Effects.Empty() || r.Fuel != s.Fuel {
 			t.Errorf("the result changed:\n%s", diff)
 		}
 	})

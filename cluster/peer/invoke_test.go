@@ -37,8 +37,11 @@ func TestInvokeCarriesEverything(t *testing.T) {
 		want := &abi.Result{
 			Reply: abi.Reply{Status: 201, Headers: []abi.Field{{Name: "x", Value: "y"}}, Body: bytesOf(70_000), Error: "half"},
 			Start: abi.Cold, Took: 1234567 * time.Nanosecond, MemoryBytes: 1 << 20, Fuel: 1<<64 - 1,
-			Effects: []op.Op{{Kind: op.Set, Key: "k\xff", Value: []byte("v"), TTL: time.Second}},
-			Reads:   []op.Check{{Kind: op.HasRevision, Key: "r", Revision: 9}},
+			Effects: &op.Effects{
+				Ops:    []op.Op{{Kind: op.Set, Key: "k\xff", Value: []byte("v"), TTL: time.Second}},
+				Checks: []op.Check{{Kind: op.HasRevision, Key: "r", Revision: 9}},
+				Sends:  []op.Sending{{Queue: "q", Messages: []op.Outgoing{{Body: []byte("b\xff")}}}, {Topic: "t", Messages: []op.Outgoing{{Body: []byte("c")}}}},
+			},
 		}
 		_, node := w.server("node", ServerConfig{Invoker: invokerFunc(func(ctx context.Context, i Invocation) (*abi.Result, error) {
 			if diff := cmp.Diff(asked, i); diff != "" {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
-	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -34,7 +33,7 @@ type answer struct {
 	TookNS      int64     `cbor:"4,keyasint,omitempty"`
 	MemoryBytes int64     `cbor:"5,keyasint,omitempty"`
 	Fuel        uint64    `cbor:"6,keyasint,omitempty"`
-	Effects     []byte    `cbor:"7,keyasint,omitempty"` // with the reads: a KvTxn
+	Effects     *effects  `cbor:"8,keyasint,omitempty"` // 7 was another shape of them
 }
 
 var errMalformed = errors.New("malformed message")
@@ -104,12 +103,9 @@ func encodeResult(r *abi.Result, failure error) ([]byte, error) {
 	if r == nil {
 		r = new(abi.Result)
 	}
-	a := answer{Start: r.Start, TookNS: int64(r.Took), MemoryBytes: r.MemoryBytes, Fuel: r.Fuel}
+	a := answer{Start: r.Start, TookNS: int64(r.Took), MemoryBytes: r.MemoryBytes, Fuel: r.Fuel, Effects: packEffects(r.Effects)}
 	if failure != nil {
 		a.Code, a.Message = abi.CodeOf(failure), text(failure)
-	}
-	if len(r.Effects)+len(r.Reads) > 0 {
-		a.Effects = abi.AppendKVTxn(nil, &op.Txn{Checks: r.Reads, Ops: r.Effects})
 	}
 	head, err := seal(a)
 	if err != nil {
@@ -128,15 +124,11 @@ func decodeResult(data []byte) (r *abi.Result, failure, err error) {
 		return r, nil, err
 	}
 	r.Start, r.Took, r.MemoryBytes, r.Fuel = a.Start, time.Duration(a.TookNS), a.MemoryBytes, a.Fuel
-	if err := abi.DecodeReply(payload, &r.Reply); err != nil {
+	if r.Effects, err = a.Effects.unpack(); err != nil {
 		return r, nil, err
 	}
-	if len(a.Effects) > 0 {
-		t, err := abi.DecodeKVTxn(a.Effects)
-		if err != nil {
-			return r, nil, err
-		}
-		r.Effects, r.Reads = t.Ops, t.Checks
+	if err := abi.DecodeReply(payload, &r.Reply); err != nil {
+		return r, nil, err
 	}
 	if a.Code != "" {
 		failure = abi.WithCode(a.Code, errors.New(a.Message))

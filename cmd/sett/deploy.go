@@ -27,13 +27,13 @@ type deployFlags struct {
 	hosts                         []string
 	schedules, queues, topics     []string
 	memory, provisioned, reserved int
-	isolation                     string
+	isolation, effects            string
 	timeout                       time.Duration
 }
 
 // names of the flags that stand in a manifest instead.
 func (deployFlags) names() []string {
-	return []string{"name", "route", "memory", "timeout", "env", "provisioned", "reserved", "isolation", "allow-host", "schedule", "queue", "topic"}
+	return []string{"name", "route", "memory", "timeout", "env", "provisioned", "reserved", "isolation", "effects", "allow-host", "schedule", "queue", "topic"}
 }
 
 // deploy uploads modules and makes new versions live, all at once.
@@ -86,6 +86,7 @@ func (c *cli) deploy() *cobra.Command {
 	f.StringArrayVar(&flags.schedules, "schedule", nil, "when it is invoked: 'rate(1 hour)', 'cron(0 9 * * ? *)' (repeatable)")
 	f.StringArrayVar(&flags.queues, "queue", nil, "queue whose messages it is given (repeatable)")
 	f.StringArrayVar(&flags.topics, "topic", nil, "topic it is subscribed to (repeatable)")
+	f.StringVar(&flags.effects, "effects", "", "transactional: what it writes and sends happens when it has succeeded, once (default: at once)")
 	f.StringVar(&flags.isolation, "isolation", "", "strict: an instance for each invocation (default: one that is reset between them)")
 	return cmd
 }
@@ -131,7 +132,7 @@ func (d deployFlags) apply(cmd *cobra.Command, p *project) error {
 		faults = append(faults, err)
 	}
 	s := registry.Settings{MemoryMB: d.memory, TimeoutMS: int(d.timeout.Milliseconds()), Provisioned: d.provisioned, Reserved: d.reserved,
-		Isolation: registry.Isolation(d.isolation)}
+		Isolation: registry.Isolation(d.isolation), Effects: registry.Effects(d.effects)}
 	for _, zero := range []struct {
 		name  string
 		value int
@@ -275,7 +276,7 @@ func (c *cli) showDeployed(done []client.Deployed, made channels) error {
 		if d.CompileMS > 0 {
 			compile = milliText(d.CompileMS)
 		}
-		rows = append(rows, []string{d.Function, version, string(d.Kind), compile, d.URL})
+		rows = append(rows, []string{d.Function, version, string(d.Kind), compile, cmp.Or(d.URL, "-")})
 	}
 	return c.table([]string{"FUNCTION", "VERSION", "KIND", "COMPILE", "URL"}, rows, "COMPILE")
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -156,7 +157,7 @@ func (d *dev) startNode(ctx context.Context, flags devFlags) (*node.Node, error)
 	limitMemory(slog.New(slog.DiscardHandler))
 	n, err := node.Start(ctx, node.Config{
 		Data: flags.data, HTTP: cmp.Or(flags.http, os.Getenv("SETT_HTTP")), Admin: cmp.Or(flags.admin, os.Getenv("SETT_ADMIN")),
-		Cluster: "127.0.0.1:0", Version: buildVersion(),
+		Cluster: "127.0.0.1:0", Version: buildVersion(), CompileWorkers: runtime.GOMAXPROCS(0),
 		Log: slog.New(slog.NewTextHandler(d.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

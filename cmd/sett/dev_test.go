@@ -201,6 +201,25 @@ func TestDevWatches(t *testing.T) {
 	sees(t, paths, at("b"))
 }
 
+func TestDevEndsWithItsFolder(t *testing.T) {
+	root, err := whole(tree(t, "a/x.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root = filepath.Join(root, "a")
+	w, err := watchTree(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	if err := os.RemoveAll(root); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.run(t.Context(), make(chan string, 8)); abi.CodeOf(err) != abi.NotFound || !strings.Contains(err.Error(), "the folder is gone") {
+		t.Errorf("run = %v, want not_found: the folder is gone", err)
+	}
+}
+
 func TestDevWatchesNotTooMuch(t *testing.T) {
 	root := t.TempDir()
 	for n := range maxFolders {

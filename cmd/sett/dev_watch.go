@@ -115,8 +115,8 @@ func (w *watcher) add(folder string) error {
 			"starts with a dot do not count", folder, maxFolders))
 	}
 	switch err := w.system.Add(folder); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil // gone again already
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return nil // gone again already, or not for us
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("watch %s: the system watches no more folders; raise fs.inotify.max_user_watches", folder)
 	case err != nil:
@@ -130,7 +130,7 @@ func (w *watcher) add(folder string) error {
 func (w *watcher) addTree(root string) (files []string, err error) {
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		case path != root && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
 			return nil // gone again, or not for us
 		case err != nil:
 			return fmt.Errorf("watch %s: %w", path, err)
@@ -193,10 +193,14 @@ func (w *watcher) run(ctx context.Context, paths chan<- string) error {
 
 // heard answers which paths an event is about. A folder that is new is watched too.
 func (w *watcher) heard(event fsnotify.Event) ([]string, error) {
+	gone := event.Has(fsnotify.Remove) || event.Has(fsnotify.Rename)
+	if gone && event.Name == w.root {
+		return nil, abi.WithCode(abi.NotFound, fmt.Errorf("watch %s: the folder is gone", w.root))
+	}
 	if event.Op == fsnotify.Chmod || event.Name == "" || ignored(filepath.Base(event.Name)) {
 		return nil, nil
 	}
-	if event.Has(fsnotify.Remove) || event.Has(fsnotify.Rename) {
+	if gone {
 		w.drop(event.Name)
 	}
 	if event.Has(fsnotify.Create) && below(event.Name, w.root) {

@@ -78,7 +78,7 @@ func (c *cli) showFunction(f client.Function) error {
 	}
 	s := f.Settings
 	lines := [][2]string{
-		{"function", f.Name}, {"app", f.App}, {"url", f.URL},
+		{"function", f.Name}, {"app", f.App}, {"url", cmp.Or(f.URL, "none: it is invoked by events")},
 		{"version", fmt.Sprintf("v%d of %d, deployed %s", f.Version, f.Latest, f.Created.Local().Format(time.DateTime))},
 		{"kind", string(f.Kind)}, {"module", fmt.Sprintf("%s (%s)", f.Digest, sizeText(f.SizeBytes))},
 		{"memory", fmt.Sprintf("%d MB", s.MemoryMB)}, {"timeout", s.Timeout().String()},
@@ -89,6 +89,9 @@ func (c *cli) showFunction(f client.Function) error {
 		isolation += ": " + f.IsolationReason
 	}
 	lines = append(lines, [2]string{"isolation", isolation})
+	if s.Effects != "" {
+		lines = append(lines, [2]string{"effects", string(s.Effects)})
+	}
 	if s.Handler != "" {
 		lines = append(lines, [2]string{"handler", s.Handler})
 	}

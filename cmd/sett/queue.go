@@ -66,6 +66,9 @@ func (c *cli) queueError(q queueCall, err error) error {
 		return err
 	case errors.Is(err, op.ErrNoQueue):
 		hint := "; make it with: sett queue create " + q.name
+		if !c.appGiven {
+			hint += ", or say whose it is: --app APP"
+		}
 		if near := manifest.Nearest(q.name, c.queueNames(q.cmd.Context(), q.node)); near != "" {
 			hint = fmt.Sprintf(", did you mean %s?", near)
 		}
@@ -346,6 +349,9 @@ func (c *cli) queueRedrive() *cobra.Command {
 			return usage("queue redrive: --max %d: it is a number from 0", ask.Max)
 		}
 		n, err := q.node.Redrive(q.cmd.Context(), c.app, q.name, ask)
+		if abi.CodeOf(err) == abi.InvalidInput && ask.To == "" {
+			return fmt.Errorf("%w; --to QUEUE says where to", err)
+		}
 		if err != nil {
 			return err
 		}

@@ -23,20 +23,21 @@ const (
 	faultBatch    = 100 // messages sent, and handled, at once
 	faultReceives = 10
 	faultSenders  = 2
-	faultPause    = 150 * time.Millisecond // of a sender between batches, so that it sends while nodes are killed
+	faultPause    = 100 * time.Millisecond // of a sender between batches, so that it sends while nodes are killed
 )
 
-// plan is how much a fault test does.
+// faultPlan is how much a fault test does.
 type faultPlan struct {
-	messages int
-	kills    int
+	messages   int
+	kills      int
+	visibility int // seconds, after which what failed comes again
 }
 
 func planFaults() faultPlan {
 	if testing.Short() {
-		return faultPlan{1000, 2}
+		return faultPlan{1000, 2, 1}
 	}
-	return faultPlan{20_000, 8}
+	return faultPlan{20_000, 10, 2}
 }
 
 // hopeless says whether message n fails whatever is done: one in a hundred, all of them sent in the first quarter, since
@@ -59,8 +60,14 @@ func TestQueueFaults(t *testing.T) {
 	}
 	plan := planFaults()
 	c := startCluster(t, 3)
-	c.deployFaulty(t)
+	c.deployFaulty(t, plan, registry.Settings{Handler: "work"})
 	f := &faultRun{den: c, plan: plan, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
+	f.run(t)
+	f.check(t)
+}
+
+// run sends the messages while nodes are killed, and waits until they are settled.
+func (f *faultRun) run(t *testing.T) {
 	f.look()
 	var sending sync.WaitGroup
 	begin := time.Now()
@@ -68,12 +75,11 @@ func TestQueueFaults(t *testing.T) {
 		sending.Go(func() { f.send(t, s) })
 	}
 	f.harm(t)
-	t.Logf("%d nodes killed, one stopped, one restarted after %v", plan.kills, time.Since(begin))
+	t.Logf("%d nodes killed, one stopped, one restarted after %v", f.plan.kills, time.Since(begin))
 	sending.Wait()
 	t.Logf("all sent after %v, %d sends again", time.Since(begin), f.again.Load())
 	f.settle(t)
 	t.Logf("all settled after %v", time.Since(begin))
-	f.check(t)
 }
 
 // uploadFaulty builds the guest of the fault tests and answers its digest.
@@ -103,20 +109,21 @@ func (c *den) uploadFaulty(t *testing.T) (digest string) {
 }
 
 // deployFaulty makes the queues and deploys their worker.
-func (c *den) deployFaulty(t *testing.T) {
+func (c *den) deployFaulty(t *testing.T, plan faultPlan, s registry.Settings) {
 	t.Helper()
 	digest := c.uploadFaulty(t)
 	for _, q := range []registry.Queue{
 		{Name: "dead"},
-		{Name: "orders", VisibilitySeconds: 2, MaxReceives: faultReceives, DeadLetter: "dead"},
+		{Name: "done"},
+		{Name: "orders", VisibilitySeconds: plan.visibility, MaxReceives: faultReceives, DeadLetter: "dead"},
 	} {
 		if err := c.client.Queues().Put(t.Context(), c.app, q); err != nil {
 			t.Fatal(err)
 		}
 	}
 	trigger := registry.Trigger{Queue: &registry.QueueSource{Queue: "orders", BatchSize: faultBatch, WindowMS: 50, ReportItems: true}}
-	request := client.DeployRequest{Functions: []client.DeployFunction{{Name: "faulty", Digest: digest,
-		Settings: registry.Settings{Handler: "work", Triggers: []registry.Trigger{trigger}}}}}
+	s.Triggers = []registry.Trigger{trigger}
+	request := client.DeployRequest{Functions: []client.DeployFunction{{Name: "faulty", Digest: digest, Settings: s}}}
 	if _, err := c.client.Deploy(t.Context(), c.app, request); err != nil {
 		t.Fatal(err)
 	}

@@ -239,8 +239,8 @@ func (c *cli) queueReceive() *cobra.Command {
 			return usage("queue receive: --max %d: it is between 1 and %d", ask.Max, op.MaxReceive)
 		case ask.Wait < 0 || ask.Wait > op.MaxWait:
 			return usage("queue receive: --wait %v: it is between 0 and %v", ask.Wait, op.MaxWait)
-		case ask.Visibility < 0 || ask.Visibility > op.MaxVisibility:
-			return usage("queue receive: --visibility %v: it is between 0 and %v", ask.Visibility, op.MaxVisibility)
+		case q.cmd.Flags().Changed("visibility") && (ask.Visibility < time.Millisecond || ask.Visibility > op.MaxVisibility):
+			return usage("queue receive: --visibility %v: it is at least 1ms, and at most %v", ask.Visibility, op.MaxVisibility)
 		case q.cmd.Flags().Changed("wait") && ask.Wait == 0:
 			ask.Wait = op.NoWait
 		}

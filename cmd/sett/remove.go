@@ -66,6 +66,9 @@ func (c *cli) removeAll(cmd *cobra.Command, node *client.Client, yes bool) error
 	if err != nil {
 		return fmt.Errorf("remove all of %s: %w", c.app, err)
 	}
+	if kept := c.queueNames(cmd.Context(), node.Queues()); len(kept) > 0 {
+		fmt.Fprintf(c.err, "sett: note: queues of app %s stay, with their messages; to remove one: sett queue delete %s --app %s\n", c.app, kept[0], c.app)
+	}
 	return c.removed(names)
 }
 

@@ -149,6 +149,8 @@ func (b *batch) do(revision uint64, c Command) (o Outcome, err error) {
 		b.progress.level = max(b.progress.level, c.Level)
 	case Queues:
 		o.Ops, err = b.doQueues(revision, c)
+	case Effects:
+		err = b.effects(revision, c)
 	case Tick:
 		o.Ops, err = b.tick(revision, c.Limit)
 	}

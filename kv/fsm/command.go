@@ -10,13 +10,15 @@ import (
 
 // Level is the newest feature level this build knows, and that of everything in it. A command of level n acts only
 // once a RaiseLevel has set the group's level to n, which is done when every node knows n: until then it fails on
-// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues.
-const Level = 2
+// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues, level 3
+// effects.
+const Level = 3
 
 // Limits of commands.
 const (
 	MaxCommandBytes = op.MaxTxnBytes + 32<<10 // an encoded command; op's limits fit
 	MaxTickKeys     = 1000                    // keys one Tick collects
+	MaxEffects      = 1024                    // checks, and operations, of Effects
 )
 
 // Kind says what a Command does. The numbers are in the replicated log and never change.
@@ -29,6 +31,9 @@ const (
 	RaiseLevel Kind = 3 // the group's feature level is Level, when it was lower
 	Tick       Kind = 4 // the first Limit keys whose time has come are deleted, in whatever namespace
 	Queues     Kind = 5 // Steps, one after the other, all of them or none; of feature level 2
+	// Effects are what an invocation asks for and the end of what caused it: Checks, Ops, Steps, and Record, which is deleted;
+	// all of it or nothing. Of Steps, messages to be deleted must still be had by their receipts. Of feature level 3.
+	Effects Kind = 6
 )
 
 // Request names a command, so that it acts once even when it is proposed again; the zero value names none. No other
@@ -39,13 +44,14 @@ type Request [16]byte
 type Command struct {
 	Kind      Kind
 	Request   Request
-	Namespace string // of Transact, SetQuota and Queues; else empty
+	Namespace string // of Transact, SetQuota, Queues and Effects; else empty
 	Checks    []op.Check
 	Ops       []op.Op
 	Quota     op.Quota
 	Level     uint8
 	Limit     int
 	Steps     []QueueStep
+	Record    op.Check // of Effects: a key of op.System and the revision it must have; no key: none
 }
 
 // Validate answers op.ErrInvalid or op.ErrTooLarge for a command that would fail whatever the state. Only what is
@@ -64,6 +70,8 @@ func (c Command) Validate() error {
 			return err
 		}
 		return validateSteps(c.Steps)
+	case Effects:
+		return c.validateEffects()
 	}
 	switch {
 	case c.Kind != RaiseLevel && c.Kind != Tick:
@@ -78,6 +86,50 @@ func (c Command) Validate() error {
 	return nil
 }
 
+func (c Command) validateEffects() error {
+	if len(c.Checks) > MaxEffects || len(c.Ops) > MaxEffects {
+		return fmt.Errorf("an invocation reads %d keys and changes %d, at most %d of each are allowed: %w", len(c.Checks), len(c.Ops),
+			MaxEffects, op.ErrTooLarge)
+	}
+	size := 0
+	for _, s := range c.Steps {
+		if s.Kind <= PurgeQueue {
+			return fmt.Errorf("a step of kind %d is no effect: %w", s.Kind, op.ErrInvalid)
+		}
+		for _, m := range s.Messages {
+			size += m.Bytes()
+		}
+	}
+	for _, o := range c.Ops {
+		size += len(o.Key) + len(o.Value)
+	}
+	if size > op.MaxTxnBytes {
+		return fmt.Errorf("an invocation writes and sends %d bytes, at most %d are allowed: %w", size, op.MaxTxnBytes, op.ErrTooLarge)
+	}
+	for rest := (op.Txn{Namespace: c.Namespace, Checks: c.Checks, Ops: c.Ops}); ; {
+		part := rest
+		part.Checks, part.Ops = rest.Checks[:min(len(rest.Checks), op.MaxChecks)], rest.Ops[:min(len(rest.Ops), op.MaxOps)]
+		if err := part.Validate(); err != nil {
+			return err
+		}
+		if rest.Checks, rest.Ops = rest.Checks[len(part.Checks):], rest.Ops[len(part.Ops):]; len(rest.Checks)+len(rest.Ops) == 0 {
+			break
+		}
+	}
+	if c.Record.Key != "" {
+		if c.Record.Kind != op.HasRevision || c.Record.Revision == 0 {
+			return fmt.Errorf("a record to be deleted has a revision: %w", op.ErrInvalid)
+		}
+		if err := op.ValidateKey(c.Record.Key); err != nil {
+			return err
+		}
+	}
+	if len(c.Steps) == 0 {
+		return nil
+	}
+	return validateSteps(c.Steps)
+}
+
 // Append appends c as it is replicated. The first byte is the feature level c needs, the rest is as that level
 // says.
 func (c Command) Append(b []byte) []byte {
@@ -86,14 +138,7 @@ func (c Command) Append(b []byte) []byte {
 	b = appendText(b, c.Namespace)
 	switch c.Kind {
 	case Transact:
-		b = binary.AppendUvarint(b, uint64(len(c.Checks)))
-		for _, k := range c.Checks {
-			b = appendCheck(b, k)
-		}
-		b = binary.AppendUvarint(b, uint64(len(c.Ops)))
-		for _, o := range c.Ops {
-			b = appendOp(b, o)
-		}
+		b = c.appendTxn(b)
 	case SetQuota:
 		b = binary.AppendUvarint(b, uint64(c.Quota.Keys))
 		b = binary.AppendUvarint(b, uint64(c.Quota.Bytes))
@@ -102,18 +147,41 @@ func (c Command) Append(b []byte) []byte {
 	case Tick:
 		b = binary.AppendUvarint(b, uint64(c.Limit))
 	case Queues:
-		b = binary.AppendUvarint(b, uint64(len(c.Steps)))
-		for _, s := range c.Steps {
-			b = appendStep(b, s)
-		}
+		b = c.appendSteps(b)
+	case Effects:
+		b = c.appendSteps(c.appendTxn(b))
+		b = binary.AppendUvarint(appendText(b, c.Record.Key), c.Record.Revision)
+	}
+	return b
+}
+
+func (c Command) appendTxn(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(c.Checks)))
+	for _, k := range c.Checks {
+		b = appendCheck(b, k)
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.Ops)))
+	for _, o := range c.Ops {
+		b = appendOp(b, o)
+	}
+	return b
+}
+
+func (c Command) appendSteps(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(c.Steps)))
+	for _, s := range c.Steps {
+		b = appendStep(b, s)
 	}
 	return b
 }
 
 // level is the feature level that has commands of a kind.
 func (k Kind) level() byte {
-	if k == Queues {
+	switch k {
+	case Queues:
 		return 2
+	case Effects:
+		return 3
 	}
 	return 1
 }
@@ -135,18 +203,7 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 	c.Namespace = string(f.text())
 	switch c.Kind {
 	case Transact:
-		if n := f.count(op.MaxChecks); n > 0 {
-			c.Checks = make([]op.Check, n)
-		}
-		for i := range c.Checks {
-			c.Checks[i] = f.check()
-		}
-		if n := f.count(op.MaxOps); n > 0 {
-			c.Ops = make([]op.Op, n)
-		}
-		for i := range c.Ops {
-			c.Ops[i] = f.op()
-		}
+		c.Checks, c.Ops = f.txn(op.MaxChecks, op.MaxOps)
 	case SetQuota:
 		c.Quota = op.Quota{Keys: f.natural(), Bytes: f.natural()}
 	case RaiseLevel:
@@ -157,10 +214,15 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 		if level < c.Kind.level() {
 			f.fail()
 		}
-		c.Steps = make([]QueueStep, f.count(MaxSteps))
-		for i := range c.Steps {
-			c.Steps[i] = f.step()
+		c.Steps = f.steps()
+	case Effects:
+		if level < c.Kind.level() {
+			f.fail()
 		}
+		c.Checks, c.Ops = f.txn(MaxEffects, MaxEffects)
+		c.Steps = f.steps()
+		c.Record.Key = string(f.text())
+		c.Record.Revision = f.uvarint()
 	default:
 		f.fail()
 	}
@@ -168,6 +230,30 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 		return Command{}, errMalformed
 	}
 	return c, nil
+}
+
+func (f *fields) txn(maxChecks, maxOps int) (checks []op.Check, ops []op.Op) {
+	if n := f.count(maxChecks); n > 0 {
+		checks = make([]op.Check, n)
+	}
+	for i := range checks {
+		checks[i] = f.check()
+	}
+	if n := f.count(maxOps); n > 0 {
+		ops = make([]op.Op, n)
+	}
+	for i := range ops {
+		ops[i] = f.op()
+	}
+	return checks, ops
+}
+
+func (f *fields) steps() []QueueStep {
+	steps := make([]QueueStep, f.count(MaxSteps))
+	for i := range steps {
+		steps[i] = f.step()
+	}
+	return steps
 }
 
 func (f *fields) request() (r Request) {

@@ -37,14 +37,24 @@ type queue struct {
 
 // doQueues does the steps of a command, all of them or none.
 func (b *batch) doQueues(revision uint64, c Command) ([]op.OpResult, error) {
+	results, _, err := b.tryQueues(revision, c)
+	return results, err
+}
+
+// tryQueues is doQueues, which undo takes back until something else is done to queues.
+func (b *batch) tryQueues(revision uint64, c Command) (results []op.OpResult, undo func(), err error) {
 	s, err := b.space(c.Namespace)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	before, woken := s.usage, len(b.woken)
+	before, woken, bytes := s.usage, len(b.woken), b.bytes
+	undo = func() {
+		b.records.rollBack()
+		s.usage, b.woken, b.bytes = before, b.woken[:woken], bytes
+	}
 	w := &queueWork{batch: b, space: s, revision: revision}
 	b.records.begin()
-	results, err := w.run(c.Steps)
+	results, err = w.run(c.Steps)
 	if err == nil {
 		err = refuse(s.usage.Quota.Refuses(before, s.usage))
 	}
@@ -52,11 +62,10 @@ func (b *batch) doQueues(revision uint64, c Command) ([]op.OpResult, error) {
 		err = b.fit(results)
 	}
 	if err != nil {
-		b.records.rollBack()
-		s.usage, b.woken = before, b.woken[:woken]
-		return nil, err
+		undo()
+		return nil, nil, err
 	}
-	return results, nil
+	return results, undo, nil
 }
 
 // fit counts what a command on queues wrote and answers, or refuses it.

@@ -145,6 +145,7 @@ func TestReceiveBytes(t *testing.T) {
 func FuzzDecodeResults(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 1}, int64(0))
 	f.Add([]byte{1, 1, 5, 5, 1, 1, 1, 1, 0}, int64(1))
+	f.Add([]byte("00"), int64(-17))
 	f.Fuzz(func(t *testing.T, b []byte, n int64) {
 		r := op.OpResult{Integer: n, Previous: b}
 		if taken, err := DecodeTaken(r); err == nil && int64(len(taken.Taken)) != n {

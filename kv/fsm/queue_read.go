@@ -134,20 +134,59 @@ func GlanceAt(v View, q QueueName, now time.Time) (Glance, error) {
 // Messages answers the messages of receipts, in order; one that has gone has no Body. What else a receive knows of
 // them is the caller's to fill in.
 func Messages(v View, taken []Taken) ([]op.Message, error) {
+	records, err := readMessages(v, taken)
+	if err != nil {
+		return nil, err
+	}
 	messages := make([]op.Message, len(taken))
 	for i, t := range taken {
-		m, found, err := readMessage(v, t.Receipt.Queue, t.Receipt.Sequence)
-		if err != nil {
-			return nil, fmt.Errorf("message %d: %w", t.Receipt.Sequence, err)
-		}
-		if found {
-			if messages[i], err = m.open(); err != nil {
+		if records[i] != nil {
+			m, err := decodeMessage(records[i])
+			if err == nil {
+				messages[i], err = m.open()
+			}
+			if err != nil {
 				return nil, fmt.Errorf("message %d: %w", t.Receipt.Sequence, err)
 			}
 		}
 		messages[i].Sequence, messages[i].Receives, messages[i].First = t.Receipt.Sequence, t.Receives, t.First
 	}
 	return messages, nil
+}
+
+// minScan is how many messages that lie together are read by one scan: to begin one costs as much as to get a few.
+const minScan = 16
+
+// readMessages reads the records of messages; nil: it has gone.
+func readMessages(v View, taken []Taken) (records [][]byte, err error) {
+	records = make([][]byte, len(taken))
+	if n := len(taken); n >= minScan && adjacent(taken) {
+		first := taken[0].Receipt
+		err = v.Scan(queuePrefix(first.Queue, messageSub), numberKey(first.Queue, messageSub, first.Sequence), func(k, value []byte) bool {
+			i := indexOf(k) - first.Sequence
+			if i < uint64(n) {
+				records[i] = bytes.Clone(value)
+			}
+			return i < uint64(n-1)
+		})
+		return records, err
+	}
+	for i, t := range taken {
+		if records[i], _, err = v.Get(numberKey(t.Receipt.Queue, messageSub, t.Receipt.Sequence)); err != nil {
+			return nil, fmt.Errorf("message %d: %w", t.Receipt.Sequence, err)
+		}
+	}
+	return records, nil
+}
+
+// adjacent says whether messages of a receive follow one another, as they do when they were not received before.
+func adjacent(taken []Taken) bool {
+	for i, t := range taken {
+		if t.Receipt.Queue != taken[0].Receipt.Queue || t.Receipt.Sequence != taken[0].Receipt.Sequence+uint64(i) {
+			return false
+		}
+	}
+	return true
 }
 
 // open answers m in the store's words. Its slices are parts of m.

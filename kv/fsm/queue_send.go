@@ -102,7 +102,10 @@ type Sent struct {
 func DecodeSent(r op.OpResult, revision uint64) ([]Sent, error) {
 	f := fields{rest: r.Previous}
 	millis, position := f.natural(), int(f.natural())
-	sent := make([]Sent, min(max(r.Integer, 0), op.MaxSend))
+	if r.Integer < 0 || r.Integer > op.MaxSend {
+		return nil, fmt.Errorf("result of send: %w", errDamaged)
+	}
+	sent := make([]Sent, r.Integer)
 	for i := range sent {
 		s := &sent[i]
 		s.Duplicate = f.bit()

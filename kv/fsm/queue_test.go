@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +73,8 @@ func everyStep() []Command {
 			QueueStep{Kind: Forward, Queue: "q", Receipts: []Receipt{forwarded}, To: []string{"topic/a/b", "r"}},
 			QueueStep{Kind: Redrive, Queue: "q", Limit: 7, To: []string{"r"}},
 			QueueStep{Kind: Replace, Queue: "q", Receipts: []Receipt{r}, Messages: []op.Outgoing{text("d")}}),
+		{Kind: Effects, Namespace: "app", Checks: []op.Check{{Key: "a", Revision: 300}}, Ops: []op.Op{set("k", "v")},
+			Steps: []QueueStep{{Kind: DeleteTaken, Queue: "q", Receipts: []Receipt{r}}}, Record: op.Check{Key: "schedule/x", Revision: 5}},
 	}
 }
 
@@ -646,5 +649,38 @@ func TestULID(t *testing.T) {
 		if got := ULID(c.id); got != c.want {
 			t.Errorf("ULID(%x) = %s, want %s", c.id, got, c.want)
 		}
+	}
+}
+
+// TestMessagesTogether reads messages that lie together, of which some have gone, as it reads them one by one.
+func TestMessagesTogether(t *testing.T) {
+	m := queues(t, map[string]QueueSettings{"q": plain()})
+	var bodies []string
+	for i := range 3 * minScan {
+		bodies = append(bodies, fmt.Sprint("message ", i))
+	}
+	m.ok(t, 0, send("q", bodies...))
+	taken, err := DecodeTaken(m.ok(t, time.Second, receive("q", 2*minScan))[0])
+	if err != nil || !adjacent(taken.Taken) {
+		t.Fatalf("%+v, %v, want messages that lie together", taken, err)
+	}
+	for _, gone := range []int{0, 7, 2*minScan - 1} {
+		m.ok(t, time.Second, QueueStep{Kind: DeleteTaken, Queue: "q", Receipts: []Receipt{taken.Taken[gone].Receipt}})
+	}
+	together, err := Messages(m, taken.Taken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range together {
+		alone, err := Messages(m, taken.Taken[i:i+1])
+		if err != nil || !reflect.DeepEqual(alone[0], together[i]) {
+			t.Errorf("message %d: %+v together, %+v, %v alone", i, together[i], alone, err)
+		}
+	}
+	if together[1].Body == nil || together[7].Body != nil {
+		t.Errorf("bodies %q, %q, want the first one only", together[1].Body, together[7].Body)
+	}
+	if taken.Taken[1], taken.Taken[2] = taken.Taken[2], taken.Taken[1]; adjacent(taken.Taken) {
+		t.Error("messages in another order are said to lie together")
 	}
 }

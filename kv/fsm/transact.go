@@ -22,6 +22,12 @@ func (b *batch) transact(revision uint64, c Command) ([]op.OpResult, error) {
 		}
 	}
 	d := draft{batch: b, revision: revision}
+	if c.Record.Key != "" {
+		if err := d.end(c.Record); err != nil {
+			d.rollBack()
+			return nil, err
+		}
+	}
 	results := make([]op.OpResult, len(c.Ops))
 	for i := range c.Ops {
 		if results[i], err = d.do(s, &c.Ops[i]); err != nil {
@@ -31,7 +37,9 @@ func (b *batch) transact(revision uint64, c Command) ([]op.OpResult, error) {
 	}
 	after := s.usage
 	for _, t := range d.touched {
-		after = t.count(after)
+		if t.space == s {
+			after = t.count(after)
+		}
 	}
 	if err = refuse(s.usage.Quota.Refuses(s.usage, after)); err == nil {
 		err = d.commit(d.previous + resultBytes*len(results))
@@ -41,6 +49,18 @@ func (b *batch) transact(revision uint64, c Command) ([]op.OpResult, error) {
 		return nil, err
 	}
 	return results, nil
+}
+
+// end deletes a record of the platform's, if it is as it has to be.
+func (d *draft) end(record op.Check) error {
+	s, err := d.batch.space(op.System)
+	if err == nil {
+		err = d.batch.check(s, record)
+	}
+	if err == nil {
+		_, err = d.do(s, &op.Op{Kind: op.Delete, Key: record.Key})
+	}
+	return err
 }
 
 const resultBytes = 16 // what an op's result has at most when a request is remembered, but for a previous value

@@ -5,7 +5,7 @@ import "errors"
 // Errors of what was asked for. They are matched with errors.Is; the error that carries one names the key and the
 // limit.
 var (
-	ErrInvalid    = errors.New("invalid key or operation")
+	ErrInvalid    = errors.New("invalid request")
 	ErrTooLarge   = errors.New("over a limit of the store")
 	ErrNotInteger = errors.New("value is not a decimal integer of 64 bits") // of Incr
 )

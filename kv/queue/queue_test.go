@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -268,6 +269,54 @@ func TestLongPolling(t *testing.T) {
 		defer cancel()
 		if got, err := q.Receive(ctx, "app", "q", op.Receive{}); err != nil || len(got) != 0 {
 			t.Errorf("a receive whose context ends = %v, %v, want none", got, err)
+		}
+	})
+}
+
+// slow does something at every receive.
+type slow struct {
+	queue.Store
+	receive func()
+}
+
+func (s slow) Queues(ctx context.Context, namespace string, steps ...fsm.QueueStep) (op.Result, error) {
+	if steps[0].Kind == fsm.Receive {
+		s.receive()
+	}
+	return s.Store.Queues(ctx, namespace, steps...)
+}
+
+// TestReceiveIsFinished has a receive's context end while it takes messages: it answers them, since nobody else can.
+func TestReceiveIsFinished(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	q := bench{queue.Open(slow{openStore(t, kv.Config{InMemory: true}), cancel}), t}
+	q.put(registry.Queue{Name: "q"})
+	q.send("q", "a", "b")
+	if got, err := q.Receive(ctx, "app", "q", op.Receive{Max: 2}); err != nil || len(got) != 2 {
+		t.Errorf("Receive = %v, %v, want both messages", got, err)
+	}
+}
+
+// TestReceiveSideBySide has those who wait take what comes at once, each a part, and not one after the other.
+func TestReceiveSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := bench{queue.Open(slow{openStore(t, kv.Config{InMemory: true}), func() { sleep(time.Second) }}), t}
+		q.put(registry.Queue{Name: "q", WaitSeconds: 20})
+		var receives sync.WaitGroup
+		var received atomic.Int64
+		for range 5 {
+			receives.Go(func() { received.Add(int64(len(q.receive("q", op.Receive{Max: 2})))) })
+		}
+		synctest.Wait()
+		begin := time.Now()
+		var bodies []string
+		for i := range 10 {
+			bodies = append(bodies, strconv.Itoa(i))
+		}
+		q.send("q", bodies...)
+		receives.Wait()
+		if took := time.Since(begin); received.Load() != 10 || took >= 2*time.Second {
+			t.Errorf("%d of 10 messages were received after %v, want all of them in the second that a receive takes", received.Load(), took)
 		}
 	})
 }

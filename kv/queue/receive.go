@@ -122,7 +122,7 @@ const takeTime = 5 * time.Second
 func (p *poll) take(ctx context.Context) (messages []op.Message, err error) {
 	p.freed = nil
 	if p.found.Ready == 0 || ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, nil
 	}
 	done, freed := p.queues.claim(p.name, p.found.Ready, int64(p.step.Limit))
 	if done == nil {

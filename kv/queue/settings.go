@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -14,15 +13,12 @@ import (
 
 // settings are a configuration with its defaults.
 func settings(c registry.Queue) fsm.QueueSettings {
+	c = c.Complete()
 	seconds := func(n int) time.Duration { return time.Duration(n) * time.Second }
 	return fsm.QueueSettings{
 		FIFO: c.FIFO, ContentDedup: c.ContentDedup,
-		Visibility: cmp.Or(seconds(c.VisibilitySeconds), op.DefaultVisibility),
-		Delay:      seconds(c.DelaySeconds),
-		Retention:  cmp.Or(seconds(c.RetentionSeconds), op.DefaultRetention),
-		Wait:       seconds(c.WaitSeconds),
-		MaxBytes:   cmp.Or(c.MaxBytes, op.MaxMessageBytes),
-		DeadLetter: c.DeadLetter, MaxReceives: c.MaxReceives,
+		Visibility: seconds(c.VisibilitySeconds), Delay: seconds(c.DelaySeconds), Retention: seconds(c.RetentionSeconds),
+		Wait: seconds(c.WaitSeconds), MaxBytes: c.MaxBytes, DeadLetter: c.DeadLetter, MaxReceives: c.MaxReceives,
 	}
 }
 

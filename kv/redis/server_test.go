@@ -433,7 +433,7 @@ func TestStoreErrors(t *testing.T) {
 		{context.DeadlineExceeded, string(errUncertain), string(errUnavailable)},
 		{op.ErrQuota, string(errQuota), string(errQuota)},
 		{op.ErrCompacted, string(errScanTooOld), string(errScanTooOld)},
-		{fmt.Errorf("commit: %w", op.ErrInvalid), "ERR commit: invalid key or operation", "ERR commit: invalid key or operation"},
+		{fmt.Errorf("commit: %w", op.ErrInvalid), "ERR commit: invalid request", "ERR commit: invalid request"},
 		{errors.New("disk on fire at /srv"), string(errInternal), string(errInternal)},
 	} {
 		store := newSpy()

@@ -73,10 +73,10 @@ func etagOf(f *registry.Function) string {
 	return `"` + hex.EncodeToString(sum[:8]) + `"`
 }
 
-// patternsOf lists where a version answers.
+// patternsOf lists where a version answers; one for events alone nowhere.
 func patternsOf(v *registry.Version) []string {
 	routes := v.RoutePatterns()
-	if len(routes) == 0 {
+	if v.OnDefaultPath() {
 		at := registry.DefaultPath(v.App, v.Function)
 		return []string{at, at + "/{path...}"}
 	}

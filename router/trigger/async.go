@@ -56,16 +56,30 @@ func NewAsync(c AsyncConfig) *Async {
 	return &Async{c}
 }
 
-// Submit accepts an invocation and answers its id. ID, App, Trigger and Accepted are filled in where they are empty.
-// A payload over MaxAsyncBytes is refused with abi.TooLarge. After an error it may have been accepted none the less
-// when the store does not know.
+// Submit accepts an invocation and answers its id. After an error it may have been accepted none the less when the store
+// does not know. Errors are those of Message besides the queue's.
 func (a *Async) Submit(ctx context.Context, i Invocation) (id string, err error) {
-	if len(i.Payload) > MaxAsyncBytes {
-		return "", abi.WithCode(abi.TooLarge, fmt.Errorf("payload of %d bytes: over the limit of %d bytes of an asynchronous invocation",
+	m, err := a.message(&i)
+	if err == nil {
+		err = a.config.Queue.Send(ctx, m)
+	}
+	return i.ID, coded("accept invocation", err)
+}
+
+// Message is what Submit sends of an invocation. ID, App, Trigger and Accepted are filled in where they are empty. A payload
+// over MaxAsyncBytes is refused with abi.TooLarge.
+func (a *Async) Message(i Invocation) (op.Outgoing, error) { return a.message(&i) }
+
+func (a *Async) message(i *Invocation) (op.Outgoing, error) {
+	switch {
+	case len(i.Payload) > MaxAsyncBytes:
+		return op.Outgoing{}, abi.WithCode(abi.TooLarge, fmt.Errorf("payload of %d bytes: over the limit of %d bytes of an asynchronous invocation",
 			len(i.Payload), MaxAsyncBytes))
+	case i.Depth > abi.MaxDepth:
+		return op.Outgoing{}, abi.WithCode(abi.InvalidInput, fmt.Errorf("over %d functions and destinations led here, which looks like a loop", abi.MaxDepth))
 	}
 	now := time.Now()
-	if i.ID == "" {
+	if i.App = a.config.App; i.ID == "" {
 		i.ID = newID(now)
 	}
 	if i.Trigger == "" {
@@ -74,15 +88,7 @@ func (a *Async) Submit(ctx context.Context, i Invocation) (id string, err error)
 	if i.Accepted.IsZero() {
 		i.Accepted = now
 	}
-	if i.Depth > abi.MaxDepth {
-		return "", abi.WithCode(abi.InvalidInput, fmt.Errorf("over %d functions and destinations led here, which looks like a loop", abi.MaxDepth))
-	}
-	i.App = a.config.App
-	m, err := envelope(i)
-	if err == nil {
-		err = a.config.Queue.Send(ctx, m)
-	}
-	return i.ID, coded("accept invocation", err)
+	return envelope(*i)
 }
 
 // envelope is the message of an invocation: the payload, with a byte at its end since no message is empty, and all else
@@ -177,17 +183,24 @@ func (a *Async) run(ctx context.Context, m op.Message) {
 	}
 	release := d.hold(ctx, a.config.Queue, []op.Message{m}, visibility)
 	settings := d.async(i.App, i.Function)
-	o := d.Attempt(ctx, &i, AsyncPolicy(settings))
-	for over := o.Condition != ""; over && !d.sendRecord(ctx, &i, o, settings); {
+	o := d.Attempt(ctx, &i, AsyncPolicy(settings), func(ctx context.Context, o Outcome) error {
+		e, err := d.withRecord(ctx, &i, o, settings)
+		if err != nil {
+			return err
+		}
+		return a.config.Queue.Commit(ctx, e, op.Settlement{Delete: []string{m.Receipt}})
+	})
+	for over := o.Condition != "" && !o.Committed; over && !d.sendRecord(ctx, &i, o, settings); {
 		if !pause(ctx, storePause) {
 			o.Verdict, over = Interrupted, false
 		}
 	}
 	release()
-	switch o.Verdict {
-	case Again:
+	switch {
+	case o.Committed:
+	case o.Verdict == Again:
 		a.replace(ctx, m, i, o.Delay)
-	case Interrupted:
+	case o.Verdict == Interrupted:
 		d.settle(ctx, a.config.Queue, op.Settlement{Release: []op.Release{{Receipt: m.Receipt}}})
 	default:
 		d.settle(ctx, a.config.Queue, op.Settlement{Delete: []string{m.Receipt}})

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -50,6 +51,8 @@ type Parcel struct {
 // other it is sent again.
 type Destinations interface {
 	Send(ctx context.Context, p Parcel) error
+	// Sending answers p as a part of an invocation's effects. Errors are as those of Send.
+	Sending(ctx context.Context, p Parcel) (op.Sending, error)
 }
 
 // GivenUpFunc is told of invocations that were given up, perhaps twice. Those of the platform's own events it is not told
@@ -152,10 +155,16 @@ type Outcome struct {
 	Version   int           // that ran; 0: none did
 	Result    *abi.Result   // never nil
 	Err       error         // why it failed; its code is Dispatch's, abi.FunctionFailed for the handler's own failure
+	Committed bool          // what it asked for has happened, and what caused it is ended
 }
 
-// Attempt runs an invocation once and says what becomes of it, which it counts in i. One that is too old is not run.
-func (d *Delivery) Attempt(ctx context.Context, i *Invocation, p Policy) Outcome {
+// Commit has what an invocation that succeeded asks for happen together with the end of what caused it, all or nothing.
+type Commit func(ctx context.Context, o Outcome) error
+
+// Attempt runs an invocation once and says what becomes of it, which it counts in i. One that is too old is not run. When it
+// succeeds and asks for effects, commit is called; after a conflict it is tried again, which is no attempt of the
+// function's.
+func (d *Delivery) Attempt(ctx context.Context, i *Invocation, p Policy, commit Commit) Outcome {
 	if p.MaxAge > 0 && time.Since(i.Accepted) > p.MaxAge {
 		err := abi.WithCode(abi.Timeout, fmt.Errorf("the event is older than %v", p.MaxAge))
 		return d.ended(ctx, i, Outcome{Verdict: GivenUp, Condition: ConditionAge, Result: new(abi.Result), Err: err})
@@ -166,6 +175,11 @@ func (d *Delivery) Attempt(ctx context.Context, i *Invocation, p Policy) Outcome
 		result = new(abi.Result)
 	}
 	o := Outcome{Version: e.Version, Result: result, Err: failure(result, err)}
+	if o.Err == nil && !result.Effects.Empty() {
+		o.Verdict, o.Condition = Succeeded, ConditionSuccess
+		o.Err = commit(ctx, o)
+		o.Verdict, o.Condition, o.Committed = 0, "", o.Err == nil
+	}
 	switch kind := classify(o.Err); {
 	case kind == fine:
 		o.Verdict, o.Condition = Succeeded, ConditionSuccess
@@ -176,6 +190,9 @@ func (d *Delivery) Attempt(ctx context.Context, i *Invocation, p Policy) Outcome
 	case kind == refused:
 		i.Refused++
 		o.Verdict, o.Delay = Again, backoff(i.Refused, p.Refused, p.MaxRefused)
+	case kind == conflicting:
+		i.Refused++
+		o.Verdict, o.Delay = Again, rand.N(backoff(i.Refused, conflictBackoff, p.MaxRefused))+1
 	default:
 		i.Failed, i.Refused = i.Failed+1, 0
 		o.Verdict, o.Delay = Again, backoff(i.Failed, p.Backoff, p.MaxBackoff)
@@ -231,10 +248,11 @@ func failure(r *abi.Result, err error) error {
 type kind int
 
 const (
-	fine    kind = iota
-	failed       // the function had its chance
-	refused      // it had none
-	gone         // and never will
+	fine        kind = iota
+	failed           // the function had its chance
+	refused          // it had none
+	gone             // and never will
+	conflicting      // what it read was changed meanwhile
 )
 
 func classify(err error) kind {
@@ -245,6 +263,8 @@ func classify(err error) kind {
 		return refused
 	case abi.NotFound:
 		return gone
+	case abi.Conflict:
+		return conflicting
 	}
 	return failed
 }

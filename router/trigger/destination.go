@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -116,6 +118,24 @@ func (d *Delivery) sendRecord(ctx context.Context, i *Invocation, o Outcome, a *
 		return true
 	}
 	return d.send(ctx, i, Parcel{App: i.App, Destination: to, Body: body, Depth: i.Depth + 1})
+}
+
+// withRecord answers the effects of an invocation that succeeded, with the record for its destination.
+func (d *Delivery) withRecord(ctx context.Context, i *Invocation, o Outcome, a *registry.Async) (op.Effects, error) {
+	e := *o.Result.Effects
+	if a == nil || a.OnSuccess == "" || d.config.Destinations == nil {
+		return e, nil
+	}
+	body, err := d.encodeRecord(i, o)
+	if err != nil {
+		return e, err
+	}
+	s, err := d.config.Destinations.Sending(ctx, Parcel{App: i.App, Destination: a.OnSuccess, Body: body, Depth: i.Depth + 1})
+	if err != nil {
+		return e, err
+	}
+	e.Sends = append(slices.Clip(e.Sends), s)
+	return e, nil
 }
 
 // send gives a parcel to its destination. False: it has to be tried again.

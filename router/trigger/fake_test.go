@@ -126,6 +126,9 @@ type fakeQueue struct {
 	changed  chan struct{}
 	asked    int // receives
 	fail     error
+
+	conflicts int // commits that fail
+	effects   []op.Effects
 }
 
 type fakeMessage struct {
@@ -255,6 +258,19 @@ func (q *fakeQueue) Settle(_ context.Context, s op.Settlement) error {
 	return nil
 }
 
+// Commit fails as often as conflicts says, and notes the effects.
+func (q *fakeQueue) Commit(ctx context.Context, e op.Effects, s op.Settlement) error {
+	q.mu.Lock()
+	if q.conflicts > 0 {
+		q.conflicts--
+		q.mu.Unlock()
+		return abi.WithCode(abi.Conflict, op.ErrConflict)
+	}
+	q.effects = append(q.effects, e)
+	q.mu.Unlock()
+	return q.Settle(ctx, s)
+}
+
 // left is the bodies of what is in the queue.
 func (q *fakeQueue) left() (bodies []string) {
 	q.mu.Lock()
@@ -276,6 +292,11 @@ func (q *fakeQueue) fault(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.fail = err
+}
+
+// Sending answers a parcel as a message to a queue named by its destination.
+func (m *mailbox) Sending(_ context.Context, p Parcel) (op.Sending, error) {
+	return op.Sending{Queue: p.Destination, Messages: []op.Outgoing{{Body: p.Body}}}, nil
 }
 
 // sleep lets time pass in a bubble, and all that is due then happen.

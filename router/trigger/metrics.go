@@ -56,7 +56,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 
 // attempt counts an outcome.
 func (m *metrics) attempt(trigger string, o Outcome) {
-	name := map[kind]string{fine: "succeeded", failed: "failed", refused: "refused", gone: "gone"}[classify(o.Err)]
+	name := map[kind]string{fine: "succeeded", failed: "failed", refused: "refused", gone: "gone", conflicting: "conflict"}[classify(o.Err)]
 	if o.Verdict == Interrupted {
 		name = "interrupted"
 	}

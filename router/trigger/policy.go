@@ -14,6 +14,7 @@ const (
 	maxAsyncBackoff = 2 * time.Minute
 	refusedBackoff  = time.Second // after the first refusal; then twice as long
 	maxRefused      = 5 * time.Minute
+	conflictBackoff = 20 * time.Millisecond // after the first conflict, at most; then twice as long
 )
 
 // Policy says when what failed is tried again, and when it is given up. The zero value tries again at once, for ever.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
@@ -48,17 +49,24 @@ func (l *lease) run(ctx context.Context) ended {
 		defer close(renewed)
 		l.renew(stop)
 	}()
+	stopRenewing := sync.OnceFunc(func() { close(stop); <-renewed })
 	i := l.value.Invocation // its own copy: renew does not see it change
 	d := l.s.delivery
 	async := d.async(i.App, i.Function)
-	o := d.Attempt(l.ctx, &i, AsyncPolicy(async))
-	for over := o.Condition != ""; over && !d.sendRecord(l.ctx, &i, o, async); {
+	o := d.Attempt(l.ctx, &i, AsyncPolicy(async), func(ctx context.Context, o Outcome) error {
+		e, err := d.withRecord(ctx, &i, o, async)
+		if err != nil {
+			return err
+		}
+		stopRenewing()
+		return l.commitEffects(ctx, i.App, e)
+	})
+	for over := o.Condition != "" && !o.Committed; over && !d.sendRecord(l.ctx, &i, o, async); {
 		if !pause(l.ctx, storePause) {
 			o.Verdict, over = Interrupted, false
 		}
 	}
-	close(stop)
-	<-renewed
+	stopRenewing()
 	l.settle(ctx, i, o)
 	return l.end()
 }
@@ -137,6 +145,20 @@ func (l *lease) commit(ctx context.Context, o op.Op) error {
 	if err == nil {
 		l.revision = result.Revision
 		l.lost = o.Kind == op.Delete
+	}
+	return err
+}
+
+// commitEffects does what the invocation asks for and ends it, if the lease holds.
+func (l *lease) commitEffects(ctx context.Context, app string, e op.Effects) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	err := l.s.config.Effects.Commit(ctx, app, &e, op.Ending{Record: op.Check{Key: l.key, Revision: l.revision}})
+	switch {
+	case err == nil:
+		l.lost = true // it has ended
+	case errors.Is(err, op.ErrConflict), errors.Is(err, op.ErrUnknown):
+		l.stillOurs(ctx)
 	}
 	return err
 }

@@ -38,9 +38,15 @@ type Store interface {
 	Watch(ctx context.Context, namespace, prefix string, after uint64) iter.Seq2[op.Change, error]
 }
 
+// Effects commits what invocations ask for. Package kv/queue's Queues are one.
+type Effects interface {
+	Commit(ctx context.Context, app string, e *op.Effects, end op.Ending) error
+}
+
 // SchedulerConfig is what a Scheduler needs. All but Lease is required.
 type SchedulerConfig struct {
 	Store    Store
+	Effects  Effects
 	Delivery *Delivery
 	Lease    time.Duration // 0: DefaultLease
 }

@@ -13,4 +13,7 @@ type Source interface {
 	Receive(ctx context.Context, r op.Receive) ([]op.Message, error)
 	// Settle does all that s says in one step. A receipt that does not hold any more is left alone.
 	Settle(ctx context.Context, s op.Settlement) error
+	// Commit does what an invocation asks for and what s says, all of it or nothing: op.ErrConflict when what it has read
+	// has changed, or a message to be deleted is another's meanwhile.
+	Commit(ctx context.Context, e op.Effects, s op.Settlement) error
 }

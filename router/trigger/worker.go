@@ -20,6 +20,7 @@ const (
 	// MaxWaitingBytes is how many bytes of messages may wait for a batch to be full.
 	MaxWaitingBytes = MaxEventBytes
 
+	maxConflicts    = 10
 	queueBackoff    = 5 * time.Second // before a queue's message comes again, doubled with each receive
 	maxQueueBackoff = 5 * time.Minute // and the most, for a queue with a long visibility timeout
 )
@@ -234,9 +235,14 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) op.S
 	policy := w.policy()
 	o := Outcome{Verdict: Interrupted}
 	for ctx.Err() == nil {
-		o = w.delivery.Attempt(lingering, &i, policy)
-		if o.Verdict != Again || i.Refused == 0 || !pause(ctx, o.Delay) {
-			break
+		o = w.delivery.Attempt(lingering, &i, policy, func(ctx context.Context, o Outcome) error {
+			return w.source.Commit(ctx, *o.Result.Effects, w.settlement(ctx, batch, &i, o))
+		})
+		if o.Committed {
+			return op.Settlement{}
+		}
+		if o.Verdict != Again || i.Refused == 0 || i.Refused > maxConflicts && abi.CodeOf(o.Err) == abi.Conflict || !pause(ctx, o.Delay) {
+			break // after many conflicts the messages may be another's
 		}
 	}
 	return w.settlement(lingering, batch, &i, o)
@@ -268,6 +274,8 @@ func (w *Worker) settlement(ctx context.Context, batch []op.Message, i *Invocati
 		}
 		w.count(messageHandled, len(batch))
 		return op.Settlement{Delete: receipts(batch)}
+	case o.Verdict == Again && abi.CodeOf(o.Err) == abi.Conflict:
+		return w.again(batch, o.Delay)
 	case o.Verdict == Interrupted || o.Verdict == Again && i.Refused > 0:
 		return w.again(batch, 0)
 	case o.Verdict == GivenUp:

@@ -173,6 +173,69 @@ func TestWorkerPoison(t *testing.T) {
 	})
 }
 
+// TestWorkerBacksOff has messages that fail come again by how often each of them failed, and after the queue's visibility
+// timeout at the latest.
+func TestWorkerBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFakeQueue("a")
+		d := &door{answer: func(context.Context, call) (*abi.Result, error) {
+			return &abi.Result{Reply: abi.Reply{Body: []byte("all of them failed")}}, nil
+		}}
+		delivery := newDelivery(t, d, openRegistry(t, new(op.Memory)), nil)
+		w, err := NewQueueWorker(WorkerConfig{App: "shop", Function: "work", Source: q, Delivery: delivery, Visibility: 12 * time.Second},
+			registry.QueueSource{Queue: "orders", BatchSize: 10, ReportItems: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer startRunner(t, w)()
+		sleep(time.Second)
+		q.put(op.Outgoing{Body: []byte("b")})
+		sleep(50 * time.Second)
+		last, failed := map[string]time.Time{}, map[string]int{}
+		for _, c := range d.seen() {
+			for _, b := range bodies(t, c) {
+				if gap, want := c.time.Sub(last[b]), min(queueBackoff<<max(0, failed[b]-1), 12*time.Second); failed[b] > 0 && (gap < want || gap > want+want/10) {
+					t.Errorf("%s comes again after %v when it has failed %d times, want %v", b, gap, failed[b], want)
+				}
+				last[b] = c.time
+				failed[b]++
+			}
+		}
+		if failed["a"] < 4 || failed["b"] < 4 {
+			t.Errorf("messages failed %v times in 50 seconds", failed)
+		}
+	})
+}
+
+// TestWorkerLease has messages of a node that is gone come again after the queue's visibility timeout, and not while the
+// function works on them, however long that takes.
+func TestWorkerLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFakeQueue("a")
+		d := &door{answer: func(context.Context, call) (*abi.Result, error) {
+			sleep(time.Minute)
+			return new(abi.Result), nil
+		}}
+		delivery := newDelivery(t, d, openRegistry(t, new(op.Memory)), nil)
+		w, err := NewQueueWorker(WorkerConfig{App: "shop", Function: "work", Source: q, Delivery: delivery, Visibility: 3 * time.Second},
+			registry.QueueSource{Queue: "orders"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer startRunner(t, w)()
+		sleep(30 * time.Second)
+		q.mu.Lock()
+		if next := time.Until(q.next()); next <= 0 || next > 3*time.Second {
+			t.Errorf("the message is invisible for another %v, want at most 3s", next)
+		}
+		q.mu.Unlock()
+		sleep(time.Hour)
+		if n := len(d.seen()); n != 1 || len(q.left()) != 0 {
+			t.Errorf("%d attempts, %v left, want one attempt", n, q.left())
+		}
+	})
+}
+
 func TestWorkerFailedBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue("a", "b")

@@ -17,6 +17,8 @@ import (
 type Events interface {
 	// PutEvents answers the events' ids once they are durable: all of them, or none. They belong to it.
 	PutEvents(ctx context.Context, app string, events ...registry.BusEvent) (ids []string, err error)
+	// Putting answers what PutEvents would send, for those who send it later. The queue is there.
+	Putting(ctx context.Context, app string, events ...registry.BusEvent) (s op.Sending, ids []string, err error)
 }
 
 // eventPut puts events on the app's bus, all of them or none: messages without anything but a body, to the bus default.

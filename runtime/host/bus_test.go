@@ -27,6 +27,10 @@ func (b *bus) PutEvents(_ context.Context, app string, events ...registry.BusEve
 	return ids, b.err
 }
 
+func (b *bus) Putting(context.Context, string, ...registry.BusEvent) (op.Sending, []string, error) {
+	return op.Sending{}, nil, b.err
+}
+
 func TestEventPut(t *testing.T) {
 	b := &bus{}
 	a := newAsker(t, nil)

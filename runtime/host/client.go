@@ -212,7 +212,10 @@ func (p *pool) check(host, resolved string) error {
 		return fmt.Errorf("%s: %w", resolved, abi.ErrDenied)
 	}
 	a = netip.AddrPortFrom(a.Addr().WithZone("").Unmap(), a.Port())
-	if !p.egress.connects(host, a) || p.client.config.Forbidden(a) {
+	if p.client.config.Forbidden(a) {
+		return fmt.Errorf("%s leads to %s: %w: it is the node's own, which no setting opens", host, a, abi.ErrDenied)
+	}
+	if !p.egress.connects(host, a) {
 		return fmt.Errorf("%s leads to %s: %w: it is not a public address, and not among its egress hosts", host, a, abi.ErrDenied)
 	}
 	return nil

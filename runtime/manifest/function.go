@@ -95,6 +95,8 @@ func (r *reader) function(f field, own settings, claims *claims) Function {
 			s.Provisioned = r.number(sub, 0, registry.MaxReserved, "instances")
 		case "isolation":
 			s.Isolation = r.isolation(sub)
+		case "effects":
+			s.Effects = r.effects(sub)
 		case "events":
 			s.Routes, s.Triggers = r.events(sub, inherited.cors, claims)
 		case "egress":
@@ -177,6 +179,15 @@ func (r *reader) handler(f field) (module, handle string) {
 		r.faultAt(f.value, f.path, "%q leaves the manifest's folder", clip(text))
 	}
 	return module, handle
+}
+
+// effects reads when an invocation's writes and messages are to happen.
+func (r *reader) effects(f field) registry.Effects {
+	s, ok := r.text(f)
+	if ok && s != string(registry.EffectsTransactional) {
+		r.faultAt(f.value, f.path, "%q: it is %s, or left out", clip(s), registry.EffectsTransactional)
+	}
+	return registry.Effects(s)
 }
 
 // isolation reads how invocations are to be kept apart.

@@ -53,9 +53,9 @@ func providerHTTPAPIWords() words {
 // functionWords are the keys of one function.
 func functionWords() words {
 	return words{
-		offered: []string{"handler", "memorySize", "timeout", "environment", "reservedConcurrency", "provisionedConcurrency", "isolation",
+		offered: []string{"handler", "memorySize", "timeout", "environment", "reservedConcurrency", "provisionedConcurrency", "isolation", "effects",
 			"events", "maximumRetryAttempts", "maximumEventAge", "destinations", "onError", "egress"},
-		refused: []string{"effects", "fileSystemConfig", "image", "policies", "stream", "url", "useProvider"},
+		refused: []string{"fileSystemConfig", "image", "policies", "stream", "url", "useProvider"},
 		noted: []string{"architecture", "awsKmsKeyArn", "condition", "dependsOn", "description", "disableLogs",
 			"ephemeralStorageSize", "iamRoleStatements", "kmsKeyArn", "layers", "logRetentionInDays", "logs", "name", "package",
 			"role", "runtime", "runtimeManagement", "snapStart", "tags", "tracing", "versionFunction", "vpc"},

@@ -44,6 +44,13 @@ const (
 	PayloadHTTP    Payload = "http"    // API Gateway REST proxy event, format 1.0
 )
 
+// Effects is when what an invocation writes and sends happens.
+type Effects string
+
+// EffectsTransactional has the writes and messages of an invocation happen when it has succeeded, in one step with the end
+// of what caused it, all or none.
+const EffectsTransactional Effects = "transactional"
+
 // Isolation is how a version's invocations are kept apart.
 type Isolation string
 
@@ -64,6 +71,7 @@ type Settings struct {
 	Env         map[string]string `json:"env,omitempty"`
 	Provisioned int               `json:"provisioned,omitempty"` // instances kept ready
 	Reserved    int               `json:"reserved,omitempty"`    // concurrent invocations at most; 0: DefaultConcurrency
+	Effects     Effects           `json:"effects,omitempty"`     // EffectsTransactional, or empty: they happen at once
 	Isolation   Isolation         `json:"isolation,omitempty"`   // IsolationStrict, or empty: what the module allows
 	Triggers    []Trigger         `json:"triggers,omitempty"`    // what invokes it besides HTTP
 	Async       *Async            `json:"async,omitempty"`       // nil: every default

@@ -90,6 +90,9 @@ func (s Settings) Validate() error {
 	if s.Isolation != "" && s.Isolation != IsolationStrict {
 		fault("isolation: %.40q; it is %q or left out", s.Isolation, IsolationStrict)
 	}
+	if s.Effects != "" && s.Effects != EffectsTransactional {
+		fault("effects: %.40q; it is %q or left out", s.Effects, EffectsTransactional)
+	}
 	if len(s.Handler) > MaxHandlerBytes || !isText(s.Handler) {
 		fault("handler: %.40q; it is at most %d bytes of text", s.Handler, MaxHandlerBytes)
 	}
@@ -213,7 +216,13 @@ func (v *Version) RoutePatterns() []Route {
 	return routes
 }
 
-// DefaultPath is where a function without routes answers, it and all below: "/NAME" in app default, else
+// OnDefaultPath says whether a version answers at DefaultPath: it has no routes, and nothing else invokes it. What is there
+// for events alone nobody shall forge one for.
+func (v *Version) OnDefaultPath() bool {
+	return len(v.RoutePatterns()) == 0 && len(v.Settings.Triggers) == 0
+}
+
+// DefaultPath is where a function without routes or triggers answers, it and all below: "/NAME" in app default, else
 // "/APP/NAME".
 func DefaultPath(app, name string) string {
 	if app == DefaultApp {

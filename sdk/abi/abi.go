@@ -129,10 +129,9 @@ type Result struct {
 	MemoryBytes int64         // the guest's linear memory at its largest
 	Fuel        uint64        // instructions counted, the same each time for the same work
 	Node        string        // name of the node it ran on, when that is another than the one asked
-	// Effects are the changes a transactional invocation asks for; whoever called Dispatch commits them in
-	// one entry. Empty for other functions, whose host calls take effect when they return.
-	Effects []op.Op
-	Reads   []op.Check // what those effects depend on
+	// Effects are what a transactional invocation asks for: whoever called Dispatch commits them in one step with the end
+	// of what caused it. Nil: there are none, or what was asked for has happened.
+	Effects *op.Effects
 }
 
 // Line is one line a guest or the platform wrote during an invocation.

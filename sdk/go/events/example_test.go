@@ -11,12 +11,14 @@ import (
 
 	sett "github.com/sett-run/sett/sdk/go"
 	"github.com/sett-run/sett/sdk/go/events"
+	"github.com/sett-run/sett/sdk/go/invoke"
+	"github.com/sett-run/sett/sdk/go/kv"
 	"github.com/sett-run/sett/sdk/go/queue"
 	"github.com/sett-run/sett/sdk/go/settest"
 	"github.com/sett-run/sett/sdk/go/topic"
 )
 
-// The code of docs/QUEUES.md, which TestDocumentedCode finds here.
+// The code of docs/QUEUES.md and docs/ASYNC.md, which TestDocumentedCode finds here.
 
 func place(w sett.ResponseWriter, r *sett.Request) {
 	id, err := queue.Send(r.Context(), "orders", r.Body)
@@ -65,6 +67,16 @@ func drain(ctx context.Context) error {
 	}
 }
 
+func welcome(ctx context.Context, user string) (id string, err error) {
+	return invoke.Async(ctx, "mail", []byte(`{"to":"`+user+`"}`))
+}
+
+func init() {
+	sett.Handle("audit", func(ctx context.Context, o events.Outcome) (struct{}, error) {
+		return struct{}{}, kv.Set(ctx, "mail/"+o.Request.ID, []byte(o.Request.Condition)) // Success, RetriesExhausted, ...
+	})
+}
+
 func init() { sett.HTTP("POST /orders", place) }
 
 func ship(_ context.Context, order string) error {
@@ -110,25 +122,48 @@ func TestDocumentedRest(t *testing.T) {
 	}
 }
 
-// TestDocumentedCode: the Go code of docs/QUEUES.md for functions is in this file, and so it compiles and runs.
-func TestDocumentedCode(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/QUEUES.md")
-	if err != nil {
-		t.Fatal(err)
+func TestDocumentedAsync(t *testing.T) {
+	settest.Invocations(t, func(_ context.Context, i settest.Invocation) ([]byte, error) {
+		if !i.Async || i.Function != "mail" || string(i.Payload) != `{"to":"ada"}` {
+			t.Errorf("invoked %+v", i)
+		}
+		return []byte("id"), nil
+	})
+	id, err := welcome(settest.Context(t), "ada")
+	if err != nil || id != "id" {
+		t.Errorf("welcome = %q, %v", id, err)
 	}
+	outcome := events.Outcome{Request: events.OutcomeRequest{ID: id, Condition: "Success"}}
+	if err := settest.Invoke(t, "audit", outcome, nil); err != nil {
+		t.Error(err)
+	}
+	if how, err := kv.Get(settest.Context(t), "mail/id"); err != nil || string(how) != "Success" {
+		t.Errorf("audit wrote %q, %v", how, err)
+	}
+}
+
+// TestDocumentedCode: the Go code of docs/QUEUES.md for functions, and of docs/ASYNC.md, is in this file, and so it
+// compiles and runs.
+func TestDocumentedCode(t *testing.T) {
 	code, err := os.ReadFile("example_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(page), "\n## From functions\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(section, -1)
-	if len(blocks) == 0 {
-		t.Error("docs/QUEUES.md has no Go code for functions")
-	}
-	for _, b := range blocks {
-		if !strings.Contains(string(code), b[1]) {
-			t.Errorf("no test has this code of docs/QUEUES.md:\n%s", b[1])
+	for page, heading := range map[string]string{"QUEUES.md": "\n## From functions\n", "ASYNC.md": "\n## In Go\n"} {
+		text, err := os.ReadFile("../../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, section, _ := strings.Cut(string(text), heading)
+		section, _, _ = strings.Cut(section, "\n## ")
+		blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(section, -1)
+		if len(blocks) == 0 {
+			t.Errorf("docs/%s has no Go code for functions", page)
+		}
+		for _, b := range blocks {
+			if !strings.Contains(string(code), b[1]) {
+				t.Errorf("no test has this code of docs/%s:\n%s", page, b[1])
+			}
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Command faulty is what the fault tests deploy. Handle note marks what has come: see TestEventFaults. Handle work is the
+// Command faulty is what the fault tests deploy. Handle exact is the worker of TestEffectFaults. Handle note marks what has come: see TestEventFaults. Handle work is the
 // worker of TestQueueFaults. It handles messages whose bodies are numbers: it counts an attempt of
 // each, marks those that succeed and reports the others. Those that end in "x" never succeed; of the others one attempt
 // in ten fails.
@@ -11,6 +11,7 @@ import (
 
 	sett "github.com/sett-run/sett/sdk/go"
 	"github.com/sett-run/sett/sdk/go/kv"
+	"github.com/sett-run/sett/sdk/go/queue"
 )
 
 const chunk = 60 // messages whose marks make one transaction
@@ -36,6 +37,7 @@ type report struct {
 func init() {
 	sett.Handle("work", work)
 	sett.Handle("note", note)
+	sett.Handle("exact", exact)
 }
 
 // publication is the part of a topic's event that note looks at.
@@ -67,6 +69,32 @@ func work(ctx context.Context, e event) (r report, err error) {
 		e.Records = e.Records[n:]
 	}
 	return r, nil
+}
+
+// exact is work whose effects are transactional: each message that it does not report counts once in the sum, and sends one
+// to queue done.
+func exact(ctx context.Context, e event) (report, error) {
+	r, err := work(ctx, e)
+	if err != nil {
+		return r, err
+	}
+	failed := map[string]bool{}
+	for _, f := range r.Failures {
+		failed[f.ID] = true
+	}
+	done := []queue.Message{}
+	for _, m := range e.Records {
+		if !failed[m.ID] {
+			done = append(done, queue.Message{Body: []byte(m.Body)})
+		}
+	}
+	if len(done) == 0 {
+		return r, nil
+	}
+	if _, err = queue.SendAll(ctx, "done", done...); err == nil {
+		_, err = kv.Incr(ctx, "sum", int64(len(done)))
+	}
+	return r, err
 }
 
 func handle(ctx context.Context, records []record) (failures []failure, err error) {

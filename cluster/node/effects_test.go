@@ -1,0 +1,62 @@
+package node
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
+	"github.com/sett-run/sett/sdk/abi"
+)
+
+// counting is a command that increments a key by the state's call and answers 204, or a status that is given.
+func counting(t *testing.T, status string) []byte {
+	t.Helper()
+	txn := abi.AppendKVTxn(nil, &op.Txn{Ops: []op.Op{{Kind: op.Incr, Key: "n", Delta: 1}}})
+	reply := "Status: " + status + "\n\n"
+	var m wasmtest.Module
+	commit := m.Import(abi.HostModule, abi.ImportKVCommit, "iiiii:i")
+	write := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
+	m.Import(abi.HostModule, abi.ImportRunMarker, "")
+	m.Memory(0, 1)
+	m.Data(64, reply)
+	m.Data(4096, string(txn))
+	m.Func("_start", "", wasmtest.I32(4096), wasmtest.I32(int32(len(txn))), wasmtest.I32(8192), wasmtest.I32(4096), wasmtest.I32(1000),
+		wasmtest.Call(commit), wasmtest.Drop(), wasmtest.Write(write, 1, 64, int32(len(reply))))
+	return m.Bytes()
+}
+
+// TestRequestsCommit has requests whose effects are transactional change one key at once: all of them count, once, and one
+// that fails does not.
+func TestRequestsCommit(t *testing.T) {
+	n := start(t, t.TempDir())
+	s := registry.Settings{Effects: registry.EffectsTransactional}
+	deployWith(t, n, "count", counting(t, "204"), s)
+	deployWith(t, n, "fail", counting(t, "500"), s)
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	for range 20 {
+		asking.Go(func() {
+			for _, path := range []string{"/count", "/fail"} {
+				r, err := http.Get("http://" + n.HTTPAddr() + path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.Body.Close()
+				mu.Lock()
+				statuses[r.StatusCode]++
+				mu.Unlock()
+			}
+		})
+	}
+	asking.Wait()
+	item, err := n.store.Get(t.Context(), "default", "n", op.Read{Consistency: op.Strong})
+	if err != nil || strings.TrimSpace(string(item.Value)) != "20" || statuses[204] != 20 {
+		t.Errorf("n = %s, %v after %v", item.Value, err, statuses)
+	}
+}

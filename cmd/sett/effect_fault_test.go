@@ -1,0 +1,76 @@
+package main
+
+import (
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// fullFaults makes TestEffectFaults as long as TestQueueFaults.
+const fullFaults = "SETT_FULL_FAULTS"
+
+// TestEffectFaults is TestQueueFaults with a worker whose effects are transactional: although messages come more than
+// once, what is done for each has happened exactly once.
+func TestEffectFaults(t *testing.T) {
+	if raceEnabled || testing.Short() {
+		t.Skip("compiling a Go guest takes minutes with the race detector")
+	}
+	plan := faultPlan{messages: 4000, kills: 3, visibility: 2}
+	if os.Getenv(fullFaults) != "" {
+		plan = planFaults()
+	}
+	c := startCluster(t, 3)
+	c.deployFaulty(t, plan, registry.Settings{Handler: "exact", Effects: registry.EffectsTransactional, Reserved: 4})
+	f := &faultRun{den: c, plan: plan, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
+	f.run(t)
+	f.checkExact(t)
+}
+
+// checkExact compares how often each message had its effects with how often it was sent.
+func (f *faultRun) checkExact(t *testing.T) {
+	handled, sum := f.counts(t, "handled/"), f.counts(t, "sum")
+	done, twice := f.received(t, "done"), 0
+	total := 0
+	for n := range f.plan.messages {
+		body := f.plan.body(n)
+		total += handled[body]
+		if handled[body] != done[body] {
+			t.Errorf("message %s was counted %d times and told of %d times", body, handled[body], done[body])
+		}
+		if handled[body] > 1 {
+			twice++
+		}
+		if (handled[body] > 0) == f.plan.hopeless(n) {
+			t.Errorf("message %s was handled %d times", body, handled[body])
+		}
+	}
+	if sum[""] != total {
+		t.Errorf("the sum is %d, and %d were handled", sum[""], total)
+	}
+	if again := int(f.again.Load()) * faultBatch; twice > again {
+		t.Errorf("%d messages had their effects more than once, and at most %d were sent more than once", twice, again)
+	}
+	t.Logf("%d messages, %d effects, %d of messages that were sent more than once", f.plan.messages, total, twice)
+}
+
+// received empties a queue: how many messages there are of each body.
+func (f *faultRun) received(t *testing.T, name string) map[string]int {
+	t.Helper()
+	all := map[string]int{}
+	for {
+		messages, err := f.nodes[0].client.Queues().Receive(t.Context(), f.app, name, op.Receive{Max: 1000, Wait: op.NoWait})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(messages) == 0 {
+			return all
+		}
+		for _, m := range messages {
+			all[string(m.Body)]++
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package fsm
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sett-run/sett/kv/op"
+)
+
+// worker is a state in which a message of queue q was received, with a key and a record.
+func worker(t *testing.T) (m *memory, taken []Receipt, key, record uint64) {
+	t.Helper()
+	m = queues(t, map[string]QueueSettings{"q": plain(), "out": plain()})
+	m.entry(t, start, Command{Kind: RaiseLevel, Level: 3})
+	m.ok(t, 0, send("q", "a"))
+	_, taken = m.receive(t, time.Second, receive("q", 1))
+	for _, c := range []struct {
+		namespace string
+		revision  *uint64
+	}{{"app", &key}, {op.System, &record}} {
+		r, err := m.entry(t, start.Add(time.Second), Command{Kind: Transact, Namespace: c.namespace, Ops: []op.Op{set("k", "1")}})[0].Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		*c.revision = r.Revision
+	}
+	return m, taken, key, record
+}
+
+func TestEffects(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(c *Command)
+		after  time.Duration
+		err    error
+	}{
+		"whole":              {func(*Command) {}, 2 * time.Second, nil},
+		"a key has changed":  {func(c *Command) { c.Checks[0].Revision++ }, 2 * time.Second, op.ErrConflict},
+		"the record is gone": {func(c *Command) { c.Record.Revision++ }, 2 * time.Second, op.ErrConflict},
+		"received again":     {func(c *Command) { c.Steps[1].Receipts[0].Lease++ }, 2 * time.Second, op.ErrConflict},
+		"no such queue":      {func(c *Command) { c.Steps[0].Queue = "none" }, 2 * time.Second, op.ErrNoQueue},
+		"a key too long":     {func(c *Command) { c.Ops[0].Key = "" }, 2 * time.Second, op.ErrInvalid},
+		"no number":          {func(c *Command) { c.Ops = append(c.Ops, set("n", "x"), op.Op{Kind: op.Incr, Key: "n", Delta: 1}) }, 2 * time.Second, op.ErrNotInteger},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, taken, key, record := worker(t)
+			e := Command{Kind: Effects, Namespace: "app", Record: op.Check{Key: "k", Revision: record},
+				Checks: []op.Check{{Key: "k", Revision: key}}, Ops: []op.Op{set("k", "2"), set("new", "x")},
+				Steps: []QueueStep{send("out", "sent"), {Kind: DeleteTaken, Queue: "q", Receipts: taken}}}
+			c.change(&e)
+			_, err := m.entry(t, start.Add(c.after), e)[0].Result()
+			if !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
+				t.Fatalf("effects = %v, want %v", err, c.err)
+			}
+			m.check(t)
+			done := err == nil
+			value, _ := Get(m, "app", "k", start.Add(c.after))
+			_, added := Get(m, "app", "new", start.Add(c.after))
+			_, recorded := Get(m, op.System, "k", start.Add(c.after))
+			got := fmt.Sprintf("%s %v %v %s %s", value.Value, added == nil, recorded == nil, m.stats(t, c.after, "q"), m.stats(t, c.after, "out"))
+			want := "1 false true 1: 0 visible, 1 in flight, 0 delayed 0: 0 visible, 0 in flight, 0 delayed"
+			if done {
+				want = "2 true false 0: 0 visible, 0 in flight, 0 delayed 1: 1 visible, 0 in flight, 0 delayed"
+			}
+			wantText(t, "state", got, want)
+		})
+	}
+}
+
+func TestEffectsLimits(t *testing.T) {
+	ops := func(n, size int) (all []op.Op) {
+		for i := range n {
+			all = append(all, set(fmt.Sprint("k", i), string(make([]byte, size))))
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		command Command
+		err     error
+	}{
+		"most ops":         {Command{Ops: ops(MaxEffects, 1)}, nil},
+		"too many ops":     {Command{Ops: ops(MaxEffects+1, 1)}, op.ErrTooLarge},
+		"too many checks":  {Command{Checks: make([]op.Check, MaxEffects+1)}, op.ErrTooLarge},
+		"too many bytes":   {Command{Ops: ops(300, 8000)}, op.ErrTooLarge},
+		"nothing":          {Command{}, nil},
+		"a put":            {Command{Steps: []QueueStep{put("q", plain())}}, op.ErrInvalid},
+		"a record of none": {Command{Record: op.Check{Key: "k"}}, op.ErrInvalid},
+	} {
+		c.command.Kind, c.command.Namespace = Effects, "app"
+		if err := c.command.Validate(); !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
+			t.Errorf("%s: Validate() = %v, want %v", name, err, c.err)
+		}
+	}
+}

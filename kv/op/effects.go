@@ -1,0 +1,26 @@
+package op
+
+// Effects are what an invocation asks for. They happen when it has succeeded, all of them or none, and only if what it
+// has read is still as it was.
+type Effects struct {
+	Checks []Check // what it has read
+	Ops    []Op    // what it changes, each key once
+	Sends  []Sending
+}
+
+// Sending is messages to a queue or, as publications, to a topic.
+type Sending struct {
+	Queue    string
+	Topic    string // one of the two is set
+	Messages []Outgoing
+}
+
+// Empty says whether nothing was asked for.
+func (e *Effects) Empty() bool { return e == nil || len(e.Ops)+len(e.Sends) == 0 }
+
+// Ending is the end of what caused an invocation. The zero value is of one that nothing has to be told.
+type Ending struct {
+	Queue      string // that Settlement is of
+	Settlement Settlement
+	Record     Check // a record of namespace System that must have its revision, and goes; no key: none
+}
