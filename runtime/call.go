@@ -60,7 +60,7 @@ func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation s
 	c.host.Log = c.record
 	c.host.App, c.host.Store, c.host.MaxStoreCalls, c.host.Waiter = v.App, r.config.Store, r.config.MaxStoreCalls, &c.meter
 	c.host.Egress, c.host.Fetcher, c.host.Invoker = v.Settings.Egress, r.config.Fetcher, r.config.Invoker
-	c.host.Queues, c.host.MaxQueueCalls = r.config.Queues, r.config.MaxQueueCalls
+	c.host.Queues, c.host.Events, c.host.MaxQueueCalls = r.config.Queues, r.config.Events, r.config.MaxQueueCalls
 	c.host.MaxOutgoing = r.config.MaxOutgoing
 	c.hold(v)
 	return c

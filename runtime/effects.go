@@ -12,10 +12,11 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// held is the state, the queues and the topics as an invocation sees them whose effects happen when it has succeeded.
+// held is the state, the queues, the topics and the event bus as an invocation sees them whose effects happen when it has succeeded.
 type held struct {
 	*op.Overlay
 	queues host.Queues
+	events host.Events
 
 	mu    sync.Mutex // guards what follows
 	sends []op.Sending
@@ -31,10 +32,13 @@ func (c *call) hold(v *registry.Version) {
 	if v.Settings.Effects != registry.EffectsTransactional || c.host.Store == nil {
 		return
 	}
-	c.held = &held{Overlay: op.NewOverlay(c.host.Store, v.App), queues: c.host.Queues}
+	c.held = &held{Overlay: op.NewOverlay(c.host.Store, v.App), queues: c.host.Queues, events: c.host.Events}
 	c.host.Store = c.held
 	if c.host.Queues != nil {
 		c.host.Queues = c.held
+	}
+	if c.host.Events != nil {
+		c.host.Events = c.held
 	}
 }
 
@@ -58,6 +62,20 @@ func (h *held) Send(ctx context.Context, app, name string, messages ...op.Outgoi
 // Publish is for host.Queues.
 func (h *held) Publish(_ context.Context, _, topic string, messages ...op.Outgoing) ([]op.Sent, error) {
 	return h.add(op.Sending{Topic: topic, Messages: messages})
+}
+
+// PutEvents is for host.Events. The events' ids are those they will have.
+func (h *held) PutEvents(ctx context.Context, app string, events ...registry.BusEvent) ([]string, error) {
+	s, ids, err := h.events.Putting(ctx, app, events...)
+	if err == nil {
+		_, err = h.add(s)
+	}
+	return ids, err
+}
+
+// Putting is for host.Events.
+func (h *held) Putting(ctx context.Context, app string, events ...registry.BusEvent) (op.Sending, []string, error) {
+	return h.events.Putting(ctx, app, events...)
 }
 
 func (h *held) add(s op.Sending) ([]op.Sent, error) {

@@ -61,6 +61,7 @@ type Config struct {
 	Name    string                // of the software, for guests that ask: "sett/0.1.0"; default "sett"
 	Store   host.Store            // functions' state, a namespace for each app; default: they have none
 	Queues  host.Queues           // queues and topics of functions' apps; default: they have none
+	Events  host.Events           // event buses of functions' apps; default: they have none
 	Fetcher host.Fetcher          // sends functions' HTTP requests; default: they can send none
 	Invoker host.Invoker          // runs functions for others; default: they can invoke none
 

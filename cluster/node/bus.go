@@ -117,26 +117,31 @@ func (n *Node) inner(ctx context.Context, app, prefix string) (map[string]regist
 
 // PutEvents puts events on an app's bus, and answers their ids once they are durable, all or none.
 func (n *Node) PutEvents(ctx context.Context, app string, events ...registry.BusEvent) (ids []string, err error) {
-	messages := make([]op.Outgoing, len(events))
-	ids = make([]string, len(events))
-	for i, e := range events {
-		if messages[i], ids[i], err = n.delivery.Event(e); err != nil {
-			return nil, err
-		}
+	s, ids, err := n.Putting(ctx, app, events...)
+	if err == nil {
+		_, err = n.queues.Send(ctx, app, s.Queue, s.Messages...)
 	}
-	return ids, n.putOnBus(ctx, app, messages...)
+	return ids, err
 }
 
-// putOnBus makes the bus when it is not there.
-func (n *Node) putOnBus(ctx context.Context, app string, messages ...op.Outgoing) error {
-	_, err := n.queues.Send(ctx, app, queue.BusQueue, messages...)
-	if abi.CodeOf(err) != abi.NotFound {
-		return err
+// Putting answers what puts events on an app's bus, which it makes when it is not there, and the ids they will have.
+func (n *Node) Putting(ctx context.Context, app string, events ...registry.BusEvent) (s op.Sending, ids []string, err error) {
+	s = op.Sending{Queue: queue.BusQueue, Messages: make([]op.Outgoing, len(events))}
+	ids = make([]string, len(events))
+	for i, e := range events {
+		if s.Messages[i], ids[i], err = n.delivery.Event(e); err != nil {
+			return s, nil, err
+		}
 	}
-	if err := n.makeSubscription(ctx, app, queue.BusQueue); err != nil {
-		return err
+	return s, ids, n.makeBus(ctx, app)
+}
+
+// makeBus makes an app's bus when it is not there.
+func (n *Node) makeBus(ctx context.Context, app string) error {
+	_, err := n.queues.Settings(ctx, app, queue.BusQueue)
+	if abi.CodeOf(err) == abi.NotFound {
+		err = n.makeSubscription(ctx, app, queue.BusQueue)
 	}
-	_, err = n.queues.Send(ctx, app, queue.BusQueue, messages...)
 	return err
 }
 
@@ -193,13 +198,16 @@ func (n *Node) Replay(ctx context.Context, app, archive string, r registry.Repla
 	if err != nil {
 		return done, err
 	}
+	if err := n.makeBus(ctx, app); err != nil {
+		return done, err
+	}
 	var batch []op.Outgoing
 	size := 0
 	send := func() error {
 		if len(batch) == 0 {
 			return nil
 		}
-		err := n.putOnBus(ctx, app, batch...)
+		_, err := n.queues.Send(ctx, app, queue.BusQueue, batch...)
 		done.Events += len(batch)
 		batch, size = nil, 0
 		return err

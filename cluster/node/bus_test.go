@@ -98,7 +98,7 @@ func TestPlatformEvents(t *testing.T) {
 	if err := n.PutArchive(ctx, "default", registry.Archive{Name: "platform", Pattern: json.RawMessage(`{"source":[{"prefix":"sett."}]}`)}); err != nil {
 		t.Fatal(err)
 	}
-	deployWith(t, n, "broken", broken(), registry.Settings{Async: &registry.Async{Retries: &none}, Triggers: []registry.Trigger{rule(`{"source":["sett.delivery"]}`)}})
+	deployWith(t, n, "broken", broken(), registry.Settings{Async: &registry.Async{Retries: &none}, Routes: []registry.Route{{Pattern: "/broken"}}, Triggers: []registry.Trigger{rule(`{"source":["sett.delivery"]}`)}})
 	id := postAsync(t, n, "/broken")
 	var kept []op.Message
 	await(t, "the platform's events", func() bool {
@@ -110,9 +110,19 @@ func TestPlatformEvents(t *testing.T) {
 			t.Errorf("event %d = %s, want %s in it", i+1, body, want)
 		}
 	}
+	if err := n.Remove(ctx, "default", []string{"gone"}); abi.CodeOf(err) != abi.NotFound {
+		t.Errorf("Remove of what is not there = %v", err)
+	}
 	// The function failed the event of its failure, of which there is none.
 	await(t, "the failed event to be over", func() bool { return empty(t, n, queue.BusQueue, queue.RuleQueue("broken", "1")) })
 	if kept, err := n.queues.Peek(ctx, "default", queue.ArchiveQueue("platform"), 0); err != nil || len(kept) != 2 {
 		t.Errorf("%d events are kept, %v, want 2", len(kept), err)
 	}
+	if err := n.Remove(ctx, "default", []string{"broken"}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the event of the removal", func() bool {
+		kept, _ := n.queues.Peek(ctx, "default", queue.ArchiveQueue("platform"), 0)
+		return len(kept) == 3 && strings.Contains(string(kept[2].Body), `"state":"REMOVED"`)
+	})
 }

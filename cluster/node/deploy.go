@@ -126,7 +126,16 @@ func (n *Node) RemoveAlias(ctx context.Context, app, name, alias string) (regist
 
 // Remove forgets functions of an app, all of them when names is nil.
 func (n *Node) Remove(ctx context.Context, app string, names []string) error {
-	return n.settled(ctx, n.registry.Remove(ctx, app, names))
+	before := n.registry.Snapshot()
+	if err := n.settled(ctx, n.registry.Remove(ctx, app, names)); err != nil {
+		return err
+	}
+	for _, f := range before.Functions() {
+		if f.App == app && n.registry.Snapshot().Function(app, f.Name) == nil {
+			n.announceDeployed(ctx, app, f.Name, "REMOVED", 0)
+		}
+	}
+	return nil
 }
 
 func (n *Node) after(ctx context.Context, f registry.Function, err error) (registry.Function, error) {

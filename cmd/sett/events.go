@@ -58,7 +58,9 @@ func (c *cli) eventsPut() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		put := func(events []registry.BusEvent) ([]string, error) { return node.Events().Put(cmd.Context(), c.app, events...) }
+		put := func(events []registry.BusEvent) ([]string, error) {
+			return node.Events().Put(cmd.Context(), c.app, events...)
+		}
 		if lines {
 			return c.putLines(e, put)
 		}

@@ -50,6 +50,7 @@ type Call struct {
 	MaxStoreCalls int
 
 	Queues        Queues // of App, and its topics; nil: it has none
+	Events        Events // of App's bus; nil: it has none
 	MaxQueueCalls int
 
 	Egress      []string // hosts the guest may call, as registry.Settings has them
@@ -103,6 +104,7 @@ func Functions() []Function {
 		queueSettle(),
 		queueStats(),
 		topicPublish(),
+		eventPut(),
 		answerRead(),
 	}
 }

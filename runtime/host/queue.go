@@ -145,12 +145,16 @@ func queueCall(name string, f ask) Function {
 		if c.Queues == nil {
 			return nil, abi.ErrNoQueues
 		}
-		if c.queueCalls == c.MaxQueueCalls {
-			return nil, fmt.Errorf("%w: %d", abi.ErrQueueCalls, c.MaxQueueCalls)
-		}
-		c.queueCalls++
-		return c.await(ctx, a.wait, func(ctx context.Context) ([]byte, error) { return f(ctx, c, a.request, a.room) })
+		return c.countQueueCall(ctx, a, f)
 	})
+}
+
+func (c *Call) countQueueCall(ctx context.Context, a asked, f ask) ([]byte, error) {
+	if c.queueCalls == c.MaxQueueCalls {
+		return nil, fmt.Errorf("%w: %d", abi.ErrQueueCalls, c.MaxQueueCalls)
+	}
+	c.queueCalls++
+	return c.await(ctx, a.wait, func(ctx context.Context) ([]byte, error) { return f(ctx, c, a.request, a.room) })
 }
 
 // refuseQueues answers the number of an error of a queue call and keeps its message for the guest.

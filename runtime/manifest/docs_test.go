@@ -38,7 +38,7 @@ func TestDocumentedManifests(t *testing.T) {
 			}
 		}
 	}
-	for _, page := range []string{"MANIFEST.md", "SCHEDULES.md", "QUEUES.md", "TOPICS.md", "ASYNC.md", "FETCH.md", "EFFECTS.md", "README.md"} {
+	for _, page := range []string{"MANIFEST.md", "SCHEDULES.md", "QUEUES.md", "TOPICS.md", "ASYNC.md", "FETCH.md", "EFFECTS.md", "EVENTS.md", "README.md"} {
 		if !slices.Contains(with, page) {
 			t.Errorf("%s has no manifest", page)
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
-
 )
 
 // Limits of an app's event bus.
@@ -143,4 +142,3 @@ func CheckPut(events []BusEvent) error {
 	}
 	return errors.Join(faults...)
 }
-

@@ -46,8 +46,12 @@ const (
 	ImportQueueSettle  = "queue_settle"      // func(ptr, len, to, room, timeout i32) i32: deletes and releases received messages
 	ImportQueueStats   = "queue_stats"       // func(ptr, len, to, room, timeout i32) i32: counts what a queue holds
 	ImportTopicPublish = "topic_publish"     // func(ptr, len, to, room, timeout i32) i32: publishes messages to a topic
+	ImportEventPut     = "event_put"         // func(ptr, len, to, room, timeout i32) i32: puts events on the app's bus
 	ImportAnswerRead   = "answer_read"       // func(ptr, len i32) i32: copies what the last call had no room for
 )
+
+// DefaultBus is what an app's event bus is called.
+const DefaultBus = "default"
 
 // Trigger says what caused an invocation. The value is also the Sett-Trigger header and SETT_TRIGGER variable.
 const (

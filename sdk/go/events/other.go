@@ -38,7 +38,7 @@ type TopicAttribute struct {
 // Topic is the name of the topic that the message was published to.
 func (n *Notification) Topic() string { return lastName(n.TopicARN) }
 
-// Schedule is a tick of a schedule that has no input of its own, and any other event in the shape of EventBridge.
+// Schedule is a tick of a schedule that has no input of its own, which has the shape of Bus.
 type Schedule struct {
 	Version   string          `json:"version"`
 	ID        string          `json:"id"`
@@ -50,6 +50,23 @@ type Schedule struct {
 	Resources []string        `json:"resources"` // the schedule
 	Detail    json.RawMessage `json:"detail"`
 }
+
+// Bus is an event on the app's bus: the event eventBridge, unless its input says otherwise.
+type Bus struct {
+	Version   string          `json:"version"`
+	ID        string          `json:"id"`
+	Type      string          `json:"detail-type"`
+	Source    string          `json:"source"` // who put it; sett.deployment and sett.delivery are the platform
+	Account   string          `json:"account"`
+	Time      time.Time       `json:"time"` // when it happened
+	Region    string          `json:"region"`
+	Resources []string        `json:"resources"`
+	Replay    string          `json:"replay-name"` // the archive it was put again from; empty: it was not
+	Detail    json.RawMessage `json:"detail"`
+}
+
+// Decode decodes the detail into v.
+func (b *Bus) Decode(v any) error { return json.Unmarshal(b.Detail, v) }
 
 // Outcome is what a destination is sent when an asynchronous invocation has succeeded, or failed for the last time.
 type Outcome struct {

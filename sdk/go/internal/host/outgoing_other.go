@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -13,6 +14,7 @@ type World struct {
 	Fetch  func(ctx context.Context, r *abi.FetchRequest) (*abi.Reply, error)
 	Invoke func(ctx context.Context, r *abi.InvokeRequest) (*abi.Reply, error)
 	Queues Queues
+	Events func(ctx context.Context, events []op.Outgoing) ([]op.Sent, error)
 }
 
 var world World // of the invocation that runs, guarded by mu

@@ -73,3 +73,15 @@ func TopicPublish(ctx context.Context, s *abi.QueueSend) ([]op.Sent, error) {
 	}
 	return q.Publish(ctx, s.To, s.Messages)
 }
+
+// EventPut puts events on the bus.
+func EventPut(ctx context.Context, s *abi.QueueSend) ([]op.Sent, error) {
+	put := worldOf(ctx).Events
+	if put == nil {
+		return nil, abi.ErrNoQueues
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return put(ctx, s.Messages)
+}

@@ -23,6 +23,9 @@ func queueStats(ptr unsafe.Pointer, n uint32, to unsafe.Pointer, room, timeout u
 //go:wasmimport sett topic_publish
 func topicPublish(ptr unsafe.Pointer, n uint32, to unsafe.Pointer, room, timeout uint32) int32
 
+//go:wasmimport sett event_put
+func eventPut(ptr unsafe.Pointer, n uint32, to unsafe.Pointer, room, timeout uint32) int32
+
 // QueueSend sends messages to a queue.
 func QueueSend(ctx context.Context, s *abi.QueueSend) ([]op.Sent, error) {
 	request := abi.AppendQueueSend(nil, s)
@@ -80,6 +83,19 @@ func TopicPublish(ctx context.Context, s *abi.QueueSend) ([]op.Sent, error) {
 	request := abi.AppendQueueSend(nil, s)
 	answer, err := ask(ctx, abi.QueueError, func(to []byte, timeout uint32) int32 {
 		return topicPublish(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
+			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
+	})
+	if err != nil {
+		return nil, unknown(err)
+	}
+	return abi.DecodeQueueSent(answer)
+}
+
+// EventPut puts events on the bus.
+func EventPut(ctx context.Context, s *abi.QueueSend) ([]op.Sent, error) {
+	request := abi.AppendQueueSend(nil, s)
+	answer, err := ask(ctx, abi.QueueError, func(to []byte, timeout uint32) int32 {
+		return eventPut(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
 			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
 	})
 	if err != nil {
