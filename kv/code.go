@@ -2,7 +2,6 @@ package kv
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/sett-run/sett/kv/op"
@@ -10,20 +9,14 @@ import (
 )
 
 // codes are those of package op's errors, and of contexts that ended before anything was begun.
-func codes() []struct {
-	err  error
-	code abi.Code
-} {
-	return []struct {
-		err  error
-		code abi.Code
-	}{
-		{op.ErrNotFound, abi.NotFound}, {op.ErrConflict, abi.Conflict}, {op.ErrRange, abi.Conflict},
-		{op.ErrTooLarge, abi.TooLarge}, {op.ErrInvalid, abi.InvalidInput}, {op.ErrNotInteger, abi.InvalidInput},
-		{op.ErrQuota, abi.NoSpace}, {op.ErrCompacted, abi.InvalidInput}, {op.ErrClosed, abi.Unavailable},
-		{op.ErrNoQueue, abi.NotFound}, {op.ErrInFlight, abi.TooManyRequests},
-		{op.ErrUnavailable, abi.Unavailable}, {op.ErrUnknown, abi.Unavailable},
-		{context.DeadlineExceeded, abi.Timeout}, {context.Canceled, abi.Unavailable},
+func codes() []abi.Meaning {
+	return []abi.Meaning{
+		{Err: op.ErrNotFound, Code: abi.NotFound}, {Err: op.ErrConflict, Code: abi.Conflict}, {Err: op.ErrRange, Code: abi.Conflict},
+		{Err: op.ErrTooLarge, Code: abi.TooLarge}, {Err: op.ErrInvalid, Code: abi.InvalidInput}, {Err: op.ErrNotInteger, Code: abi.InvalidInput},
+		{Err: op.ErrQuota, Code: abi.NoSpace}, {Err: op.ErrCompacted, Code: abi.InvalidInput}, {Err: op.ErrClosed, Code: abi.Unavailable},
+		{Err: op.ErrNoQueue, Code: abi.NotFound}, {Err: op.ErrInFlight, Code: abi.TooManyRequests},
+		{Err: op.ErrUnavailable, Code: abi.Unavailable}, {Err: op.ErrUnknown, Code: abi.Unavailable},
+		{Err: context.DeadlineExceeded, Code: abi.Timeout}, {Err: context.Canceled, Code: abi.Unavailable},
 	}
 }
 
@@ -33,11 +26,5 @@ func withCode(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("%s: %w", what, err)
-	for _, c := range codes() {
-		if errors.Is(err, c.err) {
-			return abi.WithCode(c.code, err)
-		}
-	}
-	return err
+	return abi.WithMeaning(fmt.Errorf("%s: %w", what, err), codes())
 }

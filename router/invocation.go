@@ -18,7 +18,21 @@ const invocationIDBytes = 26
 // those who have not seen many, and cheap; an id is a name and not a secret.
 // Source: https://github.com/ulid/spec.
 func putInvocationID(dst *[invocationIDBytes]byte, now time.Time) {
-	ms, a, b := uint64(now.UnixMilli()), rand.Uint64(), rand.Uint64()
+	putULID(dst, now, rand.Uint64(), rand.Uint64())
+}
+
+// NewInvocationID answers a new invocation id.
+func NewInvocationID(now time.Time) string { return InvocationID(now, rand.Uint64(), rand.Uint64()) }
+
+// InvocationID answers the invocation id of a time and of 80 of the others' bits: the same for the same.
+func InvocationID(t time.Time, a, b uint64) string {
+	var id [invocationIDBytes]byte
+	putULID(&id, t, a, b)
+	return string(id[:])
+}
+
+func putULID(dst *[invocationIDBytes]byte, t time.Time, a, b uint64) {
+	ms := uint64(t.UnixMilli())
 	for i := range 10 {
 		dst[i] = crockford[ms>>(45-5*i)&31]
 	}

@@ -37,11 +37,23 @@ func (n invoker) Invoke(ctx context.Context, v *registry.Version, e *abi.Event) 
 			return result, nil
 		}
 		if !errors.Is(err, op.ErrConflict) || pause >= repeatPause<<maxRepeats {
-			return result, abi.WithCode(abi.CodeOf(err), fmt.Errorf("commit what the function asks for: %w", err))
+			return result, n.notCommitted(v, e, err)
 		}
 		select {
 		case <-time.After(rand.N(pause)):
 		case <-ctx.Done(): // the next try says so
 		}
 	}
+}
+
+// notCommitted is what a client is told when what the function asks for could not happen: that others were in its way, or
+// that the store cannot be reached; else the function has failed, and its log has the reason.
+func (n *Node) notCommitted(v *registry.Version, e *abi.Event, err error) error {
+	switch code := abi.CodeOf(err); code {
+	case abi.Conflict, abi.Unavailable, abi.Timeout, abi.NoSpace:
+		return abi.WithCode(code, fmt.Errorf("commit what the function asks for: %w", err))
+	}
+	n.logs.Write(abi.Line{Time: time.Now(), App: v.App, Function: v.Function, Version: v.Number, Invocation: e.Invocation,
+		Stream: abi.StreamPlatform, Level: "ERROR", Message: "commit: " + err.Error()})
+	return abi.WithCode(abi.FunctionFailed, errors.New("function failed"))
 }

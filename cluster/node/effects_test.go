@@ -2,11 +2,13 @@ package node
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/logs"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
@@ -27,6 +29,40 @@ func counting(t *testing.T, status string) []byte {
 	m.Func("_start", "", wasmtest.I32(4096), wasmtest.I32(int32(len(txn))), wasmtest.I32(8192), wasmtest.I32(4096), wasmtest.I32(1000),
 		wasmtest.Call(commit), wasmtest.Drop(), wasmtest.Write(write, 1, 64, int32(len(reply))))
 	return m.Bytes()
+}
+
+// publishing is a command that publishes to a topic and answers 204.
+func publishing(topic string) []byte {
+	send := abi.AppendQueueSend(nil, &abi.QueueSend{To: topic, Messages: []op.Outgoing{{Body: []byte("hi")}}})
+	const reply = "Status: 204\n\n"
+	var m wasmtest.Module
+	publish := m.Import(abi.HostModule, abi.ImportTopicPublish, "iiiii:i")
+	write := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
+	m.Import(abi.HostModule, abi.ImportRunMarker, "")
+	m.Memory(0, 1)
+	m.Data(64, reply)
+	m.Data(4096, string(send))
+	m.Func("_start", "", wasmtest.I32(4096), wasmtest.I32(int32(len(send))), wasmtest.I32(8192), wasmtest.I32(4096), wasmtest.I32(1000),
+		wasmtest.Call(publish), wasmtest.Drop(), wasmtest.Write(write, 1, 64, int32(len(reply))))
+	return m.Bytes()
+}
+
+// TestRequestsCommitIntoNothing has a request publish to a topic that is not there: that is no 404 of the client's.
+func TestRequestsCommitIntoNothing(t *testing.T) {
+	n := start(t, t.TempDir())
+	deployWith(t, n, "tell", publishing("nothing"), registry.Settings{Effects: registry.EffectsTransactional})
+	r, err := http.Get("http://" + n.HTTPAddr() + "/tell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if r.StatusCode != http.StatusBadGateway {
+		t.Errorf("status %d, want 502", r.StatusCode)
+	}
+	lines := n.logs.Read(logs.Query{App: "default", Function: "tell"})
+	if !slices.ContainsFunc(lines, func(l abi.Line) bool { return strings.HasPrefix(l.Message, "commit: ") }) {
+		t.Errorf("the function's log does not say why: %+v", lines)
+	}
 }
 
 // TestRequestsCommit has requests whose effects are transactional change one key at once: all of them count, once, and one

@@ -45,8 +45,10 @@ func (n *Node) followStore() {
 	}
 }
 
-// refresh serves what other nodes have deployed.
+// refresh serves what other nodes have deployed. When it returns, whatever a concurrent call has read is served, too.
 func (n *Node) refresh(ctx context.Context) {
+	n.refreshing.Lock()
+	defer n.refreshing.Unlock()
 	changed, err := n.registry.Refresh(ctx)
 	if err == nil && changed {
 		err = n.changed()

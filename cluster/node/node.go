@@ -73,14 +73,15 @@ type Node struct {
 
 	firstToken string
 
-	waiting  waiting
-	wake     chan struct{}      // 1 slot: loading has to look at what waits
-	swapping sync.Mutex         // held from reading the registry to swapping the table
-	served   *registry.Snapshot // guarded by swapping: the last one; nil: none yet
-	next     chan struct{}      // guarded by swapping: closed when served changes
-	leaving  atomic.Bool        // it was asked to leave its cluster
-	closing  sync.Once
-	closeErr error
+	waiting    waiting
+	wake       chan struct{}      // 1 slot: loading has to look at what waits
+	refreshing sync.Mutex         // held from reading the store to serving what it says
+	swapping   sync.Mutex         // held from reading the registry to swapping the table
+	served     *registry.Snapshot // guarded by swapping: the last one; nil: none yet
+	next       chan struct{}      // guarded by swapping: closed when served changes
+	leaving    atomic.Bool        // it was asked to leave its cluster
+	closing    sync.Once
+	closeErr   error
 }
 
 // closer gives back one thing that Start opened.

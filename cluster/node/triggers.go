@@ -136,8 +136,8 @@ func (n *Node) wanted(queues []fsm.QueueName) (map[string]worker, error) {
 	}
 	for _, f := range n.registry.Snapshot().Functions() {
 		for _, s := range queueSources(f) {
-			if err := n.addQueueWorker(all, f, s, there); err != nil {
-				return nil, err
+			if err := n.addQueueWorker(all, f, s, there); err != nil { // no reason for others to wait
+				n.log.Error("work on queue", "app", f.App, "function", f.Name, "queue", s.Queue, "err", err)
 			}
 		}
 		for _, s := range topicSources(f) {
@@ -191,7 +191,7 @@ func (n *Node) addQueueWorker(all map[string]worker, f *registry.Function, s reg
 	}
 	w, err := trigger.NewQueueWorker(c, s)
 	if err != nil {
-		return fmt.Errorf("function %s in app %s: %w", f.Name, f.App, err)
+		return err
 	}
 	all[fmt.Sprintf("%s %d %v", keyOfWorker("queue", f, s), c.Slots, c.Visibility)] = w
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/manifest"
 	"github.com/sett-run/sett/runtime/registry"
@@ -222,7 +223,7 @@ func (c *cli) archiveCreate() *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().StringVar(&pattern, "pattern", "", "of the events to keep, as EventBridge has it, or @FILE (default: all)")
-	cmd.Flags().DurationVar(&retention, "retention", registry.MaxRetentionSeconds*time.Second, "how long each is kept: 1m to 336h")
+	cmd.Flags().DurationVar(&retention, "retention", op.MaxRetention, "how long each is kept: 1m to 336h")
 	cmd.Flags().Int64Var(&megabytes, "max-mb", registry.DefaultArchive>>20, "when it is larger, it keeps no more until some have gone")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		text, err := c.document(pattern)

@@ -22,7 +22,7 @@ import (
 // Chunks keeps the chunks of a node: each a file that is there whole or not at all, whatever happens meanwhile. All
 // methods may be called concurrently.
 type Chunks struct {
-	dir    string // has a directory for each first byte of a digest
+	dir    string // has a directory for each first byte of a digest that there was
 	create func(dir string) (file, error)
 
 	// mu is held while a file comes or goes, one for each directory: a chunk that is put again while it is being
@@ -39,12 +39,10 @@ type file interface {
 
 const partial = ".partial" // suffix of a file that is being written
 
-// openChunks makes the directories and removes what puts that were cut off left.
+// openChunks makes the directory and removes what puts that were cut off left.
 func openChunks(dir string) (*Chunks, error) {
-	for n := range 256 {
-		if err := os.MkdirAll(filepath.Join(dir, fmt.Sprintf("%02x", n)), 0o700); err != nil {
-			return nil, err
-		}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"+partial))
 	for _, name := range left {
@@ -125,12 +123,27 @@ func (c *Chunks) keep(in incoming) error {
 	return nil
 }
 
+// makeDir makes the directory of a first byte, which its first chunk does.
+func (c *Chunks) makeDir(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = syncDir(c.dir)
+	}
+	return err
+}
+
 // place gives a file that is on disk its name.
 func (c *Chunks) place(name, digest string) error {
 	defer c.lock(digest)()
 	now := time.Now() // the file's own time is not that of tests
 	path := c.path(digest)
 	err := os.Chtimes(name, now, now)
+	if err == nil {
+		err = c.makeDir(filepath.Dir(path))
+	}
 	if err == nil {
 		err = os.Rename(name, path)
 	}
@@ -216,6 +229,9 @@ type found struct {
 func (c *Chunks) in(first byte) ([]found, error) {
 	dir := filepath.Join(c.dir, fmt.Sprintf("%02x", first))
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list chunks: %w", err)
 	}

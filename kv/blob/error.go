@@ -10,21 +10,15 @@ import (
 )
 
 // codes are those of this package's errors.
-func codes() []struct {
-	err  error
-	code abi.Code
-} {
-	return []struct {
-		err  error
-		code abi.Code
-	}{
-		{op.ErrNoBucket, abi.NotFound}, {op.ErrNoObject, abi.NotFound}, {ErrNoUpload, abi.NotFound},
-		{op.ErrBucketExists, abi.Conflict}, {op.ErrNotEmpty, abi.Conflict}, {op.ErrPrecondition, abi.Conflict}, {ErrContended, abi.Conflict},
-		{op.ErrInvalid, abi.InvalidInput}, {ErrOldToken, abi.InvalidInput}, {ErrPart, abi.InvalidInput}, {ErrTooSmall, abi.InvalidInput},
-		{ErrDigest, abi.InvalidInput}, {ErrShort, abi.InvalidInput}, {op.ErrTooLarge, abi.TooLarge}, {op.ErrQuota, abi.NoSpace},
-		{ErrTooSlow, abi.Timeout}, {ErrLost, abi.Unavailable},
-		{op.ErrUnavailable, abi.Unavailable}, {op.ErrUnknown, abi.Unavailable}, {op.ErrClosed, abi.Unavailable},
-		{context.DeadlineExceeded, abi.Timeout}, {context.Canceled, abi.Unavailable},
+func codes() []abi.Meaning {
+	return []abi.Meaning{
+		{Err: op.ErrNoBucket, Code: abi.NotFound}, {Err: op.ErrNoObject, Code: abi.NotFound}, {Err: ErrNoUpload, Code: abi.NotFound},
+		{Err: op.ErrBucketExists, Code: abi.Conflict}, {Err: op.ErrNotEmpty, Code: abi.Conflict}, {Err: op.ErrPrecondition, Code: abi.Conflict}, {Err: ErrContended, Code: abi.Conflict},
+		{Err: op.ErrInvalid, Code: abi.InvalidInput}, {Err: ErrOldToken, Code: abi.InvalidInput}, {Err: ErrPart, Code: abi.InvalidInput}, {Err: ErrTooSmall, Code: abi.InvalidInput},
+		{Err: ErrDigest, Code: abi.InvalidInput}, {Err: ErrShort, Code: abi.InvalidInput}, {Err: op.ErrTooLarge, Code: abi.TooLarge}, {Err: op.ErrQuota, Code: abi.NoSpace},
+		{Err: ErrTooSlow, Code: abi.Timeout}, {Err: ErrLost, Code: abi.Unavailable},
+		{Err: op.ErrUnavailable, Code: abi.Unavailable}, {Err: op.ErrUnknown, Code: abi.Unavailable}, {Err: op.ErrClosed, Code: abi.Unavailable},
+		{Err: context.DeadlineExceeded, Code: abi.Timeout}, {Err: context.Canceled, Code: abi.Unavailable},
 	}
 }
 
@@ -33,13 +27,7 @@ func coded(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("%s: %w", what, err)
-	for _, c := range codes() {
-		if errors.Is(err, c.err) {
-			return abi.WithCode(c.code, err)
-		}
-	}
-	return err
+	return abi.WithMeaning(fmt.Errorf("%s: %w", what, err), codes())
 }
 
 // conflict says what a transaction that conflicted means.

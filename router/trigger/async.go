@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -80,7 +81,7 @@ func (a *Async) message(i *Invocation) (op.Outgoing, error) {
 	}
 	now := time.Now()
 	if i.App = a.config.App; i.ID == "" {
-		i.ID = newID(now)
+		i.ID = router.NewInvocationID(now)
 	}
 	if i.Trigger == "" {
 		i.Trigger = abi.TriggerAsync

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -48,7 +49,7 @@ func (d *Delivery) Event(e registry.BusEvent) (m op.Outgoing, id string, err err
 	if e.Time.IsZero() {
 		e.Time = now
 	}
-	id = newID(now)
+	id = router.NewInvocationID(now)
 	m.Body, err = marshalText(busEvent{Version: "0", ID: id, DetailType: e.DetailType, Source: e.Source, Account: account,
 		Time: e.Time.UTC().Format(time.RFC3339), Region: d.config.Region, Resources: append([]string{}, e.Resources...), Detail: e.Detail})
 	if err == nil && len(m.Body) > maxBusEventBytes {

@@ -176,10 +176,26 @@ func (d *Delivery) Attempt(ctx context.Context, i *Invocation, p Policy, commit 
 	}
 	o := Outcome{Version: e.Version, Result: result, Err: failure(result, err)}
 	if o.Err == nil && !result.Effects.Empty() {
-		o.Verdict, o.Condition = Succeeded, ConditionSuccess
-		o.Err = commit(ctx, o)
-		o.Verdict, o.Condition, o.Committed = 0, "", o.Err == nil
+		o.Err = d.commit(ctx, o, commit)
+		o.Committed = o.Err == nil
 	}
+	d.judge(ctx, i, p, &o)
+	return d.ended(ctx, i, o)
+}
+
+// commit has the effects of an invocation that succeeded happen. That something they need is not there, such as a topic,
+// is the function's failure: it is not the function that is gone.
+func (d *Delivery) commit(ctx context.Context, o Outcome, commit Commit) error {
+	o.Verdict, o.Condition = Succeeded, ConditionSuccess
+	err := commit(ctx, o)
+	if abi.CodeOf(err) == abi.NotFound {
+		return abi.WithCode(abi.FunctionFailed, err)
+	}
+	return err
+}
+
+// judge says what becomes of an invocation after an attempt that ended with o.Err.
+func (d *Delivery) judge(ctx context.Context, i *Invocation, p Policy, o *Outcome) {
 	switch kind := classify(o.Err); {
 	case kind == fine:
 		o.Verdict, o.Condition = Succeeded, ConditionSuccess
@@ -206,7 +222,6 @@ func (d *Delivery) Attempt(ctx context.Context, i *Invocation, p Policy, commit 
 	if o.Verdict == Again && p.MaxAge > 0 && time.Since(i.Accepted)+o.Delay > p.MaxAge {
 		o.Verdict, o.Condition = GivenUp, ConditionAge
 	}
-	return d.ended(ctx, i, o)
 }
 
 // maxErrorBytes is how much of an error an invocation keeps.

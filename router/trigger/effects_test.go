@@ -87,3 +87,22 @@ func TestAsyncCommits(t *testing.T) {
 		}
 	})
 }
+
+// TestAsyncCommitsIntoNothing has a function publish to no topic: it has failed, and is tried again as often as it may be.
+func TestAsyncCommitsIntoNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, d := newFakeQueue(), &door{answer: asks}
+		q.refuse = abi.WithCode(abi.NotFound, op.ErrNoQueue)
+		r := openRegistry(t, new(op.Memory))
+		deploy(t, r, "mail", registry.Settings{})
+		a := NewAsync(AsyncConfig{App: "shop", Queue: q, Delivery: newDelivery(t, d, r, nil)})
+		if _, err := a.Submit(t.Context(), Invocation{Function: "mail"}); err != nil {
+			t.Fatal(err)
+		}
+		defer startRunner(t, a)()
+		sleep(time.Hour)
+		if n := len(d.seen()); n != registry.MaxRetries+1 {
+			t.Errorf("%d attempts, want %d", n, registry.MaxRetries+1)
+		}
+	})
+}

@@ -127,7 +127,8 @@ type fakeQueue struct {
 	asked    int // receives
 	fail     error
 
-	conflicts int // commits that fail
+	conflicts int   // commits that fail
+	refuse    error // what all others answer
 	effects   []op.Effects
 }
 
@@ -265,6 +266,10 @@ func (q *fakeQueue) Commit(ctx context.Context, e op.Effects, s op.Settlement) e
 		q.conflicts--
 		q.mu.Unlock()
 		return abi.WithCode(abi.Conflict, op.ErrConflict)
+	}
+	if q.refuse != nil {
+		defer q.mu.Unlock()
+		return q.refuse
 	}
 	q.effects = append(q.effects, e)
 	q.mu.Unlock()

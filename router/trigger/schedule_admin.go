@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -115,7 +116,7 @@ func (s *Scheduler) Fire(ctx context.Context, id registry.ScheduleID) (invocatio
 		return "", err
 	}
 	now := time.Now()
-	invocation = newID(now)
+	invocation = router.NewInvocationID(now)
 	payload, err := l.payload(invocation, s.delivery.config.Region, now.Truncate(time.Second))
 	if err != nil {
 		return "", fmt.Errorf("fire schedule: %w", err)

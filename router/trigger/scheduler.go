@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -92,7 +93,7 @@ func NewScheduler(c SchedulerConfig) *Scheduler {
 	if c.Lease == 0 {
 		c.Lease = DefaultLease
 	}
-	return &Scheduler{config: c, delivery: c.Delivery, self: newID(time.Now()), wake: make(chan struct{}, 1)}
+	return &Scheduler{config: c, delivery: c.Delivery, self: router.NewInvocationID(time.Now()), wake: make(chan struct{}, 1)}
 }
 
 // Wake has the scheduler look at what is deployed. It does not block. Call it when a snapshot is new.
@@ -365,7 +366,7 @@ func (s *Scheduler) claim(ctx context.Context, l live) error {
 	var invocation pending
 	waits := pendingKey(l.id, tickName(tick))
 	if outcome == tickFired {
-		id := newID(now)
+		id := router.NewInvocationID(now)
 		payload, err := l.payload(id, s.delivery.config.Region, tick)
 		if err != nil {
 			return err

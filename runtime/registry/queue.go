@@ -10,19 +10,19 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// Limits of a queue. They are those of SQS.
+// Limits of a queue, which are package op's in the units of configurations.
 const (
-	MaxQueueNameBytes        = 80 // a queue's or a topic's, .fifo included
-	MaxVisibilitySeconds     = 43_200
-	DefaultVisibilitySeconds = 30
-	MaxDelaySeconds          = 900
-	MinRetentionSeconds      = 60
-	MaxRetentionSeconds      = 1_209_600 // 14 days
-	DefaultRetentionSeconds  = 345_600   // 4 days
-	MaxWaitSeconds           = 20
-	MinMessageBytes          = 1024
-	MaxMessageBytes          = 256 << 10
-	MaxReceives              = 1000
+	MaxQueueNameBytes        = op.MaxQueueNameBytes
+	MaxVisibilitySeconds     = int(op.MaxVisibility / time.Second)
+	DefaultVisibilitySeconds = int(op.DefaultVisibility / time.Second)
+	MaxDelaySeconds          = int(op.MaxDelay / time.Second)
+	MinRetentionSeconds      = int(op.MinRetention / time.Second)
+	MaxRetentionSeconds      = int(op.MaxRetention / time.Second)
+	DefaultRetentionSeconds  = int(op.DefaultRetention / time.Second)
+	MaxWaitSeconds           = int(op.MaxWait / time.Second)
+	MinMessageBytes          = op.MinMaxMessageBytes
+	MaxMessageBytes          = op.MaxMessageBytes
+	MaxReceives              = op.MaxMaxReceives
 	DefaultReceives          = 10
 	fifoSuffix               = ".fifo"
 )

@@ -90,3 +90,19 @@ func CodeOf(err error) Code {
 	}
 	return Internal
 }
+
+// Meaning is the code that an error of a package, and what wraps it, has.
+type Meaning struct {
+	Err  error
+	Code Code
+}
+
+// WithMeaning gives an error the code of the first meaning that it has; one without is answered as it is.
+func WithMeaning(err error, meanings []Meaning) error {
+	for _, m := range meanings {
+		if errors.Is(err, m.Err) {
+			return WithCode(m.Code, err)
+		}
+	}
+	return err
+}
