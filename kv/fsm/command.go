@@ -10,8 +10,9 @@ import (
 
 // Level is the newest feature level this build knows, and that of everything in it. A command of level n acts only
 // once a RaiseLevel has set the group's level to n, which is done when every node knows n: until then it fails on
-// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues.
-const Level = 2
+// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues, level 3 says in changes what was there
+// before.
+const Level = 3
 
 // Limits of commands.
 const (
@@ -29,6 +30,8 @@ const (
 	RaiseLevel Kind = 3 // the group's feature level is Level, when it was lower
 	Tick       Kind = 4 // the first Limit keys whose time has come are deleted, in whatever namespace
 	Queues     Kind = 5 // Steps, one after the other, all of them or none; of feature level 2
+
+	KeepPrevious Kind = 6 // changes of Namespace have the value before, or no more: Keep; of feature level 3
 )
 
 // Request names a command, so that it acts once even when it is proposed again; the zero value names none. No other
@@ -39,12 +42,13 @@ type Request [16]byte
 type Command struct {
 	Kind      Kind
 	Request   Request
-	Namespace string // of Transact, SetQuota and Queues; else empty
+	Namespace string // of Transact, SetQuota, Queues and KeepPrevious; else empty
 	Checks    []op.Check
 	Ops       []op.Op
 	Quota     op.Quota
 	Level     uint8
 	Limit     int
+	Keep      bool
 	Steps     []QueueStep
 }
 
@@ -59,6 +63,8 @@ func (c Command) Validate() error {
 			return err
 		}
 		return c.Quota.Validate()
+	case KeepPrevious:
+		return op.ValidateNamespace(c.Namespace)
 	case Queues:
 		if err := op.ValidateNamespace(c.Namespace); err != nil {
 			return err
@@ -106,14 +112,19 @@ func (c Command) Append(b []byte) []byte {
 		for _, s := range c.Steps {
 			b = appendStep(b, s)
 		}
+	case KeepPrevious:
+		b = append(b, bit(c.Keep))
 	}
 	return b
 }
 
 // level is the feature level that has commands of a kind.
 func (k Kind) level() byte {
-	if k == Queues {
+	switch k {
+	case Queues:
 		return 2
+	case KeepPrevious:
+		return 3
 	}
 	return 1
 }
@@ -161,6 +172,11 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 		for i := range c.Steps {
 			c.Steps[i] = f.step()
 		}
+	case KeepPrevious:
+		if level < c.Kind.level() {
+			f.fail()
+		}
+		c.Keep = f.bit()
 	default:
 		f.fail()
 	}

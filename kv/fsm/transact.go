@@ -204,7 +204,12 @@ func (d *draft) withPrefix(s *space, prefix string) (found []*cell, err error) {
 		if stored, err = decodeState(v); err != nil || !stored.live(now) {
 			return err == nil
 		}
-		stored.value = nil
+		if s.keeps && d.read+stored.size <= maxImageBytes {
+			d.read += stored.size
+			stored.value = append([]byte{}, stored.value...)
+		} else {
+			stored.value = nil
+		}
 		found = append(found, &cell{space: s, key: string(k[skip:]), stored: stored, now: stored, hollow: true})
 		others++
 		return others < op.MaxDeleteKeys

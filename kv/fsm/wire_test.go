@@ -44,7 +44,7 @@ func TestFormat(t *testing.T) {
 			Ops: []op.OpResult{{}, {Found: true, Integer: 1}, {Found: true, Previous: []byte("v")}}}.Append(nil)},
 		{"data", "8020" + "8094938ee79fe7cb17" + "76", m.data["dapp\x00k"]},
 		{"changes", "00" + "02" + "8094938ee79fe7cb17" + "016b" + "0176", m.data["capp\x00\x00\x00\x00\x00\x00\x00\x00\x01"]},
-		{"deletion", "ac02" + "01" + "016b", appendChange(nil, Revision(7, 300), "k", state{})},
+		{"deletion", "ac02" + "01" + "016b", (&cell{key: "k"}).appendChange(nil, Revision(7, 300), 0)},
 		{"history", "8080a8b1e39fe7cb17" + "8020" + "03617070", m.data["h\x00\x00\x00\x00\x00\x00\x00\x01"]},
 		{"expiry", "01", m.data["e"+"\x17\x97\x9c\xfe\x71\xc4\xca\x00"+"app\x00k"]},
 		{"usage", "01020000", m.data["uapp"]},
