@@ -119,6 +119,9 @@ func (p *project) mentions() (all []mention) {
 				add(registry.DestinationTopic+":"+t.Topic.Topic, by)
 				add(registry.DestinationQueue+":"+t.Topic.DeadLetter, by)
 			}
+			if t.Stream != nil {
+				add(t.Stream.OnFailure, by)
+			}
 		}
 		if a := f.settings.Async; a != nil {
 			add(a.OnSuccess, by)

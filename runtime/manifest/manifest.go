@@ -114,6 +114,11 @@ func (a *App) Mentions() (queues, topics []string) {
 				mention(registry.DestinationTopic, t.Topic.Topic)
 				mention(registry.DestinationQueue, t.Topic.DeadLetter)
 			}
+			if t.Stream != nil {
+				if kind, name, err := registry.ParseDestination(t.Stream.OnFailure); err == nil {
+					mention(kind, name)
+				}
+			}
 		}
 		if async := f.Settings.Async; async != nil {
 			for _, d := range []string{async.OnSuccess, async.OnFailure} {

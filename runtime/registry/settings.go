@@ -173,6 +173,11 @@ func (s Settings) documentBytes() (n int) {
 		if t.Topic != nil {
 			n += len(t.Topic.Filter)
 		}
+		if t.Stream != nil {
+			for _, f := range t.Stream.Filters {
+				n += len(f)
+			}
+		}
 	}
 	return n
 }

@@ -25,9 +25,10 @@ const (
 
 // Trigger is what invokes a version besides HTTP. Exactly one of its parts is set.
 type Trigger struct {
-	Schedule *Schedule    `json:"schedule,omitempty"`
-	Queue    *QueueSource `json:"queue,omitempty"`
-	Topic    *TopicSource `json:"topic,omitempty"`
+	Schedule *Schedule     `json:"schedule,omitempty"`
+	Queue    *QueueSource  `json:"queue,omitempty"`
+	Topic    *TopicSource  `json:"topic,omitempty"`
+	Stream   *StreamSource `json:"stream,omitempty"`
 }
 
 // Policies for the ticks of a schedule that nobody was there to fire.
@@ -101,6 +102,9 @@ func (t Trigger) complete() Trigger {
 		}
 		t.Topic = &s
 	}
+	if t.Stream != nil {
+		t.Stream = t.Stream.complete()
+	}
 	return t
 }
 
@@ -121,7 +125,7 @@ func (s Settings) validateTriggers() []error {
 	for i, t := range s.Triggers {
 		switch parts := t.parts(); {
 		case parts != 1:
-			faults.add("trigger %d: has %d sources; it has one: schedule, queue or topic", i+1, parts)
+			faults.add("trigger %d: has %d sources; it has one: schedule, queue, topic or stream", i+1, parts)
 		case t.Schedule != nil:
 			if t.Schedule.Name != "" {
 				once("schedule " + t.Schedule.Name)
@@ -130,6 +134,9 @@ func (s Settings) validateTriggers() []error {
 		case t.Queue != nil:
 			once("queue " + t.Queue.Queue)
 			t.Queue.validate(&faults)
+		case t.Stream != nil:
+			once("stream " + t.Stream.ID())
+			t.Stream.validate(&faults)
 		default:
 			once("topic " + t.Topic.Topic)
 			t.Topic.validate(&faults)
@@ -139,7 +146,7 @@ func (s Settings) validateTriggers() []error {
 }
 
 func (t Trigger) parts() (n int) {
-	for _, set := range []bool{t.Schedule != nil, t.Queue != nil, t.Topic != nil} {
+	for _, set := range []bool{t.Schedule != nil, t.Queue != nil, t.Topic != nil, t.Stream != nil} {
 		if set {
 			n++
 		}

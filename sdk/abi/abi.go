@@ -56,6 +56,7 @@ const (
 	TriggerSchedule = "schedule" // a tick of a schedule
 	TriggerQueue    = "queue"    // a batch of a queue's messages
 	TriggerTopic    = "topic"    // a message published to a topic
+	TriggerStream   = "stream"   // a batch of the changes of keys
 	TriggerAsync    = "async"    // an asynchronous invocation
 )
 
