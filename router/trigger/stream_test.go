@@ -241,8 +241,9 @@ func TestStreamOrder(t *testing.T) {
 			sleep(10 * time.Millisecond)
 		}
 		stop()
-		old := s.start(registry.StreamSource{Parallel: 4, BatchSize: 7}, 1) // of a node that does not know yet
 		stop = s.start(registry.StreamSource{Parallel: 3, BatchSize: 7}, 2)
+		sleep(time.Millisecond)
+		old := s.start(registry.StreamSource{Parallel: 4, BatchSize: 7}, 1) // of a node that does not know yet
 		for n := range 5 {
 			write(n + 6)
 			sleep(time.Second)
