@@ -9,7 +9,9 @@ import (
 	"github.com/sett-run/sett/kv/op"
 )
 
-func keepPrevious(keep bool) Command { return Command{Kind: KeepPrevious, Namespace: "app", Keep: keep} }
+func keepPrevious(keep bool) Command {
+	return Command{Kind: KeepPrevious, Namespace: "app", Keep: keep}
+}
 
 // seen answers the changes after a revision as "key before after", and the newest revision.
 func seen(t *testing.T, m *memory, after uint64) (string, uint64) {

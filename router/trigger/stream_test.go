@@ -486,3 +486,14 @@ func TestSweepStreams(t *testing.T) {
 		}
 	})
 }
+
+// FuzzFirstFailure has any reply of a function.
+func FuzzFirstFailure(f *testing.F) {
+	f.Add(`{"batchItemFailures":[{"itemIdentifier":"2"}]}`)
+	f.Fuzz(func(t *testing.T, reply string) {
+		batch := []item{{sequence: "1"}, {sequence: "2"}}
+		if n := firstFailure(batch, []byte(reply)); n < 0 || n > len(batch) {
+			t.Errorf("%d are done", n)
+		}
+	})
+}
