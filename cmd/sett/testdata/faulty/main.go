@@ -45,19 +45,23 @@ func init() {
 	sett.Handle("follow", follow)
 }
 
-// publication is the part of a topic's event that note looks at.
+// publication is the part of a topic's or the bus's event that note looks at.
 type publication struct {
+	ID      string // of one on the bus
 	Records []struct {
 		Sns struct{ Message string }
 	}
 }
 
-// note marks an event: a publication by its text, others by their invocation's id.
+// note marks an event: a publication by its text, one on the bus by its id, others by their invocation's.
 func note(ctx context.Context, p publication) (struct{}, error) {
 	i := sett.Invocation(ctx)
 	what := i.ID
-	if len(p.Records) > 0 {
+	switch {
+	case len(p.Records) > 0:
 		what = p.Records[0].Sns.Message
+	case i.Trigger == "event":
+		what = p.ID
 	}
 	_, err := kv.Incr(ctx, "noted/"+i.Function+"/"+i.Trigger+"/"+what, 1)
 	return struct{}{}, err
