@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/sett-run/sett/kv/fsm"
 	"github.com/sett-run/sett/router/trigger"
@@ -32,26 +33,40 @@ func (n *Node) addStreams(all map[string]worker, f *registry.Function, generatio
 // streams that are gone; on the leader's node. Trouble is logged: it is tried again at the next look.
 func (n *Node) tendStreams() {
 	if n.store.Replica().Leading() == 0 {
+		clear(n.triggers.plain)
 		return
 	}
 	snapshot := n.registry.Snapshot()
-	keep := map[string]bool{}
-	for app := range n.triggers.keeping {
-		keep[app] = false
+	streams := map[string]bool{}
+	for app := range n.triggers.plain {
+		streams[app] = false
 	}
 	for _, f := range snapshot.Functions() {
-		keep[f.App] = keep[f.App] || len(trigger.StreamsOf(f)) > 0
+		streams[f.App] = streams[f.App] || len(trigger.StreamsOf(f)) > 0
 	}
-	for app, keep := range keep {
-		if err := n.store.KeepPrevious(n.ctx, app, keep); err != nil {
-			n.complainOfStreams(err)
-		}
-		if n.triggers.keeping[app] = keep; !keep {
-			delete(n.triggers.keeping, app)
-		}
+	for app, has := range streams {
+		n.keepPrevious(app, has)
 	}
 	if err := trigger.SweepStreams(n.ctx, n.store, snapshot); err != nil {
 		n.complainOfStreams(err)
+	}
+}
+
+// keepPrevious has an app's changes keep the values before if it has streams. That it has none must be so for a while: a
+// deployment may be about to bring one, or have done so while this node has not read it yet.
+func (n *Node) keepPrevious(app string, streams bool) {
+	since, known := n.triggers.plain[app]
+	switch {
+	case streams:
+		since = time.Time{}
+	case !known || since.IsZero():
+		since = time.Now()
+	}
+	n.triggers.plain[app] = since
+	if streams || time.Since(since) > n.config.grace {
+		if err := n.store.KeepPrevious(n.ctx, app, streams); err != nil {
+			n.complainOfStreams(err)
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ type triggers struct {
 	over    chan struct{}        // closed when none runs any more
 	wake    chan struct{}        // 1 slot
 	orphans map[string]time.Time // subscriptions' queues that nobody has any more, since when
-	keeping map[string]bool      // apps whose changes this node has had keep the values before
+	plain   map[string]time.Time // apps, since when none of their functions has a stream; zero: one has
 }
 
 func (n *Node) openTriggers(context.Context) (err error) {
@@ -45,7 +45,7 @@ func (n *Node) openTriggers(context.Context) (err error) {
 	}
 	n.scheduler = trigger.NewScheduler(trigger.SchedulerConfig{Store: n.store, Effects: n.queues, Delivery: n.delivery})
 	n.triggers = triggers{running: map[string]context.CancelFunc{}, over: make(chan struct{}), wake: make(chan struct{}, 1),
-		orphans: map[string]time.Time{}, keeping: map[string]bool{}}
+		orphans: map[string]time.Time{}, plain: map[string]time.Time{}}
 	return n.changed() // from now on there is who serves
 }
 
