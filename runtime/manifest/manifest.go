@@ -73,19 +73,43 @@ func Parse(file string, data []byte) (*App, error) { return Config{File: file}.P
 
 // Parse reads a manifest as c says. Errors are those of the function Parse.
 func (c Config) Parse(data []byte) (*App, error) {
-	r := &reader{config: c, files: map[string]*yaml.Node{}, origin: map[*yaml.Node]string{}, resolved: map[*yaml.Node]*yaml.Node{},
-		resources: map[string]resource{}, broken: &yaml.Node{Value: "broken"}, resolving: &yaml.Node{Value: "resolving"}}
+	r := c.reader()
 	app := r.app(data)
-	if len(r.faults) > 0 {
-		slices.SortStableFunc(r.faults, func(a, b Fault) int {
-			if a.File != b.File {
-				return cmp.Or(first(b.File == c.File)-first(a.File == c.File), cmp.Compare(a.File, b.File))
-			}
-			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-		})
-		return nil, abi.WithCode(abi.InvalidInput, r.faults)
+	if err := r.err(); err != nil {
+		return nil, err
 	}
 	return app, nil
+}
+
+// Service answers the app's name that a manifest gives, empty when it gives none. Faults elsewhere in the file are none here.
+func (c Config) Service(data []byte) (string, error) {
+	r := c.reader()
+	var name string
+	if r.root = r.load(c.File, data); r.root != nil {
+		if f, ok := section(r.raw(field{value: r.root})).find("service"); ok {
+			name = r.service(r.resolveAll([]field{f}))
+		}
+	}
+	return name, r.err()
+}
+
+func (c Config) reader() *reader {
+	return &reader{config: c, files: map[string]*yaml.Node{}, origin: map[*yaml.Node]string{}, resolved: map[*yaml.Node]*yaml.Node{},
+		resources: map[string]resource{}, broken: &yaml.Node{Value: "broken"}, resolving: &yaml.Node{Value: "resolving"}}
+}
+
+// err answers all faults, in the order of their places, or nil.
+func (r *reader) err() error {
+	if len(r.faults) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.faults, func(a, b Fault) int {
+		if file := r.config.File; a.File != b.File {
+			return cmp.Or(first(b.File == file)-first(a.File == file), cmp.Compare(a.File, b.File))
+		}
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return abi.WithCode(abi.InvalidInput, r.faults)
 }
 
 func first(yes bool) int {

@@ -286,3 +286,19 @@ func FuzzParse(f *testing.F) {
 		app.Mentions()
 	})
 }
+
+func TestService(t *testing.T) {
+	for text, want := range map[string]string{
+		"service: shop": "shop", "service: {name: shop}": "shop", "service: ${env:NONE, 'shop'}\nwhat: {is: this}": "shop",
+		"functions: {a: {handler: 5}}": "", "service: Shop": "error", "service: ${env:NONE}": "error", "": "error", "- a": "error",
+	} {
+		c := Config{File: "sett.yaml", Env: func(string) (string, bool) { return "", false }}
+		got, err := c.Service([]byte(text))
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("Service(%q) = %q, %v, want %q", text, got, err, want)
+		}
+	}
+}
