@@ -76,11 +76,16 @@ var (
 	ErrOldToken  = errors.New("token is not one that a listing answered")
 )
 
-// Store keeps records. Package kv's Store is one, and so is op.Memory.
-type Store interface {
+// Records keep what objects are. An op.Overlay is some, of one app.
+type Records interface {
 	GetMany(ctx context.Context, namespace string, keys []string, r op.Read) ([]op.Item, error)
 	List(ctx context.Context, namespace string, q op.Query) (op.Page, error)
 	Commit(ctx context.Context, t op.Txn) (op.Result, error)
+}
+
+// Store keeps records. Package kv's Store is one, and so is op.Memory.
+type Store interface {
+	Records
 	Watch(ctx context.Context, namespace, prefix string, after uint64) iter.Seq2[op.Change, error]
 }
 
@@ -159,6 +164,26 @@ func Open(cfg Config) (*Objects, error) {
 		return nil, fmt.Errorf("open objects: %w", err)
 	}
 	return &Objects{store: cfg.Store, peers: cfg.Peers, chunks: chunks, log: cfg.Log, metrics: m, upkeep: new(upkeep)}, nil
+}
+
+// Over answers the same objects, seen and changed through other records than the store's: those of an invocation whose
+// effects happen when it has succeeded. Chunks are written at once, and go when no record comes to name them. It is cheap,
+// and needs no Close.
+func (o *Objects) Over(r Records) *Objects {
+	over := *o
+	over.store = layered{r, o.store}
+	return &over
+}
+
+// layered is a store whose records are others'.
+type layered struct {
+	Records
+	under Store
+}
+
+// Watch is for Store.
+func (l layered) Watch(ctx context.Context, namespace, prefix string, after uint64) iter.Seq2[op.Change, error] {
+	return l.under.Watch(ctx, namespace, prefix, after)
 }
 
 // Close ends the metrics. Calls that run are not waited for.
