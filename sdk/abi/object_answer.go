@@ -47,7 +47,12 @@ func AppendObjectInfo(dst []byte, i *op.ObjectInfo) []byte {
 
 // DecodeObjectInfo reads what is known of an object.
 func DecodeObjectInfo(data []byte) (i op.ObjectInfo, err error) {
-	err = eachField(data, func(t token) (err error) {
+	err = decodeObjectInfo(data, &i)
+	return i, err
+}
+
+func decodeObjectInfo(data []byte, i *op.ObjectInfo) error {
+	return eachField(data, func(t token) (err error) {
 		switch t.is() {
 		case lengthy(infoBucket):
 			i.Bucket = string(data[t.from:t.next])
@@ -64,11 +69,10 @@ func DecodeObjectInfo(data []byte) (i op.ObjectInfo, err error) {
 		case varint(infoParts):
 			i.Parts = int(uint32(t.value))
 		case lengthy(infoAbout):
-			i.About, err = decodeObjectAbout(data[t.from:t.next])
+			err = decodeObjectAbout(data[t.from:t.next], &i.About)
 		}
 		return err
 	})
-	return i, err
 }
 
 // AppendObjectOpened appends the wire form of o to dst and answers the longer slice.
@@ -90,7 +94,7 @@ func DecodeObjectOpened(data []byte) (o ObjectOpened, err error) {
 		case varint(openedLength):
 			o.Length = int64(t.value)
 		case lengthy(openedInfo):
-			o.Info, err = DecodeObjectInfo(data[t.from:t.next])
+			err = decodeObjectInfo(data[t.from:t.next], &o.Info)
 		}
 		return err
 	})

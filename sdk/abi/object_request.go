@@ -165,7 +165,7 @@ func DecodeObjectCreate(data []byte) (p op.ObjectPut, err error) {
 		case lengthy(createMD5):
 			p.Body.MD5 = slices.Clone(data[t.from:t.next])
 		case lengthy(createAbout):
-			p.About, err = decodeObjectAbout(data[t.from:t.next])
+			err = decodeObjectAbout(data[t.from:t.next], &p.About)
 		case varint(createAbsent):
 			p.If.Absent = t.value != 0
 		case lengthy(createETag):
@@ -194,12 +194,13 @@ func appendObjectAbout(b []byte, a *op.ObjectAbout) []byte {
 	return b
 }
 
-func decodeObjectAbout(data []byte) (a op.ObjectAbout, err error) {
+// decodeObjectAbout reads into a, as one message that stands in several pieces is read.
+func decodeObjectAbout(data []byte, a *op.ObjectAbout) error {
 	headers := [...]*string{aboutType: &a.Headers.ContentType, aboutCache: &a.Headers.CacheControl,
 		aboutDisposition: &a.Headers.ContentDisposition, aboutEncoding: &a.Headers.ContentEncoding,
 		aboutLanguage: &a.Headers.ContentLanguage, aboutExpires: &a.Headers.Expires}
 	size := 0
-	err = eachField(data, func(t token) error {
+	return eachField(data, func(t token) error {
 		switch {
 		case t.wire == wireBytes && t.field <= aboutExpires:
 			*headers[t.field] = string(data[t.from:t.next])
@@ -218,7 +219,6 @@ func decodeObjectAbout(data []byte) (a op.ObjectAbout, err error) {
 		}
 		return nil
 	})
-	return a, err
 }
 
 // AppendObjectStream appends the wire form of the number of a stream to dst and answers the longer slice.
@@ -315,9 +315,10 @@ func DecodeObjectCopy(data []byte) (c op.ObjectCopy, err error) {
 		case lengthy(copyFromETag):
 			c.FromTag = string(data[t.from:t.next])
 		case lengthy(copyAbout):
-			about, err := decodeObjectAbout(data[t.from:t.next])
-			c.About = &about
-			return err
+			if c.About == nil {
+				c.About = new(op.ObjectAbout)
+			}
+			return decodeObjectAbout(data[t.from:t.next], c.About)
 		case varint(copyAbsent):
 			c.If.Absent = t.value != 0
 		case lengthy(copyETag):
