@@ -88,7 +88,7 @@ func DecodeObjectOpened(data []byte) (o ObjectOpened, err error) {
 	err = eachField(data, func(t token) (err error) {
 		switch t.is() {
 		case varint(openedStream):
-			o.Stream = uint32(min(t.value, 1<<32-1))
+			o.Stream = uint32(t.value)
 		case varint(openedFirst):
 			o.First = int64(t.value)
 		case varint(openedLength):

@@ -230,7 +230,7 @@ func AppendObjectStream(dst []byte, stream uint32) []byte {
 func DecodeObjectStream(data []byte) (stream uint32, err error) {
 	err = eachObjectField(data, func(t token) error {
 		if t.is() == varint(streamNumber) {
-			stream = uint32(min(t.value, 1<<32-1))
+			stream = uint32(t.value)
 		}
 		return nil
 	})
@@ -247,7 +247,7 @@ func DecodeObjectWrite(data []byte) (w ObjectWrite, err error) {
 	err = eachObjectField(data, func(t token) error {
 		switch t.is() {
 		case varint(streamNumber):
-			w.Stream = uint32(min(t.value, 1<<32-1))
+			w.Stream = uint32(t.value)
 		case lengthy(writeData):
 			w.Data = data[t.from:t.next:t.next]
 		}

@@ -37,7 +37,7 @@ func TestGuestsImportAndExport(t *testing.T) {
 			abi.ImportTopicPublish, abi.ImportAnswerRead, abi.ImportLogWrite}, core...), abi.ExportInitialize, 4_200_000},
 		{"blob", "c-shared", append([]string{abi.ImportObjectHead, abi.ImportObjectOpen, abi.ImportObjectRead, abi.ImportObjectCreate,
 			abi.ImportObjectWrite, abi.ImportObjectCommit, abi.ImportObjectClose, abi.ImportObjectList, abi.ImportObjectCopy, abi.ImportObjectDelete,
-			abi.ImportAnswerRead}, core...), abi.ExportInitialize, 3_000_000},
+			abi.ImportKVCommit, abi.ImportAnswerRead}, core...), abi.ExportInitialize, 3_200_000},
 		{"nethttp", "c-shared", core, abi.ExportInitialize, 8_500_000},
 		{"command", "c-shared", append([]string{abi.ImportRunMarker}, core...), abi.ExportInitialize, 3_400_000},
 		{"command", "exe", append([]string{abi.ImportRunMarker}, core...), abi.ExportStart, 3_400_000},

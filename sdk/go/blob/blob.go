@@ -166,5 +166,5 @@ func (s span) get(o *abi.ObjectOpen) { o.First, o.Length = s.first, s.length }
 // them. When there are none, and first is not 0, the error is ErrRange.
 func Range(first, length int64) GetOption { return span{max(0, first), length} }
 
-// Last asks for the last bytes, at most length.
-func Last(length int64) GetOption { return span{-max(0, length), 0} }
+// Last asks for the last length bytes, or all when there are fewer; length is 1 at least.
+func Last(length int64) GetOption { return span{-max(1, length), 0} }

@@ -9,6 +9,7 @@ import (
 
 	sett "github.com/sett-run/sett/sdk/go"
 	"github.com/sett-run/sett/sdk/go/blob"
+	"github.com/sett-run/sett/sdk/go/kv"
 )
 
 const pics = blob.Bucket("pics")
@@ -64,6 +65,27 @@ func init() {
 		err = errors.Join(err, pics.Delete(r.Context(), "a"))
 		_, gone := pics.Head(r.Context(), "a")
 		answer(w, info.Key+" "+info.About.Metadata["of"]+" "+strconv.FormatBool(errors.Is(gone, blob.ErrNotFound)), err)
+	})
+	// A transactional invocation sees what it does, and nobody else before it has succeeded.
+	sett.HTTP("POST /transact/{end}", func(w sett.ResponseWriter, r *sett.Request) {
+		_, err := pics.Put(r.Context(), "t", strings.NewReader(string(r.Body)))
+		_, more := kv.Incr(r.Context(), "n", 1)
+		err = errors.Join(err, more, pics.Delete(r.Context(), "b"))
+		_, gone := pics.Head(r.Context(), "b")
+		o, more := pics.Get(r.Context(), "t")
+		if err = errors.Join(err, more); err != nil {
+			answer(w, "", err)
+			return
+		}
+		body, err := io.ReadAll(o)
+		text := string(body) + " " + strconv.FormatBool(errors.Is(gone, blob.ErrNotFound))
+		for e := range pics.List(r.Context(), "") {
+			text += " " + e.Key
+		}
+		if r.PathValue("end") == "panic" {
+			panic(text)
+		}
+		answer(w, text, err)
 	})
 	// What is put half when the handler returns is never there.
 	sett.HTTP("POST /half", func(w sett.ResponseWriter, r *sett.Request) {
