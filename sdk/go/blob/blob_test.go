@@ -97,7 +97,7 @@ func TestSmallReads(t *testing.T) {
 			t.Fatal(n, err)
 		}
 	}
-	if err != io.EOF || w.calls > 6 {
+	if !errors.Is(err, io.EOF) || w.calls > 6 {
 		t.Errorf("1 MiB, byte by byte, is read with %d calls, %v", w.calls, err)
 	}
 }
