@@ -42,6 +42,7 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 		n.steps.since(stepSpread, begin)
 	}
 	begin := time.Now()
+	n.beforeStreams(ctx, app, changes)
 	done, err := n.registry.Deploy(ctx, app, changes)
 	if err != nil {
 		return nil, err

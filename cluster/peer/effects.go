@@ -43,7 +43,7 @@ func packTxns(checks []op.Check, ops []op.Op) (packed [][]byte) {
 	return packed
 }
 
-func unpackTxns(packed [][]byte) (c op.Changes, err error) {
+func unpackTxns(packed [][]byte) (c op.ObjectEffects, err error) {
 	for _, b := range packed {
 		t, err := abi.DecodeKVTxn(b)
 		if err != nil {

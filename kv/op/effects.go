@@ -6,11 +6,11 @@ type Effects struct {
 	Checks  []Check // what it has read
 	Ops     []Op    // what it changes, each key once
 	Sends   []Sending
-	Objects Changes // of the namespace ObjectsOf the app
+	Objects ObjectEffects // of the namespace ObjectsOf the app
 }
 
-// Changes are what is read and changed of a namespace beside the app's own, each key once.
-type Changes struct {
+// ObjectEffects are what is read and changed of the namespace of objects beside the app's own, each key once.
+type ObjectEffects struct {
 	Checks []Check
 	Ops    []Op
 }
@@ -29,5 +29,6 @@ func (e *Effects) Empty() bool { return e == nil || len(e.Ops)+len(e.Sends)+len(
 type Ending struct {
 	Queue      string // that Settlement is of
 	Settlement Settlement
-	Record     Check // a record of namespace System that must have its revision, and goes; no key: none
+	Record     Check  // a record of namespace System that must have its revision; no key: none
+	Becomes    []byte // what it holds then; nil: it goes
 }

@@ -30,6 +30,8 @@ type metrics struct {
 	givenUp  *prometheus.CounterVec
 	ticks    *prometheus.CounterVec
 	messages *prometheus.CounterVec
+	trims    *prometheus.CounterVec
+	lag      *lags
 }
 
 // newMetrics makes the collectors and registers them; a nil registerer leaves them unregistered.
@@ -41,12 +43,14 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		attempts: counter("sett_router_attempts_total", "Attempts of invocations that are kept, by outcome.", "trigger", "outcome"),
 		givenUp:  counter("sett_router_given_up_invocations_total", "Invocations that were given up.", "trigger", "condition"),
 		ticks:    counter("sett_router_schedule_ticks_total", "Ticks of schedules, by what became of them on this node.", "outcome"),
-		messages: counter("sett_router_messages_total", "Messages of queues and topics, by what became of them.", "trigger", "outcome"),
+		messages: counter("sett_router_messages_total", "Messages of queues and topics and changes of streams, by what became of them.", "trigger", "outcome"),
+		trims:    counter("sett_router_stream_trims_total", "Times that changes were forgotten before a function had them.", "app", "function"),
+		lag:      newLags(),
 	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.attempts, m.givenUp, m.ticks, m.messages} {
+	for _, c := range []prometheus.Collector{m.attempts, m.givenUp, m.ticks, m.messages, m.trims, m.lag} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -103,7 +103,7 @@ func TestFaults(t *testing.T) {
 		"known, not offered":   {one("    image: x\n"), "functions.f.image: not offered yet sett.yaml:4:5"},
 		"top, not offered":     {"layers: {}\n" + one(""), "layers: not offered yet sett.yaml:1:1"},
 		"variable":             {"service: ${self:custom.x}\n" + one(""), "service: ${self:custom.x} has no value; give it a default, as in ${env:NAME, 'default'} sett.yaml:1:10"},
-		"event not offered":    {one("    events: [{stream: x}]\n"), "functions.f.events.stream: stream events are not offered yet sett.yaml:4:15"},
+		"event not offered":    {one("    events: [{kafka: x}]\n"), "functions.f.events.kafka: kafka events are not offered yet sett.yaml:4:15"},
 		"event as a word":      {one("    events: [s3]\n"), "functions.f.events.s3: s3 events are not offered yet sett.yaml:4:14"},
 		"event unknown":        {one("    events: [{htpApi: '*'}]\n"), "functions.f.events.htpApi: unknown event, did you mean httpApi? sett.yaml:4:15"},
 		"event empty":          {one("    events: [httpApi]\n"), "functions.f.events.httpApi: needs a method and a path, as in httpApi: 'GET /users/{id}' sett.yaml:4:14"},
