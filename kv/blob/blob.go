@@ -38,6 +38,7 @@ type (
 	Bucket    = op.Bucket
 	Quota     = op.ObjectQuota
 	Usage     = op.ObjectUsage
+	Origin    = op.ObjectOrigin
 )
 
 // Limits beside those of package op. Raising one makes records, and so entries of the log, larger.
@@ -124,7 +125,12 @@ type Objects struct {
 	chunks  *Chunks
 	log     *slog.Logger
 	metrics *metrics
+	origin  Origin // of changes
+	*upkeep
+}
 
+// upkeep is what the background work remembers.
+type upkeep struct {
 	background sync.Mutex           // guards what follows; held while a collection runs
 	unnamed    map[string]time.Time // chunks here that nothing named when they were first found so
 	orphans    map[string]time.Time // the same of ids of segments, with their app
@@ -152,11 +158,18 @@ func Open(cfg Config) (*Objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open objects: %w", err)
 	}
-	return &Objects{store: cfg.Store, peers: cfg.Peers, chunks: chunks, log: cfg.Log, metrics: m}, nil
+	return &Objects{store: cfg.Store, peers: cfg.Peers, chunks: chunks, log: cfg.Log, metrics: m, upkeep: new(upkeep)}, nil
 }
 
 // Close ends the metrics. Calls that run are not waited for.
 func (o *Objects) Close() { o.metrics.unregister() }
+
+// By answers the same objects, of whose changes events tell that an invocation made them. It is cheap, and needs no Close.
+func (o *Objects) By(origin Origin) *Objects {
+	by := *o
+	by.origin = origin
+	return &by
+}
 
 // Chunks are this node's, for other nodes to take and bring.
 func (o *Objects) Chunks() *Chunks { return o.chunks }

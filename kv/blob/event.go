@@ -41,6 +41,7 @@ type Event struct {
 	ID string
 	// Sequencer is higher for what happened later to the same key, on whatever node; it is compared as text.
 	Sequencer string
+	Origin    Origin // who did it
 }
 
 // eventRecord is an Event in the store.
@@ -52,12 +53,15 @@ type eventRecord struct {
 	ETag     string `cbor:"5,keyasint,omitempty"`
 	ObjectID string `cbor:"6,keyasint"`
 	Time     int64  `cbor:"7,keyasint"`
+	Function string `cbor:"8,keyasint,omitempty"` // of the origin
+	Depth    int    `cbor:"9,keyasint,omitempty"`
 }
 
 // eventOf is the op that tells of an event.
-func eventOf(name string, i Info) op.Op {
+func (o *Objects) eventOf(name string, i Info) op.Op {
 	now := time.Now()
-	r := eventRecord{Name: name, Bucket: i.Bucket, Key: i.Key, Size: i.Size, ETag: i.ETag, ObjectID: i.ID, Time: now.UnixNano()}
+	r := eventRecord{Name: name, Bucket: i.Bucket, Key: i.Key, Size: i.Size, ETag: i.ETag, ObjectID: i.ID, Time: now.UnixNano(),
+		Function: o.origin.Function, Depth: o.origin.Depth}
 	if name == RemovedDelete {
 		r.Size, r.ETag = 0, ""
 	}
@@ -100,7 +104,8 @@ func decodeEvent(i op.Item) (Event, error) {
 		return Event{}, err
 	}
 	return Event{Name: r.Name, Bucket: r.Bucket, Key: r.Key, Size: r.Size, ETag: r.ETag, ObjectID: r.ObjectID,
-		Time: time.Unix(0, r.Time).UTC(), ID: strings.TrimPrefix(i.Key, eventPrefix), Sequencer: fmt.Sprintf("%016X", i.Revision)}, nil
+		Time: time.Unix(0, r.Time).UTC(), ID: strings.TrimPrefix(i.Key, eventPrefix), Sequencer: fmt.Sprintf("%016X", i.Revision),
+		Origin: Origin{Function: r.Function, Depth: r.Depth}}, nil
 }
 
 // Settle takes events away. One that is not there is no error; after an error some are gone.

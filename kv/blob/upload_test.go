@@ -112,7 +112,8 @@ func TestEvents(t *testing.T) {
 	u, _ := o.Create(ctx, pics("c"), About{})
 	p, _ := o.PutPart(ctx, u, 1, body([]byte("y")))
 	o.Complete(ctx, u, []Part{p}, Condition{})
-	o.DeleteMany(ctx, app, "pics", "a", "c", "none")
+	by := Origin{Function: "clean", Depth: 3}
+	o.By(by).DeleteMany(ctx, app, "pics", "a", "c", "none")
 	all, err := o.Events(ctx, app)
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +124,9 @@ func TestEvents(t *testing.T) {
 		ids = append(ids, e.ID)
 		if n > 0 && e.Sequencer < all[n-1].Sequencer || len(e.Sequencer) != 16 {
 			t.Errorf("sequencer %s comes after %s", e.Sequencer, all[n-1].Sequencer)
+		}
+		if want := map[bool]Origin{true: by}[e.Name == RemovedDelete]; e.Origin != want {
+			t.Errorf("%s %s: the origin is %+v, want %+v", e.Name, e.Key, e.Origin, want)
 		}
 	}
 	want := []string{"ObjectCreated:Put a", "ObjectCreated:Copy b", "ObjectCreated:CompleteMultipartUpload c", "ObjectRemoved:Delete a", "ObjectRemoved:Delete c"}

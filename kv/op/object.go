@@ -101,6 +101,12 @@ type ObjectCopy struct {
 	If      ObjectCondition
 }
 
+// ObjectOrigin is the invocation that changed an object. The zero value: no function did.
+type ObjectOrigin struct {
+	Function string // of the object's app
+	Depth    int    // how many functions and destinations led to the invocation
+}
+
 // ObjectQuery asks for a bucket's objects in ascending order of their keys' bytes.
 type ObjectQuery struct {
 	Prefix    string
