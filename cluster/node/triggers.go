@@ -31,6 +31,8 @@ type triggers struct {
 	over    chan struct{}        // closed when none runs any more
 	wake    chan struct{}        // 1 slot
 	orphans map[string]time.Time // subscriptions' queues that nobody has any more, since when
+	unheard map[string]time.Time // buckets whose objects' events nobody wants, since when
+	swept   time.Time            // when buckets were last looked at
 }
 
 func (n *Node) openTriggers(context.Context) (err error) {
@@ -113,6 +115,7 @@ func (n *Node) adjust() error {
 			n.triggers.workers.Go(func() { w.Run(ctx) })
 		}
 	}
+	n.sweepBuckets()
 	return n.sweepSubscriptions(queues)
 }
 
@@ -156,6 +159,9 @@ func (n *Node) wanted(queues []fsm.QueueName) (map[string]worker, error) {
 			}
 			all[keyOfWorker("rule "+r.name, f, r.EventSource)] = w
 		}
+	}
+	if err := n.addUploads(all, there); err != nil {
+		return nil, err
 	}
 	return all, n.addURLWorkers(all, there)
 }
