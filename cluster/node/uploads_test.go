@@ -1,12 +1,14 @@
 package node
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sett-run/sett/kv/blob"
 	"github.com/sett-run/sett/kv/queue"
+	"github.com/sett-run/sett/kv/replica"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
@@ -98,4 +100,33 @@ func TestBucketEvents(t *testing.T) {
 	if _, err := n.Rollback(ctx, "default", "all", 1); abi.CodeOf(err) != abi.NotFound {
 		t.Errorf("Rollback of what is removed: %v", err)
 	}
+}
+
+// TestUploadsInCluster tells of what was put by way of any node, also when another gives the events.
+func TestUploadsInCluster(t *testing.T) {
+	a := start(t, t.TempDir())
+	b, c := join(t, a, "b"), join(t, a, "c")
+	all := []*Node{a, b, c}
+	deployWith(t, b, "all", hello("done"), upload(registry.UploadSource{Bucket: "pics"}))
+	told := func() (n int) {
+		for _, node := range all {
+			n += len(invoked(node, "all")[abi.TriggerUpload])
+		}
+		return n
+	}
+	for _, n := range all {
+		putObject(t, n, "pics", n.Name(), blob.Origin{})
+	}
+	await(t, "three objects to be told of", func() bool { return told() == 3 })
+	await(t, "three voters", func() bool {
+		return !slices.ContainsFunc(a.store.Replica().Servers(), func(s replica.Server) bool { return !s.Voter }) && len(a.store.Replica().Servers()) == 3
+	})
+	if err := a.store.Replica().TransferLeadership(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "another leader", func() bool { return b.store.Replica().Leading()+c.store.Replica().Leading() != 0 })
+	for _, n := range all {
+		putObject(t, n, "pics", "late-"+n.Name(), blob.Origin{})
+	}
+	await(t, "six objects to be told of", func() bool { return told() == 6 })
 }
