@@ -6,8 +6,9 @@ import (
 	"log/slog"
 	"net"
 
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // newServer makes the fasthttp server. Its own timeouts are off: see conn. Bodies are read whole before serve runs, so that a slow upload holds a

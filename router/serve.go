@@ -10,8 +10,9 @@ import (
 	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // Headers of every reply.

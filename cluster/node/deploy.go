@@ -45,6 +45,7 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 		return nil, err
 	}
 	begin := time.Now()
+	n.beforeStreams(ctx, app, changes)
 	done, err := n.registry.Deploy(ctx, app, changes)
 	if err != nil {
 		return nil, err

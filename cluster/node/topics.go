@@ -14,8 +14,8 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// orphanGrace is how long a subscription that nobody has any more is kept. A longer one keeps what is published for
-// longer; after a shorter one a node that lags behind might lose what a new deployment has just subscribed to.
+// orphanGrace is how long a subscription that nobody has any more is kept, and the values before a change that no stream
+// reads. A longer one keeps what is published for longer; after a shorter one a node that lags behind might lose what a new deployment has just subscribed to.
 const orphanGrace = time.Minute
 
 // Subscriptions of functions and others never share a name.
@@ -121,7 +121,7 @@ func (n *Node) sweepSubscriptions(queues []fsm.QueueName) error {
 			since = time.Now()
 		}
 		orphans[key] = since
-		if time.Since(since) > orphanGrace {
+		if time.Since(since) > n.config.grace {
 			n.log.Info("remove subscription", "app", q.Namespace, "queue", q.Name)
 			if err := n.queues.Remove(n.ctx, q.Namespace, q.Name); err != nil && abi.CodeOf(err) != abi.NotFound {
 				return err

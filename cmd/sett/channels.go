@@ -150,6 +150,9 @@ func (p *project) mentions() (all []mention) {
 			if t.Event != nil {
 				add(registry.DestinationQueue+":"+t.Event.DeadLetter, by)
 			}
+			if t.Stream != nil {
+				add(t.Stream.OnFailure, by)
+			}
 		}
 		if a := f.settings.Async; a != nil {
 			add(a.OnSuccess, by)

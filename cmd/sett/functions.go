@@ -115,6 +115,8 @@ func triggerFacts(s registry.Settings) (lines [][2]string) {
 			lines = append(lines, [2]string{"schedule", scheduleText(t.Schedule)})
 		case t.Queue != nil:
 			lines = append(lines, [2]string{"queue", queueSourceText(t.Queue)})
+		case t.Stream != nil:
+			lines = append(lines, [2]string{"stream", streamSourceText(t.Stream)})
 		case t.Topic != nil:
 			text := t.Topic.Topic
 			if len(t.Topic.Filter) > 0 {
@@ -185,6 +187,31 @@ func queueSourceText(q *registry.QueueSource) string {
 	}
 	for _, f := range q.Filters {
 		text += ", filtered by " + string(f)
+	}
+	return text
+}
+
+// streamSourceText is what a stream's changes are and how they are taken.
+func streamSourceText(s *registry.StreamSource) string {
+	text := "every key"
+	if s.Prefix != "" {
+		text = "keys that begin with " + s.Prefix
+	}
+	if s.Name != "" {
+		text = s.Name + ": " + text
+	}
+	text += fmt.Sprintf(", %s at once", count(cmp.Or(s.BatchSize, registry.DefaultStreamBatch), "change"))
+	if s.WindowMS > 0 {
+		text += fmt.Sprintf(" or after %v", time.Duration(s.WindowMS)*time.Millisecond)
+	}
+	if s.Parallel > 1 {
+		text += fmt.Sprintf(", %d batches at a time", s.Parallel)
+	}
+	for _, f := range s.Filters {
+		text += ", filtered by " + string(f)
+	}
+	if s.OnFailure != "" {
+		text += ", failures to " + s.OnFailure
 	}
 	return text
 }

@@ -10,8 +10,8 @@ import (
 
 // Level is the newest feature level this build knows, and that of everything in it. A command of level n acts only
 // once a RaiseLevel has set the group's level to n, which is done when every node knows n: until then it fails on
-// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues, level 3
-// effects, and the namespaces of apps' objects.
+// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues; level 3
+// effects, the namespaces of apps' objects, and changes that say what was there before.
 const Level = 3
 
 // Limits of commands.
@@ -31,9 +31,10 @@ const (
 	RaiseLevel Kind = 3 // the group's feature level is Level, when it was lower
 	Tick       Kind = 4 // the first Limit keys whose time has come are deleted, in whatever namespace
 	Queues     Kind = 5 // Steps, one after the other, all of them or none; of feature level 2
-	// Effects are what an invocation asks for and the end of what caused it: Checks, Ops, Steps, and Record, which is deleted;
+	// Effects are what an invocation asks for and the end of what caused it: Checks, Ops, Steps, and Record, which holds Becomes then, or goes;
 	// all of it or nothing. Of Steps, messages to be deleted must still be had by their receipts. Of feature level 3.
-	Effects Kind = 6
+	Effects      Kind = 6
+	KeepPrevious Kind = 7 // changes of Namespace have the value before, or no more: Keep; of feature level 3
 )
 
 // Request names a command, so that it acts once even when it is proposed again; the zero value names none. No other
@@ -44,14 +45,16 @@ type Request [16]byte
 type Command struct {
 	Kind      Kind
 	Request   Request
-	Namespace string // of Transact, SetQuota, Queues and Effects; else empty
+	Namespace string // of Transact, SetQuota, Queues, Effects and KeepPrevious; else empty
 	Checks    []op.Check
 	Ops       []op.Op
 	Quota     op.Quota
 	Level     uint8
 	Limit     int
+	Keep      bool
 	Steps     []QueueStep
 	Record    op.Check // of Effects: a key of op.System and the revision it must have; no key: none
+	Becomes   []byte   // of Effects: the value that Record gets; nil: it is deleted
 }
 
 // Validate answers op.ErrInvalid or op.ErrTooLarge for a command that would fail whatever the state. Only what is
@@ -65,6 +68,8 @@ func (c Command) Validate() error {
 			return err
 		}
 		return c.Quota.Validate()
+	case KeepPrevious:
+		return op.ValidateNamespace(c.Namespace)
 	case Queues:
 		if err := op.ValidateNamespace(c.Namespace); err != nil {
 			return err
@@ -118,10 +123,13 @@ func (c Command) validateEffects() error {
 	}
 	if c.Record.Key != "" {
 		if c.Record.Kind != op.HasRevision || c.Record.Revision == 0 {
-			return fmt.Errorf("a record to be deleted has a revision: %w", op.ErrInvalid)
+			return fmt.Errorf("a record that ends has a revision: %w", op.ErrInvalid)
 		}
 		if err := op.ValidateKey(c.Record.Key); err != nil {
 			return err
+		}
+		if len(c.Becomes) > op.MaxValueBytes {
+			return fmt.Errorf("a record of %d bytes, at most %d are allowed: %w", len(c.Becomes), op.MaxValueBytes, op.ErrTooLarge)
 		}
 	}
 	if len(c.Steps) == 0 {
@@ -151,6 +159,11 @@ func (c Command) Append(b []byte) []byte {
 	case Effects:
 		b = c.appendSteps(c.appendTxn(b))
 		b = binary.AppendUvarint(appendText(b, c.Record.Key), c.Record.Revision)
+		if b = append(b, bit(c.Becomes != nil)); c.Becomes != nil {
+			b = appendText(b, c.Becomes)
+		}
+	case KeepPrevious:
+		b = append(b, bit(c.Keep))
 	}
 	return b
 }
@@ -188,7 +201,7 @@ func (k Kind) level() byte {
 	switch k {
 	case Queues:
 		return 2
-	case Effects:
+	case Effects, KeepPrevious:
 		return 3
 	}
 	return 1
@@ -228,6 +241,11 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 		c.Steps = f.steps()
 		c.Record.Key = string(f.text())
 		c.Record.Revision = f.uvarint()
+		if f.bit() {
+			c.Becomes = f.text()
+		}
+	case KeepPrevious:
+		c.Keep = f.bit()
 	default:
 		f.fail()
 	}

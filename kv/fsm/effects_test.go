@@ -36,6 +36,7 @@ func TestEffects(t *testing.T) {
 		err    error
 	}{
 		"whole":              {func(*Command) {}, 2 * time.Second, nil},
+		"the record goes on": {func(c *Command) { c.Becomes = []byte("next") }, 2 * time.Second, nil},
 		"a key has changed":  {func(c *Command) { c.Checks[0].Revision++ }, 2 * time.Second, op.ErrConflict},
 		"the record is gone": {func(c *Command) { c.Record.Revision++ }, 2 * time.Second, op.ErrConflict},
 		"received again":     {func(c *Command) { c.Steps[1].Receipts[0].Lease++ }, 2 * time.Second, op.ErrConflict},
@@ -57,11 +58,11 @@ func TestEffects(t *testing.T) {
 			done := err == nil
 			value, _ := Get(m, "app", "k", start.Add(c.after))
 			_, added := Get(m, "app", "new", start.Add(c.after))
-			_, recorded := Get(m, op.System, "k", start.Add(c.after))
-			got := fmt.Sprintf("%s %v %v %s %s", value.Value, added == nil, recorded == nil, m.stats(t, c.after, "q"), m.stats(t, c.after, "out"))
-			want := "1 false true 1: 0 visible, 1 in flight, 0 delayed 0: 0 visible, 0 in flight, 0 delayed"
+			kept, _ := Get(m, op.System, "k", start.Add(c.after))
+			got := fmt.Sprintf("%s %v %q %s %s", value.Value, added == nil, kept.Value, m.stats(t, c.after, "q"), m.stats(t, c.after, "out"))
+			want := `1 false "1" 1: 0 visible, 1 in flight, 0 delayed 0: 0 visible, 0 in flight, 0 delayed`
 			if done {
-				want = "2 true false 0: 0 visible, 0 in flight, 0 delayed 1: 1 visible, 0 in flight, 0 delayed"
+				want = fmt.Sprintf("2 true %q 0: 0 visible, 0 in flight, 0 delayed 1: 1 visible, 0 in flight, 0 delayed", e.Becomes)
 			}
 			wantText(t, "state", got, want)
 		})
@@ -86,6 +87,7 @@ func TestEffectsLimits(t *testing.T) {
 		"nothing":          {Command{}, nil},
 		"a put":            {Command{Steps: []QueueStep{put("q", plain())}}, op.ErrInvalid},
 		"a record of none": {Command{Record: op.Check{Key: "k"}}, op.ErrInvalid},
+		"a long record":    {Command{Record: op.Check{Key: "k", Revision: 1}, Becomes: make([]byte, op.MaxValueBytes+1)}, op.ErrTooLarge},
 	} {
 		c.command.Kind, c.command.Namespace = Effects, "app"
 		if err := c.command.Validate(); !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {

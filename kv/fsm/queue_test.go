@@ -75,6 +75,7 @@ func everyStep() []Command {
 			QueueStep{Kind: Replace, Queue: "q", Receipts: []Receipt{r}, Messages: []op.Outgoing{text("d")}}),
 		{Kind: Effects, Namespace: "app", Checks: []op.Check{{Key: "a", Revision: 300}}, Ops: []op.Op{set("k", "v")},
 			Steps: []QueueStep{{Kind: DeleteTaken, Queue: "q", Receipts: []Receipt{r}}}, Record: op.Check{Key: "schedule/x", Revision: 5}},
+		{Kind: Effects, Namespace: "app", Record: op.Check{Key: "stream/x", Revision: 5}, Becomes: []byte("next")},
 	}
 }
 

@@ -23,7 +23,7 @@ func (b *batch) transact(revision uint64, c Command) ([]op.OpResult, error) {
 	}
 	d := draft{batch: b, revision: revision}
 	if c.Record.Key != "" {
-		if err := d.end(c.Record); err != nil {
+		if err := d.end(c); err != nil {
 			d.rollBack()
 			return nil, err
 		}
@@ -51,14 +51,18 @@ func (b *batch) transact(revision uint64, c Command) ([]op.OpResult, error) {
 	return results, nil
 }
 
-// end deletes a record of the platform's, if it is as it has to be.
-func (d *draft) end(record op.Check) error {
+// end deletes or changes a record of the platform's, if it is as it has to be.
+func (d *draft) end(c Command) error {
 	s, err := d.batch.space(op.System)
 	if err == nil {
-		err = d.batch.check(s, record)
+		err = d.batch.check(s, c.Record)
 	}
 	if err == nil {
-		_, err = d.do(s, &op.Op{Kind: op.Delete, Key: record.Key})
+		o := op.Op{Kind: op.Delete, Key: c.Record.Key}
+		if c.Becomes != nil {
+			o = op.Op{Kind: op.Set, Key: c.Record.Key, Value: c.Becomes}
+		}
+		_, err = d.do(s, &o)
 	}
 	return err
 }
@@ -224,7 +228,12 @@ func (d *draft) withPrefix(s *space, prefix string) (found []*cell, err error) {
 		if stored, err = decodeState(v); err != nil || !stored.live(now) {
 			return err == nil
 		}
-		stored.value = nil
+		if s.keeps && d.read+stored.size <= maxImageBytes {
+			d.read += stored.size
+			stored.value = append([]byte{}, stored.value...)
+		} else {
+			stored.value = nil
+		}
 		found = append(found, &cell{space: s, key: string(k[skip:]), stored: stored, now: stored, hollow: true})
 		others++
 		return others < op.MaxDeleteKeys

@@ -22,5 +22,6 @@ func (e *Effects) Empty() bool { return e == nil || len(e.Ops)+len(e.Sends) == 0
 type Ending struct {
 	Queue      string // that Settlement is of
 	Settlement Settlement
-	Record     Check // a record of namespace System that must have its revision, and goes; no key: none
+	Record     Check  // a record of namespace System that must have its revision; no key: none
+	Becomes    []byte // what it holds then; nil: it goes
 }

@@ -171,7 +171,7 @@ func (u *Uploads) give(ctx context.Context, events []op.ObjectEvent, listeners [
 	}
 	u.count(messageForwarded, given)
 	for _, e := range events {
-		u.Delivery.metrics.lag.Observe(max(0, time.Since(e.Time).Seconds()))
+		u.Delivery.metrics.waited.Observe(max(0, time.Since(e.Time).Seconds()))
 	}
 	return nil
 }

@@ -120,6 +120,11 @@ func (a *App) Mentions() (queues, topics []string) {
 			if t.Event != nil {
 				mention(registry.DestinationQueue, t.Event.DeadLetter)
 			}
+			if t.Stream != nil {
+				if kind, name, err := registry.ParseDestination(t.Stream.OnFailure); err == nil {
+					mention(kind, name)
+				}
+			}
 		}
 		if async := f.Settings.Async; async != nil {
 			for _, d := range []string{async.OnSuccess, async.OnFailure} {

@@ -103,7 +103,7 @@ func TestFaults(t *testing.T) {
 		"known, not offered":   {one("    image: x\n"), "functions.f.image: not offered yet sett.yaml:4:5"},
 		"top, not offered":     {"layers: {}\n" + one(""), "layers: not offered yet sett.yaml:1:1"},
 		"variable":             {"service: ${self:custom.x}\n" + one(""), "service: ${self:custom.x} has no value; give it a default, as in ${env:NAME, 'default'} sett.yaml:1:10"},
-		"event not offered":    {one("    events: [{stream: x}]\n"), "functions.f.events.stream: stream events are not offered yet sett.yaml:4:15"},
+		"event not offered":    {one("    events: [{kafka: x}]\n"), "functions.f.events.kafka: kafka events are not offered yet sett.yaml:4:15"},
 		"event as a word":      {one("    events: [kafka]\n"), "functions.f.events.kafka: kafka events are not offered yet sett.yaml:4:14"},
 		"s3 empty":             {one("    events: [s3]\n"), "functions.f.events.s3: needs a bucket, as in s3: pictures sett.yaml:4:14"},
 		"s3 without a bucket":  {one("    events: [{s3: {existing: true}}]\n"), "functions.f.events.s3: bucket is missing, as in bucket: pictures sett.yaml:4:15"},

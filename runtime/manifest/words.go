@@ -71,10 +71,10 @@ func destinationWords() words { return words{offered: []string{"type", "arn"}} }
 // eventWords are the keys of one event: its kind.
 func eventWords() words {
 	return words{
-		offered: []string{"httpApi", "http", "schedule", "sqs", "sns", "s3", "eventBridge"},
-		refused: []string{"activemq", "alb", "alexaSkill", "alexaSmartHome", "change", "cloudFront", "cloudwatchEvent",
+		offered: []string{"httpApi", "http", "schedule", "sqs", "sns", "s3", "eventBridge", "stream"},
+		refused: []string{"activemq", "alb", "alexaSkill", "alexaSmartHome", "cloudFront", "cloudwatchEvent",
 			"cloudwatchLog", "cognitoUserPool", "documentDb", "iot", "iotFleetProvisioning", "kafka", "msk",
-			"rabbitmq", "stream", "websocket"},
+			"rabbitmq", "websocket"},
 	}
 }
 
@@ -143,6 +143,19 @@ func snsEventWords() words {
 		noted:   []string{"displayName", "kmsMasterKeyId"},
 	}
 }
+
+// streamWords are the keys under a stream event.
+func streamWords() words {
+	return words{
+		offered: []string{"type", "prefix", "arn", "name", "batchSize", "batchWindow", "startingPosition", "parallelizationFactor",
+			"bisectBatchOnFunctionError", "maximumRetryAttempts", "maximumRecordAgeInSeconds", "functionResponseType",
+			"filterPatterns", "destinations", "enabled"},
+		refused: []string{"consumer", "startingPositionTimestamp", "tumblingWindowInSeconds"},
+	}
+}
+
+// streamDestinationsWords are the keys under destinations of a stream event.
+func streamDestinationsWords() words { return words{offered: []string{"onFailure"}} }
 
 // snsRedriveWords are the keys under redrivePolicy of an sns event.
 func snsRedriveWords() words {

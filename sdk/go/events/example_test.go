@@ -133,6 +133,22 @@ func TestDocumentedRest(t *testing.T) {
 	}
 }
 
+// TestDocumentedStream: the Go code of docs/STREAMS.md is that of the example audit, which a test runs.
+func TestDocumentedStream(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/STREAMS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile("../../../examples/audit/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) == 0 || !strings.Contains(string(code), blocks[0][1]) {
+		t.Errorf("examples/audit has not the code of docs/STREAMS.md: %q", blocks)
+	}
+}
+
 func TestDocumentedAsync(t *testing.T) {
 	settest.Invocations(t, func(_ context.Context, i settest.Invocation) ([]byte, error) {
 		if !i.Async || i.Function != "mail" || string(i.Payload) != `{"to":"ada"}` {
