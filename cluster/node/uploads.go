@@ -18,6 +18,9 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
+// sweepTimeout is how long the leader's node looks at buckets, at most, before it goes on with other triggers.
+const sweepTimeout = 10 * time.Second
+
 // What becomes of objects is written with the change, for buckets that a function listens to. The leader's node gives it to
 // the queues of the functions, each of which has a worker.
 
@@ -178,11 +181,13 @@ func (n *Node) sweepBuckets() {
 		return
 	}
 	n.triggers.swept = time.Now()
-	apps, err := n.objects.Apps(n.ctx, op.Local)
+	ctx, cancel := context.WithTimeout(n.ctx, sweepTimeout)
+	defer cancel()
+	apps, err := n.objects.Apps(ctx, op.Local)
 	unheard := map[string]time.Time{}
 	for _, app := range apps {
 		if err == nil {
-			err = n.sweepBucketsOf(app, n.triggers.unheard, unheard)
+			err = n.sweepBucketsOf(ctx, app, n.triggers.unheard, unheard)
 		}
 	}
 	if err != nil {
@@ -196,13 +201,13 @@ func (n *Node) sweepBuckets() {
 
 // sweepBucketsOf notes in after which of an app's buckets tell what nobody listens to, and since when, which before knows of
 // those it knows.
-func (n *Node) sweepBucketsOf(app string, before, after map[string]time.Time) error {
-	buckets, err := n.objects.Buckets(n.ctx, app)
+func (n *Node) sweepBucketsOf(ctx context.Context, app string, before, after map[string]time.Time) error {
+	buckets, err := n.objects.Buckets(ctx, app)
 	if err != nil || !slices.ContainsFunc(buckets, func(b blob.Bucket) bool { return b.Events != n.heard(app, b.Name) }) {
 		return err
 	}
-	n.refresh(n.ctx)
-	n.listenToBuckets(n.ctx, app)
+	n.refresh(ctx)
+	n.listenToBuckets(ctx, app)
 	for _, b := range buckets {
 		if !b.Events || n.heard(app, b.Name) {
 			continue
@@ -216,7 +221,7 @@ func (n *Node) sweepBucketsOf(app string, before, after map[string]time.Time) er
 		if time.Since(since) <= orphanGrace {
 			continue
 		}
-		if err := n.objects.ChangeBucket(n.ctx, app, blob.Bucket{Name: b.Name}); err != nil && !errors.Is(err, op.ErrNoBucket) {
+		if err := n.objects.ChangeBucket(ctx, app, blob.Bucket{Name: b.Name}); err != nil && !errors.Is(err, op.ErrNoBucket) {
 			return err
 		}
 		n.log.Info("nobody listens to bucket", "app", app, "bucket", b.Name)

@@ -88,12 +88,12 @@ func TestBucketEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, after := map[string]time.Time{}, map[string]time.Time{}
-	if err := n.sweepBucketsOf("default", before, after); err != nil || len(after) != 1 {
+	if err := n.sweepBucketsOf(ctx, "default", before, after); err != nil || len(after) != 1 {
 		t.Errorf("sweepBucketsOf notes %v, %v, want the bucket", after, err)
 	}
 	tells(true)
 	after["default/pics"] = time.Now().Add(-orphanGrace - time.Second)
-	if err := n.sweepBucketsOf("default", after, before); err != nil {
+	if err := n.sweepBucketsOf(ctx, "default", after, before); err != nil {
 		t.Error(err)
 	}
 	tells(false)
