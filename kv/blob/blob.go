@@ -116,6 +116,7 @@ type Config struct {
 	Dir     string // of this node's chunks; made with mode 0700 when absent; one process at a time
 	Store   Store
 	Peers   Peers                          // nil: there is no other node, ever
+	Heard   func(app, bucket string) bool  // whether a bucket has Bucket.Events whatever is asked for; nil: none has
 	Log     *slog.Logger                   // nil: no log
 	Metrics prometheus.Registerer          // nil: no metrics; what is registered goes again on Close
 	create  func(dir string) (file, error) // of a temporary file; tests fail it
@@ -130,6 +131,7 @@ type Objects struct {
 	chunks  *Chunks
 	log     *slog.Logger
 	metrics *metrics
+	heard   func(app, bucket string) bool
 	origin  Origin // of changes
 	*upkeep
 }
@@ -149,6 +151,9 @@ func Open(cfg Config) (*Objects, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Heard == nil {
+		cfg.Heard = func(string, string) bool { return false }
+	}
 	if cfg.Peers == nil {
 		cfg.Peers = alone{}
 	}
@@ -163,7 +168,7 @@ func Open(cfg Config) (*Objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open objects: %w", err)
 	}
-	return &Objects{store: cfg.Store, peers: cfg.Peers, chunks: chunks, log: cfg.Log, metrics: m, upkeep: new(upkeep)}, nil
+	return &Objects{store: cfg.Store, peers: cfg.Peers, chunks: chunks, log: cfg.Log, metrics: m, heard: cfg.Heard, upkeep: new(upkeep)}, nil
 }
 
 // Over answers the same objects, seen and changed through other records than the store's: those of an invocation whose

@@ -29,20 +29,7 @@ const settled = 100 // events that are settled in one transaction
 
 // Event says what became of an object. It is written in the transaction that did it, for buckets with Bucket.Events,
 // and stays until it is settled or EventLife is over.
-type Event struct {
-	Name     string // such as CreatedPut
-	Bucket   string
-	Key      string
-	Size     int64  // 0 when the object was removed
-	ETag     string // empty when the object was removed
-	ObjectID string // of the put; of a removal, that which was removed
-	Time     time.Time
-	// ID names the event: one that comes again has the same.
-	ID string
-	// Sequencer is higher for what happened later to the same key, on whatever node; it is compared as text.
-	Sequencer string
-	Origin    Origin // who did it
-}
+type Event = op.ObjectEvent
 
 // eventRecord is an Event in the store.
 type eventRecord struct {

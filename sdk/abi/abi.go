@@ -71,6 +71,7 @@ const (
 	TriggerQueue    = "queue"    // a batch of a queue's messages
 	TriggerTopic    = "topic"    // a message published to a topic
 	TriggerEvent    = "event"    // an event on the app's bus
+	TriggerUpload   = "upload"   // what became of an object in a bucket
 	TriggerStream   = "stream"   // a batch of the changes of keys
 	TriggerAsync    = "async"    // an asynchronous invocation
 )
