@@ -39,6 +39,7 @@ func TestOver(t *testing.T) {
 	settle(t, o)
 	seen, commit := over(t, o.By(Origin{Function: "f", Depth: 2}))
 	data := noise(1, ChunkBytes+1)
+	put(t, seen, "c", []byte("first"))
 	put(t, seen, "c", data)
 	put(t, seen, "b", []byte("newer"))
 	_, copyErr := seen.Copy(ctx, Copy{Name: pics("d"), From: pics("c")})
@@ -74,6 +75,9 @@ func TestOver(t *testing.T) {
 	events, err := o.Events(ctx, app)
 	var by int
 	for _, e := range events {
+		if e.Key == "c" && e.Size != int64(len(data)) {
+			t.Errorf("what it was for a while is told: %+v", e)
+		}
 		if e.Origin == (Origin{Function: "f", Depth: 2}) {
 			by++
 		}
