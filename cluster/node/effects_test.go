@@ -100,7 +100,7 @@ func putting(t *testing.T, status string) []byte {
 // that fails puts is not.
 func TestRequestsPut(t *testing.T) {
 	n := start(t, t.TempDir())
-	if err := n.objects.CreateBucket(t.Context(), "default", op.Bucket{Name: "pics", Events: true}); err != nil {
+	if err := n.objects.CreateBucket(t.Context(), "default", op.Bucket{Name: "pics"}); err != nil {
 		t.Fatal(err)
 	}
 	s := registry.Settings{Effects: registry.EffectsTransactional}
@@ -145,9 +145,8 @@ func TestRequestsPut(t *testing.T) {
 	if err != nil || usageErr != nil || string(data) != "picture" || info.Size != 7 || u.Objects != 1 || u.Bytes != 7 {
 		t.Errorf("object %q, %+v, usage %+v, %v, %v", data, info, u, err, usageErr)
 	}
-	events, err := n.objects.Events(t.Context(), "default")
-	if err != nil || int64(len(events)) != done.Load() || len(events) == 0 || events[0].Origin.Function != "put" {
-		t.Errorf("events %+v, %v, want %d", events, err, done.Load())
+	if done.Load() == 0 {
+		t.Error("no request has succeeded")
 	}
 	deployWith(t, n, "now", putting(t, "500"), registry.Settings{})
 	get("/now")

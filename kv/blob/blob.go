@@ -133,6 +133,7 @@ type Objects struct {
 	metrics *metrics
 	heard   func(app, bucket string) bool
 	origin  Origin // of changes
+	moment  string // an id, of changes that all happen at one moment; empty: each has its own
 	*upkeep
 }
 
@@ -172,11 +173,11 @@ func Open(cfg Config) (*Objects, error) {
 }
 
 // Over answers the same objects, seen and changed through other records than the store's: those of an invocation whose
-// effects happen when it has succeeded. Chunks are written at once, and go when no record comes to name them. It is cheap,
+// effects happen when it has succeeded, of each object no more than the last event among them. Chunks are written at once, and go when no record comes to name them. It is cheap,
 // and needs no Close.
 func (o *Objects) Over(r Records) *Objects {
 	over := *o
-	over.store = layered{r, o.store}
+	over.store, over.moment = layered{r, o.store}, newID(time.Now())
 	return &over
 }
 

@@ -3,6 +3,8 @@ package blob
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"iter"
 	"slices"
@@ -44,7 +46,8 @@ type eventRecord struct {
 	Depth    int    `cbor:"9,keyasint,omitempty"`
 }
 
-// eventOf is the op that tells of an event.
+// eventOf is the op that tells of an event. Of several of one object that happen at one moment, an invocation's, the last
+// one has the id of those before.
 func (o *Objects) eventOf(name string, i Info) op.Op {
 	now := time.Now()
 	r := eventRecord{Name: name, Bucket: i.Bucket, Key: i.Key, Size: i.Size, ETag: i.ETag, ObjectID: i.ID, Time: now.UnixNano(),
@@ -52,7 +55,12 @@ func (o *Objects) eventOf(name string, i Info) op.Op {
 	if name == RemovedDelete {
 		r.Size, r.ETag = 0, ""
 	}
-	return op.Op{Kind: op.Set, Key: eventPrefix + newID(now), Value: encode(r), TTL: EventLife}
+	id := newID(now)
+	if o.moment != "" {
+		sum := sha256.Sum256([]byte(o.moment + objectKey(i.Bucket, i.Key)))
+		id = o.moment[:idBytes] + hex.EncodeToString(sum[:idBytes/2])
+	}
+	return op.Op{Kind: op.Set, Key: eventPrefix + id, Value: encode(r), TTL: EventLife}
 }
 
 // Events answers an app's oldest events that nobody has settled, at most MaxEvents, in an order in which those of one

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +39,7 @@ func TestOver(t *testing.T) {
 	settle(t, o)
 	seen, commit := over(t, o.By(Origin{Function: "f", Depth: 2}))
 	data := noise(1, ChunkBytes+1)
+	put(t, seen, "c", []byte("first"))
 	put(t, seen, "c", data)
 	put(t, seen, "b", []byte("newer"))
 	_, copyErr := seen.Copy(ctx, Copy{Name: pics("d"), From: pics("c")})
@@ -73,6 +75,9 @@ func TestOver(t *testing.T) {
 	events, err := o.Events(ctx, app)
 	var by int
 	for _, e := range events {
+		if e.Key == "c" && e.Size != int64(len(data)) {
+			t.Errorf("what it was for a while is told: %+v", e)
+		}
 		if e.Origin == (Origin{Function: "f", Depth: 2}) {
 			by++
 		}
@@ -151,6 +156,41 @@ func TestOverList(t *testing.T) {
 		if got, _ := listAll(t, seen, Query{Limit: limit, After: "b/01"}); !slices.Equal(got, want[slices.Index(want, "b/01")+1:]) {
 			t.Errorf("pages of %d behind b/01: %v", limit, got)
 		}
+	}
+}
+
+// TestOverAtOnce has an invocation put and list several objects at once, and several invocations put beside one another:
+// the counters are exact.
+func TestOverAtOnce(t *testing.T) {
+	o := withBucket(t)
+	var invocations sync.WaitGroup
+	for i := range 4 {
+		seen, commit := over(t, o)
+		invocations.Go(func() {
+			var puts sync.WaitGroup
+			for k := range 4 {
+				puts.Go(func() {
+					_, err := seen.Put(t.Context(), Put{Name: pics(fmt.Sprint(i, "/", k)), Body: body([]byte("x"))})
+					if err == nil {
+						_, err = seen.List(t.Context(), app, "pics", Query{Prefix: fmt.Sprint(i, "/")})
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			puts.Wait()
+			if err := commit(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	invocations.Wait()
+	if u, err := o.Usage(t.Context(), app, "pics"); err != nil || u.Objects != 16 || u.Bytes != 16 {
+		t.Errorf("Usage = %+v, %v, want 16", u, err)
+	}
+	if all, _ := listAll(t, o, Query{}); len(all) != 16 {
+		t.Errorf("there are %d objects, want 16", len(all))
 	}
 }
 
