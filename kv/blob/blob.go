@@ -152,7 +152,7 @@ func Open(cfg Config) (*Objects, error) {
 	if cfg.Peers == nil {
 		cfg.Peers = alone{}
 	}
-	chunks, err := openChunks(cfg.Dir)
+	chunks, err := OpenChunks(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open objects: %w", err)
 	}
