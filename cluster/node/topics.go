@@ -132,8 +132,11 @@ func (n *Node) sweepSubscriptions(queues []fsm.QueueName) error {
 	return nil
 }
 
-// isSubscription says whether a queue is that of a topic's subscription, or of a rule or an archive of a bus.
-func isSubscription(name string) bool { return queue.IsSubscription(name) || queue.IsOfBus(name) }
+// isSubscription says whether a queue is that of a topic's subscription, of a rule or an archive of a bus, or of a function's
+// uploads.
+func isSubscription(name string) bool {
+	return queue.IsSubscription(name) || queue.IsOfBus(name) || queue.IsUpload(name)
+}
 
 // subscribedQueues are the names of all queues of an app's that are somebody's subscription.
 func (n *Node) subscribedQueues(app string) (names []string, err error) {
@@ -148,6 +151,9 @@ func (n *Node) subscribedQueues(app string) (names []string, err error) {
 		if f.App == app {
 			for _, r := range eventRules(f) {
 				names = append(names, r.queue)
+			}
+			for bucket := range f.Uploads() {
+				names = append(names, queue.UploadQueue(f.Name, bucket))
 			}
 		}
 	}

@@ -31,6 +31,8 @@ type triggers struct {
 	over    chan struct{}        // closed when none runs any more
 	wake    chan struct{}        // 1 slot
 	orphans map[string]time.Time // subscriptions' queues that nobody has any more, since when
+	unheard map[string]time.Time // buckets whose objects' events nobody wants, since when
+	swept   time.Time            // when buckets were last looked at
 	plain   map[string]time.Time // apps, since when none of their functions has a stream; zero: one has
 }
 
@@ -114,6 +116,7 @@ func (n *Node) adjust() error {
 			n.triggers.workers.Go(func() { w.Run(ctx) })
 		}
 	}
+	n.sweepBuckets()
 	n.tendStreams()
 	return n.sweepSubscriptions(queues)
 }
@@ -160,6 +163,9 @@ func (n *Node) wanted(queues []fsm.QueueName) (map[string]worker, error) {
 			}
 			all[keyOfWorker("rule "+r.name, f, r.EventSource)] = w
 		}
+	}
+	if err := n.addUploads(all, there); err != nil {
+		return nil, err
 	}
 	return all, n.addURLWorkers(all, there)
 }

@@ -135,6 +135,12 @@ func triggerFacts(s registry.Settings) (lines [][2]string) {
 				text += ", dead letters to " + t.Event.DeadLetter
 			}
 			lines = append(lines, [2]string{"rule", text})
+		case t.Upload != nil:
+			text := t.Upload.String()
+			if !t.Upload.HasRules() {
+				text += ", but not what it does itself"
+			}
+			lines = append(lines, [2]string{"upload", text})
 		}
 	}
 	if a := s.Async; a != nil {

@@ -25,8 +25,9 @@ type project struct {
 	functions []function
 	queues    []registry.Queue
 	topics    []registry.Topic
+	buckets   []string
 	notes     []string // of the manifest
-	made      channels // what a deployment did to queues and topics
+	made      channels // what a deployment did to queues, topics and buckets
 }
 
 // variables are where a manifest's variables get their values from, besides its own folder and the environment.
@@ -139,7 +140,7 @@ func openManifest(path string, v variables) (*project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &project{dir: filepath.Dir(path), manifest: path, app: app.Name, queues: app.Queues, topics: app.Topics, notes: app.Notes}
+	p := &project{dir: filepath.Dir(path), manifest: path, app: app.Name, queues: app.Queues, topics: app.Topics, buckets: app.Buckets, notes: app.Notes}
 	var faults []error
 	for _, fn := range app.Functions {
 		m, err := p.find(fn.Module)

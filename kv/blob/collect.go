@@ -94,7 +94,7 @@ func (o *Objects) remove(unnamed map[string]found) (removed int, err error) {
 // named tells of each chunk that a record of any app names: segments first, so that an upload that becomes an object
 // meanwhile is not missed.
 func (o *Objects) named(ctx context.Context, tell func(Chunk)) error {
-	apps, err := o.allApps(ctx)
+	apps, err := o.Apps(ctx, op.Strong)
 	if err != nil {
 		return err
 	}
@@ -137,8 +137,9 @@ func (o *Objects) Hold() (release func()) {
 	return o.background.Unlock
 }
 
-func (o *Objects) allApps(ctx context.Context) (apps []string, err error) {
-	q := op.Query{Prefix: AppPrefix, KeysOnly: true, Read: op.Read{Consistency: op.Strong}}
+// Apps answers the apps that ever had a bucket.
+func (o *Objects) Apps(ctx context.Context, c op.Consistency) (apps []string, err error) {
+	q := op.Query{Prefix: AppPrefix, KeysOnly: true, Read: op.Read{Consistency: c}}
 	for i, err := range op.All(ctx, o.store, op.System, q) {
 		if err != nil {
 			return nil, err
@@ -167,7 +168,7 @@ func (o *Objects) each(ctx context.Context, app, prefix string, visit func(rest 
 func (o *Objects) Sweep(ctx context.Context) error {
 	o.background.Lock()
 	defer o.background.Unlock()
-	apps, err := o.allApps(ctx)
+	apps, err := o.Apps(ctx, op.Strong)
 	if err != nil {
 		return coded("sweep objects", err)
 	}

@@ -32,7 +32,7 @@ const (
 	Tick       Kind = 4 // the first Limit keys whose time has come are deleted, in whatever namespace
 	Queues     Kind = 5 // Steps, one after the other, all of them or none; of feature level 2
 	// Effects are what an invocation asks for and the end of what caused it: Checks, Ops, Steps, and Record, which holds Becomes then, or goes;
-	// all of it or nothing. Of Steps, messages to be deleted must still be had by their receipts. Of feature level 3.
+	// all of it or nothing, and Objects with it. Of Steps, messages to be deleted must still be had by their receipts. Of feature level 3.
 	Effects      Kind = 6
 	KeepPrevious Kind = 7 // changes of Namespace have the value before, or no more: Keep; of feature level 3
 )
@@ -53,8 +53,9 @@ type Command struct {
 	Limit     int
 	Keep      bool
 	Steps     []QueueStep
-	Record    op.Check // of Effects: a key of op.System and the revision it must have; no key: none
-	Becomes   []byte   // of Effects: the value that Record gets; nil: it is deleted
+	Record    op.Check         // of Effects: a key of op.System and the revision it must have; no key: none
+	Becomes   []byte           // of Effects: the value that Record gets; nil: it is deleted
+	Objects   op.ObjectEffects // of Effects: of the namespace of the objects of Namespace
 }
 
 // Validate answers op.ErrInvalid or op.ErrTooLarge for a command that would fail whatever the state. Only what is
@@ -92,11 +93,20 @@ func (c Command) Validate() error {
 }
 
 func (c Command) validateEffects() error {
-	if len(c.Checks) > MaxEffects || len(c.Ops) > MaxEffects {
-		return fmt.Errorf("an invocation reads %d keys and changes %d, at most %d of each are allowed: %w", len(c.Checks), len(c.Ops),
-			MaxEffects, op.ErrTooLarge)
+	parts := []op.Txn{{Namespace: c.Namespace, Checks: c.Checks, Ops: c.Ops}}
+	if len(c.Objects.Checks)+len(c.Objects.Ops) > 0 {
+		parts = append(parts, op.Txn{Namespace: op.ObjectsOf(c.Namespace), Checks: c.Objects.Checks, Ops: c.Objects.Ops})
 	}
 	size := 0
+	for _, p := range parts {
+		if len(p.Checks) > MaxEffects || len(p.Ops) > MaxEffects {
+			return fmt.Errorf("an invocation reads %d keys and changes %d in %s, at most %d of each are allowed: %w", len(p.Checks), len(p.Ops),
+				p.Namespace, MaxEffects, op.ErrTooLarge)
+		}
+		for _, o := range p.Ops {
+			size += len(o.Key) + len(o.Value)
+		}
+	}
 	for _, s := range c.Steps {
 		if s.Kind <= PurgeQueue {
 			return fmt.Errorf("a step of kind %d is no effect: %w", s.Kind, op.ErrInvalid)
@@ -105,20 +115,12 @@ func (c Command) validateEffects() error {
 			size += m.Bytes()
 		}
 	}
-	for _, o := range c.Ops {
-		size += len(o.Key) + len(o.Value)
-	}
 	if size > op.MaxTxnBytes {
 		return fmt.Errorf("an invocation writes and sends %d bytes, at most %d are allowed: %w", size, op.MaxTxnBytes, op.ErrTooLarge)
 	}
-	for rest := (op.Txn{Namespace: c.Namespace, Checks: c.Checks, Ops: c.Ops}); ; {
-		part := rest
-		part.Checks, part.Ops = rest.Checks[:min(len(rest.Checks), op.MaxChecks)], rest.Ops[:min(len(rest.Ops), op.MaxOps)]
-		if err := part.Validate(); err != nil {
+	for _, p := range parts {
+		if err := validateParts(p); err != nil {
 			return err
-		}
-		if rest.Checks, rest.Ops = rest.Checks[len(part.Checks):], rest.Ops[len(part.Ops):]; len(rest.Checks)+len(rest.Ops) == 0 {
-			break
 		}
 	}
 	if c.Record.Key != "" {
@@ -138,6 +140,20 @@ func (c Command) validateEffects() error {
 	return validateSteps(c.Steps)
 }
 
+// validateParts is Validate of a transaction that may have more checks and ops than others.
+func validateParts(rest op.Txn) error {
+	for {
+		part := rest
+		part.Checks, part.Ops = rest.Checks[:min(len(rest.Checks), op.MaxChecks)], rest.Ops[:min(len(rest.Ops), op.MaxOps)]
+		if err := part.Validate(); err != nil {
+			return err
+		}
+		if rest.Checks, rest.Ops = rest.Checks[len(part.Checks):], rest.Ops[len(part.Ops):]; len(rest.Checks)+len(rest.Ops) == 0 {
+			return nil
+		}
+	}
+}
+
 // Append appends c as it is replicated. The first byte is the feature level c needs, the rest is as that level
 // says.
 func (c Command) Append(b []byte) []byte {
@@ -146,7 +162,7 @@ func (c Command) Append(b []byte) []byte {
 	b = appendText(b, c.Namespace)
 	switch c.Kind {
 	case Transact:
-		b = c.appendTxn(b)
+		b = appendTxn(b, c.Checks, c.Ops)
 	case SetQuota:
 		b = binary.AppendUvarint(b, uint64(c.Quota.Keys))
 		b = binary.AppendUvarint(b, uint64(c.Quota.Bytes))
@@ -157,24 +173,25 @@ func (c Command) Append(b []byte) []byte {
 	case Queues:
 		b = c.appendSteps(b)
 	case Effects:
-		b = c.appendSteps(c.appendTxn(b))
+		b = c.appendSteps(appendTxn(b, c.Checks, c.Ops))
 		b = binary.AppendUvarint(appendText(b, c.Record.Key), c.Record.Revision)
 		if b = append(b, bit(c.Becomes != nil)); c.Becomes != nil {
 			b = appendText(b, c.Becomes)
 		}
+		b = appendTxn(b, c.Objects.Checks, c.Objects.Ops)
 	case KeepPrevious:
 		b = append(b, bit(c.Keep))
 	}
 	return b
 }
 
-func (c Command) appendTxn(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(c.Checks)))
-	for _, k := range c.Checks {
+func appendTxn(b []byte, checks []op.Check, ops []op.Op) []byte {
+	b = binary.AppendUvarint(b, uint64(len(checks)))
+	for _, k := range checks {
 		b = appendCheck(b, k)
 	}
-	b = binary.AppendUvarint(b, uint64(len(c.Ops)))
-	for _, o := range c.Ops {
+	b = binary.AppendUvarint(b, uint64(len(ops)))
+	for _, o := range ops {
 		b = appendOp(b, o)
 	}
 	return b
@@ -244,6 +261,7 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 		if f.bit() {
 			c.Becomes = f.text()
 		}
+		c.Objects.Checks, c.Objects.Ops = f.txn(MaxEffects, MaxEffects)
 	case KeepPrevious:
 		c.Keep = f.bit()
 	default:

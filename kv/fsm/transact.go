@@ -12,26 +12,38 @@ import (
 
 // transact does a transaction whole or refuses it.
 func (b *batch) transact(revision uint64, c Command) ([]op.OpResult, error) {
-	s, err := b.space(c.Namespace)
+	d := draft{batch: b, revision: revision}
+	results, err := d.part(c.Namespace, c.Checks, c.Ops)
+	if err == nil && c.Record.Key != "" {
+		err = d.end(c)
+	}
+	if err == nil && len(c.Objects.Checks)+len(c.Objects.Ops) > 0 {
+		_, err = d.part(op.ObjectsOf(c.Namespace), c.Objects.Checks, c.Objects.Ops)
+	}
+	if err == nil {
+		err = d.commit(d.previous + resultBytes*len(results))
+	}
+	if err != nil {
+		d.rollBack()
+		return nil, err
+	}
+	return results, nil
+}
+
+// part does what a transaction does in one namespace, each of which has one part.
+func (d *draft) part(namespace string, checks []op.Check, ops []op.Op) ([]op.OpResult, error) {
+	s, err := d.batch.space(namespace)
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range c.Checks {
-		if err := b.check(s, k); err != nil {
+	for _, k := range checks {
+		if err := d.batch.check(s, k); err != nil {
 			return nil, err
 		}
 	}
-	d := draft{batch: b, revision: revision}
-	if c.Record.Key != "" {
-		if err := d.end(c); err != nil {
-			d.rollBack()
-			return nil, err
-		}
-	}
-	results := make([]op.OpResult, len(c.Ops))
-	for i := range c.Ops {
-		if results[i], err = d.do(s, &c.Ops[i]); err != nil {
-			d.rollBack()
+	results := make([]op.OpResult, len(ops))
+	for i := range ops {
+		if results[i], err = d.do(s, &ops[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -41,14 +53,7 @@ func (b *batch) transact(revision uint64, c Command) ([]op.OpResult, error) {
 			after = t.count(after)
 		}
 	}
-	if err = refuse(s.usage.Quota.Refuses(s.usage, after)); err == nil {
-		err = d.commit(d.previous + resultBytes*len(results))
-	}
-	if err != nil {
-		d.rollBack()
-		return nil, err
-	}
-	return results, nil
+	return results, refuse(s.usage.Quota.Refuses(s.usage, after))
 }
 
 // end deletes or changes a record of the platform's, if it is as it has to be.

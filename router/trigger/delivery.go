@@ -129,6 +129,11 @@ func (i *Invocation) event() *abi.Event {
 	return &e
 }
 
+// errLoop is why an invocation is not run, or not sent, whose depth is over abi.MaxDepth.
+func errLoop() error {
+	return abi.WithCode(abi.InvalidInput, fmt.Errorf("over %d functions and destinations led here, which looks like a loop", abi.MaxDepth))
+}
+
 // Verdict is what becomes of an invocation after an attempt.
 type Verdict int
 

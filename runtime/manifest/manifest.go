@@ -24,7 +24,7 @@ const (
 	MaxDepth         = 64        // nested lists and mappings, and variables whose value is a variable
 	MaxFields        = 20000     // fields and variables read, counted again each time an alias or a variable is followed
 	MaxFunctions     = 100       // one deployment is one transaction
-	MaxChannels      = 100       // queues, and topics
+	MaxChannels      = 100       // queues, topics, and buckets
 	MaxFiles         = 64        // that ${file(...)} names
 	MaxExpandedBytes = 4 << 20   // text made of variables
 	MaxFaults        = 50        // reported; the rest is counted
@@ -42,6 +42,7 @@ type App struct {
 	Functions []Function // in the order of the file
 	Queues    []registry.Queue
 	Topics    []registry.Topic
+	Buckets   []string
 	Notes     []string // keys that have no effect here, with their place
 }
 
@@ -183,7 +184,8 @@ func (r *reader) app(data []byte) *App {
 	if ok && functions.value.Kind == yaml.MappingNode {
 		r.functionIDs(functions.value)
 	}
-	app.Queues, app.Topics = r.channels(sections)
+	declared := r.channels(sections)
+	app.Queues, app.Topics, app.Buckets = declared.queues, declared.topics, declared.buckets
 	if !ok {
 		if !r.hasKey(r.root, "functions") {
 			r.faultAt(r.root, "functions", "missing: a manifest needs at least one function")
@@ -239,7 +241,7 @@ func (r *reader) params(sections section) {
 	}
 }
 
-// checkNames finds what names a queue, a topic or a function that is not there, and nearly one that is.
+// checkNames finds what names a queue, a topic, a bucket or a function that is not there, and nearly one that is.
 func (r *reader) checkNames(app *App) {
 	declared := map[string][]string{}
 	for _, q := range app.Queues {
@@ -248,6 +250,7 @@ func (r *reader) checkNames(app *App) {
 	for _, t := range app.Topics {
 		declared[registry.DestinationTopic] = append(declared[registry.DestinationTopic], t.Name)
 	}
+	declared[kindBucket] = app.Buckets
 	for _, f := range app.Functions {
 		declared[registry.DestinationFunction] = append(declared[registry.DestinationFunction], f.Name)
 	}

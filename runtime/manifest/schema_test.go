@@ -23,6 +23,7 @@ func places() map[string]words {
 		"httpApi": httpAPIWords(), "http": httpWords(), "request": requestWords(), "cors": corsWords(), "httpApiCors": httpAPICorsWords(),
 		"schedule": scheduleWords(), "sqs": sqsEventWords(), "sns": snsEventWords(), "snsRedrive": snsRedriveWords(),
 		"eventBridge": eventBridgeWords(), "inputTransformer": inputTransformerWords(),
+		"s3": s3EventWords(), "s3Rule": s3RuleWords(), "bucket": bucketWords(), "s3Bucket": s3Words(),
 		"resources": resourcesWords(), "queue": queueWords(), "topic": topicWords(), "resource": resourceWords(),
 		"sqsQueue": sqsWords(), "redrive": redriveWords(), "snsTopic": snsWords(), "stream": streamWords(), "streamDestinations": streamDestinationsWords()}
 }

@@ -230,7 +230,7 @@ func TestMoreFaults(t *testing.T) {
 		event("sqs: {queue: a, filterPatterns: [a]}"):        `functions.f.events.sqs.filterPatterns: "a" where a mapping is needed sett.yaml:5:42`,
 		event("sqs: {queue: a, batchsize: 1}"):               "functions.f.events.sqs.batchsize: unknown key, did you mean batchSize? sett.yaml:5:25",
 		event("sqs: arn:aws:sns:us-east-1:1:t"):              `functions.f.events.sqs: "t" is a topic where a queue is needed sett.yaml:5:14`,
-		event("sqs: arn:aws:kinesis:us-east-1:1:t"):          `functions.f.events.sqs: "arn:aws:kinesis:us-east-1:1:t" is of kinesis; queues, topics and functions are offered sett.yaml:5:14`,
+		event("sqs: arn:aws:kinesis:us-east-1:1:t"):          `functions.f.events.sqs: "arn:aws:kinesis:us-east-1:1:t" is of kinesis; queues, topics, buckets and functions are offered sett.yaml:5:14`,
 		event("sqs: arn:aws:sqs"):                            `functions.f.events.sqs: "arn:aws:sqs" is no ARN, as in arn:aws:sqs:us-east-1:000000000000:orders sett.yaml:5:14`,
 		event("sqs: !GetAtt Ordres.Arn") + "resources: {Resources: {Orders: {Type: AWS::SQS::Queue}}}": `functions.f.events.sqs: there is no resource "Ordres", did you mean Orders? sett.yaml:5:14`,
 		event("sqs: {Fn::ImportValue: x}"):                                                   "functions.f.events.sqs.Fn::ImportValue: not offered; write the name, or an ARN sett.yaml:5:15",

@@ -29,6 +29,7 @@ type Trigger struct {
 	Queue    *QueueSource  `json:"queue,omitempty"`
 	Topic    *TopicSource  `json:"topic,omitempty"`
 	Event    *EventSource  `json:"event,omitempty"`
+	Upload   *UploadSource `json:"upload,omitempty"`
 	Stream   *StreamSource `json:"stream,omitempty"`
 }
 
@@ -106,6 +107,9 @@ func (t Trigger) complete() Trigger {
 	if t.Event != nil {
 		t.Event = t.Event.complete()
 	}
+	if t.Upload != nil {
+		t.Upload = t.Upload.complete()
+	}
 	if t.Stream != nil {
 		t.Stream = t.Stream.complete()
 	}
@@ -129,7 +133,7 @@ func (s Settings) validateTriggers() []error {
 	for i, t := range s.Triggers {
 		switch parts := t.parts(); {
 		case parts != 1:
-			faults.add("trigger %d: has %d sources; it has one: schedule, queue, topic, event or stream", i+1, parts)
+			faults.add("trigger %d: has %d sources; it has one: schedule, queue, topic, event, stream or upload", i+1, parts)
 		case t.Schedule != nil:
 			if t.Schedule.Name != "" {
 				once("schedule " + t.Schedule.Name)
@@ -144,6 +148,9 @@ func (s Settings) validateTriggers() []error {
 		case t.Topic != nil:
 			once("topic " + t.Topic.Topic)
 			t.Topic.validate(&faults)
+		case t.Upload != nil:
+			once("upload " + t.Upload.String())
+			t.Upload.validate(&faults)
 		default:
 			if t.Event.Name != "" {
 				once("rule " + t.Event.Name)
@@ -155,7 +162,7 @@ func (s Settings) validateTriggers() []error {
 }
 
 func (t Trigger) parts() (n int) {
-	for _, set := range []bool{t.Schedule != nil, t.Queue != nil, t.Topic != nil, t.Event != nil, t.Stream != nil} {
+	for _, set := range []bool{t.Schedule != nil, t.Queue != nil, t.Topic != nil, t.Event != nil, t.Stream != nil, t.Upload != nil} {
 		if set {
 			n++
 		}

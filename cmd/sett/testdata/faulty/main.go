@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	sett "github.com/sett-run/sett/sdk/go"
+	"github.com/sett-run/sett/sdk/go/blob"
 	"github.com/sett-run/sett/sdk/go/events"
 	"github.com/sett-run/sett/sdk/go/kv"
 	"github.com/sett-run/sett/sdk/go/queue"
@@ -120,17 +121,22 @@ func exact(ctx context.Context, e event) (report, error) {
 	for _, f := range r.Failures {
 		failed[f.ID] = true
 	}
-	done := []queue.Message{}
+	done, bodies := []queue.Message{}, []string{}
 	for _, m := range e.Records {
 		if !failed[m.ID] {
 			done = append(done, queue.Message{Body: []byte(m.Body)})
+			bodies = append(bodies, m.Body)
 		}
 	}
 	if len(done) == 0 {
 		return r, nil
 	}
-	if _, err = queue.SendAll(ctx, "done", done...); err == nil {
-		_, err = kv.Incr(ctx, "sum", int64(len(done)))
+	if _, err = queue.SendAll(ctx, "done", done...); err != nil {
+		return r, err
+	}
+	sum, err := kv.Incr(ctx, "sum", int64(len(done)))
+	if err == nil {
+		_, err = blob.Bucket("done").Put(ctx, strconv.FormatInt(sum, 10), strings.NewReader(strings.Join(bodies, "\n")))
 	}
 	return r, err
 }
