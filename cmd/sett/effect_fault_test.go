@@ -18,6 +18,7 @@ func TestEffectFaults(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("compiling a Go guest takes minutes with the race detector")
 	}
+	t.Parallel() // most of its time it waits
 	plan := planFaults()
 	c := startCluster(t, 3)
 	c.deployFaulty(t, plan, registry.Settings{Handler: "exact", Effects: registry.EffectsTransactional, Reserved: 4})

@@ -26,6 +26,7 @@ func TestEventFaults(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("compiling a Go guest takes minutes with the race detector, and what a killed node had waits 15 seconds")
 	}
+	t.Parallel() // most of its time it waits
 	c := startCluster(t, 3)
 	c.deployNoting(t)
 	f := &faultRun{den: c, plan: faultPlan{kills: eventFaultKills}, at: make([]atomic.Pointer[client.Client], len(c.nodes))}

@@ -25,6 +25,7 @@ func TestStreamFaults(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("compiling a Go guest takes minutes with the race detector, and what a killed node owned waits 15 seconds")
 	}
+	t.Parallel() // most of its time it waits
 	c := startCluster(t, 3)
 	digest := c.uploadFaulty(t)
 	stream := registry.StreamSource{Prefix: "counter/", Parallel: 3, BatchSize: 20, ReportItems: true, Bisect: true}
