@@ -5,8 +5,7 @@ import "slices"
 // fileFunctions are wasi:filesystem's. There are no directories to begin with, and so no descriptors: whoever calls a
 // method of one holds no handle of it. Source: WASI 0.2, wit/deps/filesystem.
 func fileFunctions() []function {
-	var methods []function
-	for _, m := range [][2]string{
+	methods := methodsOf[descriptor]([][2]string{
 		{"read-via-stream", "ili:"}, {"write-via-stream", "ili:"}, {"append-via-stream", "ii:"}, {"advise", "illii:"},
 		{"sync-data", "ii:"}, {"get-flags", "ii:"}, {"get-type", "ii:"}, {"set-size", "ili:"}, {"set-times", "iiliilii:"},
 		{"read", "illi:"}, {"write", "iiili:"}, {"read-directory", "ii:"}, {"sync", "ii:"},
@@ -14,14 +13,9 @@ func fileFunctions() []function {
 		{"link-at", "iiiiiiii:"}, {"open-at", "iiiiiii:"}, {"readlink-at", "iiii:"}, {"remove-directory-at", "iiii:"},
 		{"rename-at", "iiiiiii:"}, {"symlink-at", "iiiiii:"}, {"unlink-file-at", "iiii:"}, {"is-same-object", "ii:i"},
 		{"metadata-hash", "ii:"}, {"metadata-hash-at", "iiiii:"},
-	} {
-		methods = append(methods, function{"[method]descriptor." + m[0], m[1], false, func(c *Call, p []uint64) {
-			use[descriptor](c, p[0])
-		}})
-	}
-	methods = append(methods, function{"[method]directory-entry-stream.read-directory-entry", "ii:", true, func(c *Call, p []uint64) {
-		use[directory](c, p[0])
-	}}, function{"filesystem-error-code", "ii:", false, func(c *Call, p []uint64) {
+	})
+	methods = append(methods, methodsOf[directory]([][2]string{{"read-directory-entry", "ii:"}})...)
+	methods = append(methods, function{"filesystem-error-code", "ii:", false, func(c *Call, p []uint64) {
 		use[*streamError](c, p[0])
 		c.put8(c.at(p[1], 1), 0)
 	}})
