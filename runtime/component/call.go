@@ -211,7 +211,7 @@ func (c *Call) hold(n int) {
 // free is for bytes that are not kept any more.
 func (c *Call) free(n int) { c.held -= n }
 
-// wait waits until ready says so. It ends the guest when its time is over.
+// wait waits until ready says so, and looks when woken or when timer, which may be nil, fires. It ends the guest when its time is over.
 func (c *Call) wait(ready func() bool, timer <-chan time.Time) {
 	if ready() {
 		return
@@ -224,7 +224,6 @@ func (c *Call) wait(ready func() bool, timer <-chan time.Time) {
 		select {
 		case <-c.wake:
 		case <-timer:
-			return
 		case <-c.ctx.Done():
 			panic(wasip1.ErrInterrupted)
 		}

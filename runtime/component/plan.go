@@ -61,6 +61,7 @@ type plan struct {
 	different  []string // imports that are offered with another signature
 	functions  map[string]*function
 	modules    []*wasmbin.Module // of the parts
+	memory     Memory
 	bytes      int
 }
 
@@ -70,7 +71,8 @@ func Read(binary []byte) (*Traits, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.traits()
+	return &Traits{Interfaces: p.interfaces, Reallocs: len(p.reallocs), Memory: p.memory,
+		PostReturn: slices.ContainsFunc(p.offers, func(o wasmbin.Offer) bool { return o.Name == ExportPostReturn })}, nil
 }
 
 // Link answers a component as one core module: its modules' imports of each other are bound, what it asks of the host
@@ -85,26 +87,25 @@ func Link(binary []byte) ([]byte, error) {
 	return wasmbin.Link(p.parts, p.offers)
 }
 
-func (p *plan) traits() (*Traits, error) {
-	t := &Traits{Interfaces: p.interfaces, Reallocs: len(p.reallocs), PostReturn: slices.ContainsFunc(p.offers,
-		func(o wasmbin.Offer) bool { return o.Name == ExportPostReturn })}
+// findMemory finds the one memory that all modules share.
+func (p *plan) findMemory() error {
 	memories := 0
 	for _, m := range p.modules {
 		for _, l := range m.Memories {
 			memories++
-			t.Memory = Memory{int64(l.Min) * wasmbin.PageBytes, wasmbin.MaxMemoryPages * wasmbin.PageBytes}
+			p.memory = Memory{int64(l.Min) * wasmbin.PageBytes, wasmbin.MaxMemoryPages * wasmbin.PageBytes}
 			if l.HasMax {
-				t.Memory.MaxBytes = l.Max * wasmbin.PageBytes
+				p.memory.MaxBytes = l.Max * wasmbin.PageBytes
 			}
 			if l.Shared || l.Is64 {
-				return nil, unsupported("has a shared or 64-bit memory, which is not offered")
+				return unsupported("has a shared or 64-bit memory, which is not offered")
 			}
 		}
 	}
 	if memories != 1 {
-		return nil, unsupported("has %d memories, want one (components that are composed of others have several)", memories)
+		return unsupported("has %d memories, want one (components that are composed of others have several)", memories)
 	}
-	return t, nil
+	return nil
 }
 
 // evaluate answers a component's plan.
@@ -119,10 +120,12 @@ func evaluate(binary []byte) (*plan, error) {
 		return nil, err
 	}
 	p := &e.plan
-	if err := p.lacking(); err != nil {
-		return nil, err
+	for _, check := range []func() error{p.lacking, func() error { return p.offer(root.exports) }, p.findMemory} {
+		if err := check(); err != nil {
+			return nil, err
+		}
 	}
-	return p, p.offer(root.exports)
+	return p, nil
 }
 
 // bind answers where a module's import comes from.

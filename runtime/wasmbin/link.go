@@ -66,6 +66,7 @@ type linker struct {
 	hosts    map[Source]uint32 // functions of the host, by where they come from
 	imports  []hostImport      // in the order of their indices
 	memories int
+	terms    int // of the constant expression that is written
 }
 
 // hostImport is a function that stays imported.

@@ -1,13 +1,15 @@
 package wasmbin
 
-// maxConstantDepth is how many globals' values may stand within each other.
-const maxConstantDepth = MaxParts
+// MaxTerms is how many instructions a constant expression may have when globals stand in it by their value. Compilers
+// write one to three. More lets a few globals that double each other grow without end.
+const MaxTerms = 1000
 
 // appendConstant appends a constant expression and its end, with the whole's indices. Globals stand in it by their
 // value, because a module must not name its own there; what is a number then is computed.
 func (l *linker) appendConstant(dst []byte, n *linked, s span) ([]byte, error) {
 	from := len(dst)
-	dst, err := l.appendTerms(dst, n, s, 0)
+	l.terms = 0
+	dst, err := l.appendTerms(dst, n, s)
 	if err != nil {
 		return nil, err
 	}
@@ -18,12 +20,12 @@ func (l *linker) appendConstant(dst []byte, n *linked, s span) ([]byte, error) {
 }
 
 // appendTerms appends an expression without its end.
-func (l *linker) appendTerms(dst []byte, n *linked, s span, depth int) (_ []byte, err error) {
-	if depth > maxConstantDepth {
-		return nil, linkError(TooLarge, "values of more than %d globals within each other", maxConstantDepth)
-	}
+func (l *linker) appendTerms(dst []byte, n *linked, s span) (_ []byte, err error) {
 	r := &reader{data: n.data, at: s.from, end: s.to, section: "module"}
 	for !r.failed() {
+		if l.terms++; l.terms > MaxTerms {
+			return nil, linkError(TooLarge, "a constant expression of more than %d instructions", MaxTerms)
+		}
 		at := r.at
 		switch op := r.byte(); op {
 		case opEnd:
@@ -40,7 +42,7 @@ func (l *linker) appendTerms(dst []byte, n *linked, s span, depth int) (_ []byte
 		case opVector:
 			r.skip(17)
 		case opGlobalGet:
-			if dst, err = l.appendValue(dst, n, r.index("global", len(n.globals)), depth); err != nil {
+			if dst, err = l.appendValue(dst, n, r.index("global", len(n.globals))); err != nil {
 				return nil, err
 			}
 			continue
@@ -62,7 +64,7 @@ func (l *linker) appendTerms(dst []byte, n *linked, s span, depth int) (_ []byte
 }
 
 // appendValue appends the value of a global that never changes.
-func (l *linker) appendValue(dst []byte, n *linked, global uint32, depth int) ([]byte, error) {
+func (l *linker) appendValue(dst []byte, n *linked, global uint32) ([]byte, error) {
 	if n.module.globals[global].mutable {
 		return nil, n.refuse(Malformed, globalSection, "global %d is mutable and in a constant expression", global)
 	}
@@ -70,7 +72,7 @@ func (l *linker) appendValue(dst []byte, n *linked, global uint32, depth int) ([
 		e := n.imported[Global][global]
 		n, global = l.parts[e.part], e.index
 	}
-	return l.appendTerms(dst, n, n.module.globals[global].init, depth+1)
+	return l.appendTerms(dst, n, n.module.globals[global].init)
 }
 
 // computed answers the value of an expression of 32-bit numbers.

@@ -1,0 +1,173 @@
+package component
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sett-run/sett/runtime/wasmbin"
+	"github.com/sett-run/sett/runtime/wasmtest"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/tetratelabs/wazero"
+)
+
+// pick answers the functions with these names.
+func pick(names ...string) (list []function) {
+	for _, f := range functions() {
+		if slices.Contains(names, f.name) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func TestRead(t *testing.T) {
+	list := functions()
+	tr, err := Read(fixture(list, libc(), driver(list)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"wasi:http/incoming-handler@0.2.3", "wasi:io/poll@0.2.7", "wasi:logging/logging"} {
+		if !slices.Contains(tr.Interfaces, want) {
+			t.Errorf("Read: interfaces %v, want %s among them", tr.Interfaces, want)
+		}
+	}
+	if tr.Memory.MinBytes != 100*wasmbin.PageBytes || tr.Reallocs != 1 || tr.PostReturn {
+		t.Errorf("Read = %+v", tr)
+	}
+}
+
+// TestOffers finds every function under one name, and each resource's drop under one.
+func TestOffers(t *testing.T) {
+	list := functions()
+	if all := offered(); len(all) != len(list) {
+		t.Errorf("%d functions under %d names", len(list), len(all))
+	}
+}
+
+func TestKey(t *testing.T) {
+	for name, want := range map[string]string{
+		"wasi:io/poll@0.2.0":                  "wasi:io/poll@0.2",
+		"wasi:io/poll@0.2.12":                 "wasi:io/poll@0.2",
+		"wasi:io/poll@0.2":                    "wasi:io/poll@0.2",
+		"wasi:io/poll@0.3.0":                  "wasi:io/poll@0.3",
+		"wasi:io/poll@0.20.1":                 "wasi:io/poll@0.20",
+		"wasi:http/types@0.2.0-rc-2023-11-10": "wasi:http/types@0.2.0-rc-2023-11-10",
+		"wasi:config/store@0.2.0-rc.1":        "wasi:config/store@0.2",
+		"wasi:keyvalue/store@0.2.0-draft":     "wasi:keyvalue/store@0.2",
+		"wasi:logging/logging":                "wasi:logging/logging",
+		"wasi:logging/logging@0.1.0-draft":    "wasi:logging/logging@0.1",
+	} {
+		if got := key(name); got != want {
+			t.Errorf("key(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestLinkRefuses(t *testing.T) {
+	poll := pick("wasi:io/poll@0.2#poll")
+	renamed := func(name string) []function { return []function{{name: name, sig: "iii:"}} }
+	handler := func(s string) []byte { return []byte(s) }
+	replace := func(old, by string) []byte {
+		b := string(fixture(poll, libc(), driver(poll)))
+		if !strings.Contains(b, old) {
+			t.Fatalf("the component has no %q", old)
+		}
+		return handler(strings.Replace(b, old, by, 1))
+	}
+	wide := new(wasmtest.Module)
+	wide.Import("host", poll[0].name, "iil:")
+	wide.Func("handle", "ii:")
+	answers := new(wasmtest.Module)
+	answers.Import("host", poll[0].name, "iii:")
+	answers.Func("handle", "ii:i", wasmtest.I32(0))
+	second := new(wasmtest.Module)
+	second.Import("host", poll[0].name, "iii:")
+	second.Memory(0, 1)
+	second.Func("handle", "ii:")
+	alone := func() *encoder { return newEncoder() }
+	nested := alone()
+	for range MaxNesting + 1 {
+		nested = alone().raw(sectionComponent, nested.b)
+	}
+	bomb := new(encoder)
+	bomb.b = newEncoder().b
+	for range 10 { // each component instantiates the one inside it four times
+		one := enc(byte(0), 0, 0)
+		bomb = newEncoder().raw(sectionComponent, bomb.b).section(sectionInstance, one, one, one, one)
+	}
+	for _, c := range []struct {
+		name      string
+		component []byte
+		code      abi.Code
+		want      string
+	}{
+		{"unknown interface", fixture(renamed("wasi:nn/tensor@0.2#poll"), libc(), driver(renamed("wasi:nn/tensor@0.2#poll"))),
+			abi.Unsupported, "component imports wasi:nn/tensor@0.2.7, which Sett does not offer"},
+		{"unknown function", fixture(renamed("wasi:io/poll@0.2#wink"), libc(), driver(renamed("wasi:io/poll@0.2#wink"))),
+			abi.Unsupported, "component imports wasi:io/poll@0.2.7#wink, which Sett does not offer"},
+		{"release candidate", replace("\x12wasi:io/poll@0.2.7", "\x12wasi:io/poll@0.3.7"), abi.Unsupported, "imports wasi:io/poll@0.3.7"},
+		{"other signature", fixture(poll, libc(), wide.Bytes()), abi.InvalidModule,
+			"imports wasi:io/poll@0.2#poll as (i32, i32, i64), which Sett offers as (i32, i32, i32)"},
+		{"handler's signature", fixture(poll, libc(), answers.Bytes()), abi.InvalidModule, "has handle as (i32, i32) -> i32, want (i32, i32)"},
+		{"two memories", fixture(poll, libc(), second.Bytes()), abi.Unsupported, "has 2 memories"},
+		{"no handler", replace("incoming-handler", "outgoing-handler"), abi.InvalidModule, "exports wasi:http/outgoing-handler@0.2.3, want"},
+		{"UTF-16", alone().section(sectionCanon, enc(byte(1), byte(0), 0, 1, byte(1))).b, abi.Unsupported, "not UTF-8"},
+		{"async", alone().section(sectionCanon, enc(byte(1), byte(0), 0, 1, byte(6))).b, abi.Unsupported, "WASI 0.3"},
+		{"future", alone().section(sectionType, []byte{0x65, 0}).b, abi.Unsupported, "WASI 0.3"},
+		{"start", alone().section(sectionStart).b, abi.Unsupported, "start function"},
+		{"index", alone().section(sectionInstance, enc(byte(0), 7, 0)).b, abi.InvalidModule, "index 7"},
+		{"outer", alone().section(sectionAlias, enc(byte(3), byte(2), 9, 0)).b, abi.InvalidModule, "further out"},
+		{"resources", alone().section(sectionType, []byte{0x3f, 0x7f, 0}).section(sectionCanon, enc(byte(2), 0)).b, abi.Unsupported, "types of resources"},
+		{"imported component", alone().section(sectionType, []byte{0x41, 0}).section(sectionImport, enc(byte(0), "c", byte(4), 0)).b,
+			abi.Unsupported, "imports c, which is no interface"},
+		{"nesting", nested.b, abi.TooLarge, "within each other"},
+		{"instances", bomb.b, abi.TooLarge, "in all its instances"},
+		{"long name", alone().section(sectionImport, enc(byte(0), strings.Repeat("n", MaxNameBytes+1), byte(5), 0)).b, abi.TooLarge, "a name of"},
+		{"long list", alone().raw(sectionImport, []byte{0xff, 0xff, 0xff, 0xff, 0xf}).b, abi.TooLarge, "definitions"},
+		{"truncated", alone().raw(sectionImport, []byte{9}).b, abi.InvalidModule, "truncated"},
+		{"rest", alone().raw(sectionImport, []byte{0, 0}).b, abi.InvalidModule, "too many"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Link(c.component)
+			if err == nil || abi.CodeOf(err) != c.code || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Link: %v (%s), want %q (%s)", err, abi.CodeOf(err), c.want, c.code)
+			}
+		})
+	}
+}
+
+// FuzzLink links any bytes: it answers a module that can be read, or an error with a code, and takes no more memory than
+// the bytes account for.
+func FuzzLink(f *testing.F) {
+	list := pick("wasi:io/poll@0.2#poll", "wasi:clocks/monotonic-clock@0.2#now", drop+"pollable")
+	f.Add(fixture(list, libc(), driver(list)))
+	f.Add(newEncoder().section(sectionType, functionType, instanceType, []byte{0x72, 1, 1, 'a', 0x7f}, []byte{0x6a, 1, 0x73, 0}).b)
+	f.Add(newEncoder().raw(sectionComponent, newEncoder().b).section(sectionInstance, enc(byte(0), 0, 0)).b)
+	ctx := context.Background()
+	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		linked, err := Link(data)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20+2000*uint64(len(data)) {
+			t.Fatalf("%d bytes allocated to link %d", n, len(data))
+		}
+		var e *wasmbin.Error
+		switch {
+		case err != nil && abi.CodeOf(err) == abi.Internal && !errors.As(err, &e):
+			t.Fatalf("an error without a code: %v", err)
+		case err != nil:
+			return
+		}
+		if _, err := wasmbin.Rewrite(linked, wasmbin.Options{}); err == nil {
+			if code, err := engine.CompileModule(ctx, linked); err == nil {
+				code.Close(ctx)
+			}
+		}
+	})
+}

@@ -1,0 +1,293 @@
+package component
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sett-run/sett/runtime/wasip1"
+	"github.com/sett-run/sett/runtime/wasmbin"
+	"github.com/sett-run/sett/runtime/wasmtest"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// encoder assembles a component, section by section. It checks nothing: a test may want one that is wrong.
+type encoder struct{ b []byte }
+
+func newEncoder() *encoder { return &encoder{[]byte(preamble)} }
+
+// section appends a section of entries.
+func (e *encoder) section(id byte, entries ...[]byte) *encoder {
+	return e.raw(id, append(num(len(entries)), slices.Concat(entries...)...))
+}
+
+// raw appends a section as it is.
+func (e *encoder) raw(id byte, content []byte) *encoder {
+	e.b = slices.Concat(e.b, []byte{id}, num(len(content)), content)
+	return e
+}
+
+func num(n int) []byte { return wasmtest.U32(uint32(n)) }
+
+func str(s string) []byte { return append(num(len(s)), s...) }
+
+// enc joins parts of an entry: bytes, numbers of a byte, indexes as int, and names.
+func enc(parts ...any) []byte {
+	var out []byte
+	for _, p := range parts {
+		switch p := p.(type) {
+		case byte:
+			out = append(out, p)
+		case int:
+			out = append(out, num(p)...)
+		case string:
+			out = append(out, str(p)...)
+		case []byte:
+			out = append(out, p...)
+		}
+	}
+	return out
+}
+
+// functionType and instanceType are the simplest of their kind.
+var (
+	functionType = []byte{0x40, 0, 1, 0}
+	instanceType = []byte{0x42, 0}
+)
+
+// libc is a module with memory of 100 pages, and a realloc that gives it out once.
+func libc() []byte {
+	m := new(wasmtest.Module)
+	m.Memory(0, 100)
+	m.Func("realloc", "iiii:i",
+		wasmtest.I32(16), wasmtest.Load32(), wasmtest.Get(2), wasmtest.Add(), wasmtest.I32(1), []byte{0x6b},
+		wasmtest.I32(0), wasmtest.Get(2), []byte{0x6b, 0x71}, wasmtest.Set(4),
+		wasmtest.I32(16), wasmtest.Get(4), wasmtest.Get(3), wasmtest.Add(), wasmtest.Store32(), wasmtest.Get(4))
+	m.Data(16, "\x00\x00\x01\x00") // what is given out starts at 64 KiB
+	return m.Bytes()
+}
+
+// driver is a module that imports functions and exports each of them, for a test to call.
+func driver(list []function) []byte {
+	m := new(wasmtest.Module)
+	for _, f := range list {
+		m.Import("host", f.name, f.sig)
+	}
+	for i, f := range list {
+		var code [][]byte
+		params, _, _ := strings.Cut(f.sig, ":")
+		for k := range len(params) {
+			code = append(code, wasmtest.Get(uint32(k)))
+		}
+		m.Func(f.name, f.sig, append(code, wasmtest.Call(uint32(i)))...)
+	}
+	m.Func("handle", "ii:")
+	return m.Bytes()
+}
+
+// fixture is a component whose guest is a test: it imports all of list, and exports a handler through a component
+// inside, as compilers do.
+func fixture(list []function, libc, driver []byte) []byte {
+	e := newEncoder()
+	e.raw(sectionCoreModule, libc)
+	e.section(sectionCoreInstance, enc(byte(0), 0, 0))
+	e.section(sectionAlias, enc(byte(0), byte(0), byte(1), 0, "realloc"))
+	e.section(sectionType, instanceType, functionType)
+	interfaces := map[string]int{}
+	var imports, aliases, canons, bag [][]byte
+	functions, types := 0, 2
+	for i, f := range list {
+		if name, drops := strings.CutPrefix(f.name, drop); drops {
+			aliases = append(aliases, enc(byte(3), byte(0), 0, name))
+			canons = append(canons, enc(byte(3), types))
+			types++
+		} else {
+			path, name, _ := strings.Cut(f.name, "#")
+			if _, ok := interfaces[path]; !ok {
+				interfaces[path] = len(interfaces)
+				if strings.HasSuffix(path, "@0.2") {
+					path += ".7" // any will do
+				}
+				imports = append(imports, enc(byte(0), path, byte(5), 0))
+				path, _, _ = strings.Cut(f.name, "#")
+			}
+			aliases = append(aliases, enc(byte(1), byte(0), interfaces[path], name))
+			canons = append(canons, enc(byte(1), byte(0), functions, 1, byte(4), 0))
+			functions++
+		}
+		bag = append(bag, enc(f.name, byte(0), i+1))
+	}
+	e.section(sectionImport, imports...)
+	e.section(sectionAlias, aliases...)
+	e.section(sectionCanon, canons...)
+	e.section(sectionCoreInstance, append([]byte{1}, append(num(len(bag)), slices.Concat(bag...)...)...))
+	e.raw(sectionCoreModule, driver)
+	e.section(sectionCoreInstance, enc(byte(0), 1, 1, "host", byte(0x12), 1))
+	e.section(sectionAlias, enc(byte(0), byte(0), byte(1), 2, "handle"))
+	e.section(sectionCanon, enc(byte(0), byte(0), len(list)+1, 0, 1))
+	inner := newEncoder().
+		section(sectionType, functionType).
+		section(sectionImport, enc(byte(0), "f", byte(1), 0)).
+		section(sectionExport, enc(byte(0), "handle", byte(1), 0, byte(0)))
+	e.raw(sectionComponent, inner.b)
+	e.section(sectionInstance, enc(byte(0), 0, 1, "f", byte(1), functions))
+	e.section(sectionExport, enc(byte(0), "wasi:http/incoming-handler@0.2.3", byte(5), len(interfaces), byte(0)))
+	return e.b
+}
+
+// world is a component whose guest is a test.
+type world struct {
+	t      testing.TB
+	module api.Module
+	call   *Call
+	ctx    context.Context
+	cancel context.CancelFunc
+	out    bytes.Buffer
+	logged []string
+}
+
+// newWorld makes a world of all functions there are.
+func newWorld(t testing.TB) *world {
+	return newWorldOf(t, fixture(functions(), libc(), driver(functions())))
+}
+
+func newWorldOf(t testing.TB, component []byte) *world {
+	t.Helper()
+	p, err := evaluate(component)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range functions() {
+		p.offers = append(p.offers, wasmbin.Offer{Name: f.name, Source: wasmbin.Source{Part: 1, Name: f.name}})
+	}
+	linked, err := wasmbin.Link(p.parts, p.offers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	r := wazero.NewRuntimeWithConfig(w.ctx, wazero.NewRuntimeConfigInterpreter())
+	if err := Instantiate(w.ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if w.module, err = r.Instantiate(w.ctx, linked); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		w.cancel()
+		w.call.Close()
+		r.Close(context.Background())
+	})
+	w.begin(&abi.Event{Method: "GET", Scheme: "http", Path: "/"})
+	return w
+}
+
+// begin starts a new call, for an event.
+func (w *world) begin(e *abi.Event) (request, outparam uint64) {
+	if w.call != nil {
+		w.call.Close()
+	}
+	w.call = &Call{Guest: NewGuest(w.module), MaxReply: 1 << 20, Log: func(level int32, b []byte) {
+		w.logged = append(w.logged, string(b))
+	}}
+	w.call.Process = &wasip1.Process{Stdout: &w.out, Stderr: &w.out, Started: time.Now()}
+	w.ctx = context.WithValue(w.ctx, Key{}, w.call)
+	stack := w.call.Begin(e)
+	return stack[0], stack[1]
+}
+
+// name completes the name of a function that there is one of.
+func (w *world) name(short string) string {
+	found := ""
+	for name := range w.module.ExportedFunctionDefinitions() {
+		if name == short || strings.HasSuffix(name, "#"+short) {
+			if found != "" {
+				w.t.Fatalf("there are %s and %s", name, found)
+			}
+			found = name
+		}
+	}
+	if found == "" {
+		w.t.Fatalf("there is no function %s", short)
+	}
+	return found
+}
+
+func (w *world) try(name string, args ...uint64) (uint64, error) {
+	results, err := w.module.ExportedFunction(w.name(name)).Call(w.ctx, args...)
+	if err != nil || len(results) == 0 {
+		return 0, err
+	}
+	return results[0], nil
+}
+
+// do calls a function.
+func (w *world) do(name string, args ...uint64) uint64 {
+	w.t.Helper()
+	v, err := w.try(name, args...)
+	if err != nil {
+		w.t.Fatalf("%s: %v", name, err)
+	}
+	return v
+}
+
+// traps calls a function, which must trap with this reason.
+func (w *world) traps(reason, name string, args ...uint64) {
+	w.t.Helper()
+	_, err := w.try(name, args...)
+	var trap *Trap
+	if !errors.As(err, &trap) || !strings.Contains(trap.Reason, reason) {
+		w.t.Errorf("%s%v: %v, want the trap %q", name, args, err, reason)
+	}
+}
+
+// Places in the guest's memory.
+const (
+	result = 1024
+	first  = 2048
+	second = 4096
+)
+
+// text puts a string into memory, and answers where.
+func (w *world) text(at uint32, s string) (ptr, n uint64) {
+	w.module.Memory().WriteString(at, s)
+	return uint64(at), uint64(len(s))
+}
+
+func (w *world) u8(at uint32) byte {
+	b, _ := w.module.Memory().ReadByte(at)
+	return b
+}
+
+func (w *world) u32(at uint32) uint64 {
+	v, _ := w.module.Memory().ReadUint32Le(at)
+	return uint64(v)
+}
+
+func (w *world) u64(at uint32) uint64 {
+	v, _ := w.module.Memory().ReadUint64Le(at)
+	return v
+}
+
+// string reads a string whose pointer and length stand at at.
+func (w *world) string(at uint32) string {
+	b, ok := w.module.Memory().Read(uint32(w.u32(at)), uint32(w.u32(at+4)))
+	if !ok {
+		w.t.Fatalf("a string at %d is outside of memory", w.u32(at))
+	}
+	return string(b)
+}
+
+// strings reads a list whose entries hold n strings each.
+func (w *world) strings(at uint32, n int) (list []string) {
+	for i := range uint32(w.u32(at+4)) * uint32(n) {
+		list = append(list, w.string(uint32(w.u32(at))+8*i))
+	}
+	return list
+}
