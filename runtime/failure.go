@@ -86,7 +86,7 @@ func (c *call) reason(err error) *failure {
 	case errors.As(err, &trap):
 		return failed(outcomeTrap, trap.Reason)
 	case errors.As(err, &fault):
-		return failed(outcomeTrap, fault.Reason)
+		return failed(outcomeTrap, c.component.Function()+": "+fault.Reason)
 	case errors.As(err, &bug):
 		c.r.config.Log.Error("run guest", "app", c.version.App, "function", c.version.Function, "err", err)
 		return &failure{outcomeTrap, "internal error of the node; its log says more", errInternal}

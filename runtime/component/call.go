@@ -69,6 +69,7 @@ type Call struct {
 	reply   *outcome // what response-outparam was set to
 
 	// Of the host call that runs. There is one at a time: while the guest gives the host memory it may call nothing.
+	name    string
 	ctx     context.Context
 	mod     api.Module
 	mem     api.Memory
@@ -77,12 +78,16 @@ type Call struct {
 }
 
 // enter readies the call for a function of the host.
-func (c *Call) enter(ctx context.Context, mod api.Module, realloc int) {
+func (c *Call) enter(ctx context.Context, mod api.Module, f *function, realloc int) {
+	c.name = f.name
 	if c.inside {
 		trap("the component called the host while it was giving it memory, or behind its end")
 	}
 	c.ctx, c.mod, c.mem, c.realloc = ctx, mod, mod.Memory(), realloc
 }
+
+// Function answers the name of the host's function that was called last.
+func (c *Call) Function() string { return c.name }
 
 // view answers the guest's bytes, without copying them.
 func (c *Call) view(ptr, n uint64) []byte {

@@ -62,7 +62,9 @@ func offered() map[string]*function {
 // Instantiate makes the host module in r. Call it once a runtime, before the first guest.
 func Instantiate(ctx context.Context, r wazero.Runtime) error {
 	b := r.NewHostModuleBuilder(HostModule)
-	for _, f := range functions() {
+	list := functions()
+	for i := range list {
+		f := &list[i]
 		if !f.allocates {
 			f.export(b, f.name, 0)
 			continue
@@ -79,7 +81,7 @@ func (f *function) export(b wazero.HostModuleBuilder, name string, realloc int) 
 	run := f.run
 	adapt := api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
 		c := ctx.Value(Key{}).(*Call)
-		c.enter(ctx, mod, realloc)
+		c.enter(ctx, mod, f, realloc)
 		run(c, stack)
 	})
 	t := f.signature()

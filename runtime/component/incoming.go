@@ -33,11 +33,11 @@ func incomingFunctions() []function {
 		}},
 		function{"[method]incoming-request.consume", "ii:", false, func(c *Call, p []uint64) {
 			r := use[*incomingRequest](c, p[0])
-			c.consume(p[1], &r.consumed, r.event.Body)
+			c.consume(p[1], &r.consumed, &incomingBody{rest: buffer{r.event.Body}})
 		}},
 		function{"[method]incoming-body.stream", "ii:", false, bodyStream},
 		function{"[static]incoming-body.finish", "i:i", false, func(c *Call, p []uint64) {
-			take[*incomingBody](c, p[0])
+			take[*incomingBody](c, p[0]).drop(c)
 			p[0] = uint64(c.own(new(futureTrailers), 0))
 		}},
 		function{"[method]future-trailers.subscribe", "i:i", false, func(c *Call, p []uint64) {
@@ -103,15 +103,16 @@ func pathWithQuery(e *abi.Event) string {
 
 // incomingBody is a body that is read.
 type incomingBody struct {
-	nothing
 	rest   buffer
 	opened bool
+	held   int // bytes that count as held until it is dropped
 }
 
 func (*incomingBody) resource() string { return "incoming-body" }
+func (b *incomingBody) drop(c *Call)   { c.free(b.held) }
 
 // consume writes the result of a function that gives a body away, once.
-func (c *Call) consume(ret uint64, consumed *bool, body []byte) {
+func (c *Call) consume(ret uint64, consumed *bool, body *incomingBody) {
 	at := c.at(ret, 4)
 	if *consumed {
 		c.put8(at, 1)
@@ -119,7 +120,7 @@ func (c *Call) consume(ret uint64, consumed *bool, body []byte) {
 	}
 	*consumed = true
 	c.put8(at, 0)
-	c.put32(at+4, c.own(&incomingBody{rest: buffer{body}}, 0))
+	c.put32(at+4, c.own(body, 0))
 }
 
 func bodyStream(c *Call, p []uint64) {

@@ -32,7 +32,7 @@ func outgoingFunctions() []function {
 		}},
 		function{"[method]incoming-response.consume", "ii:", false, func(c *Call, p []uint64) {
 			r := use[*incomingResponse](c, p[0])
-			c.consume(p[1], &r.consumed, r.reply.Body)
+			c.consume(p[1], &r.consumed, &incomingBody{rest: buffer{r.reply.Body}, held: len(r.reply.Body)})
 		}},
 	), group("wasi:http/outgoing-handler@0.2",
 		function{"handle", "iiii:", true, handleOutgoing},
@@ -137,14 +137,30 @@ type running struct {
 
 // futureResponse is a response that is waited for.
 type futureResponse struct {
-	done  chan struct{} // closed when what follows is there
-	reply *abi.Reply
-	err   error
-	got   bool
+	held   int // bytes of the request, that count as held until the response is there or not wanted any more
+	cancel context.CancelFunc
+	got    bool
+	gone   bool          // it is dropped
+	done   chan struct{} // closed when what follows is there
+	reply  *abi.Reply
+	err    error
 }
 
 func (*futureResponse) resource() string { return "future-incoming-response" }
-func (f *futureResponse) drop(*Call)     {}
+
+// drop ends what is under way: nobody will look at the response.
+func (f *futureResponse) drop(c *Call) {
+	f.gone = true
+	if f.cancel != nil {
+		f.cancel()
+	}
+	f.settle(c)
+}
+
+func (f *futureResponse) settle(c *Call) {
+	c.free(f.held)
+	f.held = 0
+}
 
 func (f *futureResponse) ready() bool {
 	select {
@@ -162,7 +178,12 @@ type incomingResponse struct {
 }
 
 func (*incomingResponse) resource() string { return "incoming-response" }
-func (r *incomingResponse) drop(c *Call)   {}
+
+func (r *incomingResponse) drop(c *Call) {
+	if !r.consumed {
+		c.free(len(r.reply.Body))
+	}
+}
 
 func (r *incomingResponse) headers(c *Call) *fields {
 	f := &fields{immutable: true}
@@ -188,7 +209,12 @@ func handleOutgoing(c *Call, p []uint64) {
 		return
 	}
 	future := &futureResponse{done: make(chan struct{})}
-	if send := func() { c.send(r, future, limit) }; r.body.opened && !r.body.finished {
+	send := func() {
+		if !future.gone {
+			c.send(r, future, limit)
+		}
+	}
+	if r.body.opened && !r.body.finished {
 		r.body.whole = send
 	} else {
 		send()
@@ -199,6 +225,7 @@ func handleOutgoing(c *Call, p []uint64) {
 
 // send sends a request in another goroutine.
 func (c *Call) send(r *outgoingRequest, future *futureResponse, limit time.Duration) {
+	future.held = r.fields.size + len(r.body.b)
 	send, err := c.Sender.Send(r.request())
 	if err != nil {
 		future.err = err
@@ -208,13 +235,14 @@ func (c *Call) send(r *outgoingRequest, future *futureResponse, limit time.Durat
 	if c.running.cancel == nil {
 		c.running.ctx, c.running.cancel = context.WithCancel(c.ctx)
 	}
-	ctx, wake := c.running.ctx, c.wake
+	if limit <= 0 {
+		limit = maxLimit // the invocation ends before
+	}
+	ctx, cancel := context.WithTimeout(c.running.ctx, limit)
+	future.cancel = cancel
+	wake := c.wake
 	c.running.wg.Go(func() {
-		if limit > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, limit)
-			defer cancel()
-		}
+		defer cancel()
 		future.reply, future.err = send(ctx)
 		close(future.done)
 		select {
@@ -223,6 +251,9 @@ func (c *Call) send(r *outgoingRequest, future *futureResponse, limit time.Durat
 		}
 	})
 }
+
+// maxLimit is the longest that a guest's own timeouts say.
+const maxLimit = time.Hour
 
 // Close ends what runs for the guest and waits for it. The call may be used no more.
 func (c *Call) Close() {
@@ -246,6 +277,7 @@ func futureGet(c *Call, p []uint64) {
 		return
 	}
 	f.got = true
+	f.settle(c)
 	if f.err != nil {
 		c.putError(at+24, errorOf(f.err))
 		c.put8(at+16, 1)

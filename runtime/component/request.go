@@ -17,7 +17,11 @@ type outgoingRequest struct {
 }
 
 func (*outgoingRequest) resource() string { return "outgoing-request" }
-func (r *outgoingRequest) drop(c *Call)   { r.fields.drop(c) }
+
+func (r *outgoingRequest) drop(c *Call) {
+	r.fields.drop(c)
+	c.free(len(r.body.b))
+}
 
 // request is the request as it is sent.
 func (r *outgoingRequest) request() *abi.FetchRequest {
@@ -160,10 +164,11 @@ func (*requestOptions) resource() string { return "request-options" }
 // limit is how long a whole reply may take; 0: as long as the invocation.
 func (o *requestOptions) limit() (d time.Duration) {
 	if first := o.timeouts[1]; first != nil {
-		d = time.Duration(min(*first, uint64(time.Hour)))
+		d = time.Duration(min(*first, uint64(maxLimit)))
 		if connect := o.timeouts[0]; connect != nil {
-			d += time.Duration(min(*connect, uint64(time.Hour)))
+			d += time.Duration(min(*connect, uint64(maxLimit)))
 		}
+		d = max(d, 1)
 	}
 	return d
 }
