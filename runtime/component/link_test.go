@@ -26,7 +26,7 @@ func pick(names ...string) (list []function) {
 
 func TestRead(t *testing.T) {
 	list := functions()
-	tr, err := Read(fixture(list, libc(), driver(list)))
+	tr, err := Read(fixture(list, wasmtest.Libc(), driver(list)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,32 +72,31 @@ func TestLinkRefuses(t *testing.T) {
 	renamed := func(name string) []function { return []function{{name: name, sig: "iii:"}} }
 	handler := func(s string) []byte { return []byte(s) }
 	replace := func(old, by string) []byte {
-		b := string(fixture(poll, libc(), driver(poll)))
+		b := string(fixture(poll, wasmtest.Libc(), driver(poll)))
 		if !strings.Contains(b, old) {
 			t.Fatalf("the component has no %q", old)
 		}
 		return handler(strings.Replace(b, old, by, 1))
 	}
 	wide := new(wasmtest.Module)
-	wide.Import("host", poll[0].name, "iil:")
+	wide.Import("host", imported(poll[0]), "iil:")
 	wide.Func("handle", "ii:")
 	answers := new(wasmtest.Module)
-	answers.Import("host", poll[0].name, "iii:")
+	answers.Import("host", imported(poll[0]), "iii:")
 	answers.Func("handle", "ii:i", wasmtest.I32(0))
 	second := new(wasmtest.Module)
-	second.Import("host", poll[0].name, "iii:")
+	second.Import("host", imported(poll[0]), "iii:")
 	second.Memory(0, 1)
 	second.Func("handle", "ii:")
-	alone := func() *encoder { return newEncoder() }
+	alone := wasmtest.NewComponent
 	nested := alone()
 	for range MaxNesting + 1 {
-		nested = alone().raw(sectionComponent, nested.b)
+		nested = alone().Raw(sectionComponent, nested.Bytes())
 	}
-	bomb := new(encoder)
-	bomb.b = newEncoder().b
+	bomb := alone()
 	for range 10 { // each component instantiates the one inside it four times
-		one := enc(byte(0), 0, 0)
-		bomb = newEncoder().raw(sectionComponent, bomb.b).section(sectionInstance, one, one, one, one)
+		one := wasmtest.Entry(byte(0), 0, 0)
+		bomb = wasmtest.NewComponent().Raw(sectionComponent, bomb.Bytes()).Section(sectionInstance, one, one, one, one)
 	}
 	for _, c := range []struct {
 		name      string
@@ -105,31 +104,31 @@ func TestLinkRefuses(t *testing.T) {
 		code      abi.Code
 		want      string
 	}{
-		{"unknown interface", fixture(renamed("wasi:nn/tensor@0.2#poll"), libc(), driver(renamed("wasi:nn/tensor@0.2#poll"))),
+		{"unknown interface", fixture(renamed("wasi:nn/tensor@0.2#poll"), wasmtest.Libc(), driver(renamed("wasi:nn/tensor@0.2#poll"))),
 			abi.Unsupported, "component imports wasi:nn/tensor@0.2.7, which Sett does not offer"},
-		{"unknown function", fixture(renamed("wasi:io/poll@0.2#wink"), libc(), driver(renamed("wasi:io/poll@0.2#wink"))),
+		{"unknown function", fixture(renamed("wasi:io/poll@0.2#wink"), wasmtest.Libc(), driver(renamed("wasi:io/poll@0.2#wink"))),
 			abi.Unsupported, "component imports wasi:io/poll@0.2.7#wink, which Sett does not offer"},
 		{"release candidate", replace("\x12wasi:io/poll@0.2.7", "\x12wasi:io/poll@0.3.7"), abi.Unsupported, "imports wasi:io/poll@0.3.7"},
-		{"other signature", fixture(poll, libc(), wide.Bytes()), abi.InvalidModule,
+		{"other signature", fixture(poll, wasmtest.Libc(), wide.Bytes()), abi.InvalidModule,
 			"imports wasi:io/poll@0.2#poll as (i32, i32, i64), which Sett offers as (i32, i32, i32)"},
-		{"handler's signature", fixture(poll, libc(), answers.Bytes()), abi.InvalidModule, "has handle as (i32, i32) -> i32, want (i32, i32)"},
-		{"two memories", fixture(poll, libc(), second.Bytes()), abi.Unsupported, "has 2 memories"},
+		{"handler's signature", fixture(poll, wasmtest.Libc(), answers.Bytes()), abi.InvalidModule, "has handle as (i32, i32) -> i32, want (i32, i32)"},
+		{"two memories", fixture(poll, wasmtest.Libc(), second.Bytes()), abi.Unsupported, "has 2 memories"},
 		{"no handler", replace("incoming-handler", "outgoing-handler"), abi.InvalidModule, "exports wasi:http/outgoing-handler@0.2.3, want"},
-		{"UTF-16", alone().section(sectionCanon, enc(byte(1), byte(0), 0, 1, byte(1))).b, abi.Unsupported, "not UTF-8"},
-		{"async", alone().section(sectionCanon, enc(byte(1), byte(0), 0, 1, byte(6))).b, abi.Unsupported, "WASI 0.3"},
-		{"future", alone().section(sectionType, []byte{0x65, 0}).b, abi.Unsupported, "WASI 0.3"},
-		{"start", alone().section(sectionStart).b, abi.Unsupported, "start function"},
-		{"index", alone().section(sectionInstance, enc(byte(0), 7, 0)).b, abi.InvalidModule, "index 7"},
-		{"outer", alone().section(sectionAlias, enc(byte(3), byte(2), 9, 0)).b, abi.InvalidModule, "further out"},
-		{"resources", alone().section(sectionType, []byte{0x3f, 0x7f, 0}).section(sectionCanon, enc(byte(2), 0)).b, abi.Unsupported, "types of resources"},
-		{"imported component", alone().section(sectionType, []byte{0x41, 0}).section(sectionImport, enc(byte(0), "c", byte(4), 0)).b,
+		{"UTF-16", alone().Section(sectionCanon, wasmtest.Entry(byte(1), byte(0), 0, 1, byte(1))).Bytes(), abi.Unsupported, "not UTF-8"},
+		{"async", alone().Section(sectionCanon, wasmtest.Entry(byte(1), byte(0), 0, 1, byte(6))).Bytes(), abi.Unsupported, "WASI 0.3"},
+		{"future", alone().Section(sectionType, []byte{0x65, 0}).Bytes(), abi.Unsupported, "WASI 0.3"},
+		{"start", alone().Section(sectionStart).Bytes(), abi.Unsupported, "start function"},
+		{"index", alone().Section(sectionInstance, wasmtest.Entry(byte(0), 7, 0)).Bytes(), abi.InvalidModule, "index 7"},
+		{"outer", alone().Section(sectionAlias, wasmtest.Entry(byte(3), byte(2), 9, 0)).Bytes(), abi.InvalidModule, "further out"},
+		{"resources", alone().Section(sectionType, []byte{0x3f, 0x7f, 0}).Section(sectionCanon, wasmtest.Entry(byte(2), 0)).Bytes(), abi.Unsupported, "types of resources"},
+		{"imported component", alone().Section(sectionType, []byte{0x41, 0}).Section(sectionImport, wasmtest.Entry(byte(0), "c", byte(4), 0)).Bytes(),
 			abi.Unsupported, "imports c, which is no interface"},
-		{"nesting", nested.b, abi.TooLarge, "within each other"},
-		{"instances", bomb.b, abi.TooLarge, "in all its instances"},
-		{"long name", alone().section(sectionImport, enc(byte(0), strings.Repeat("n", MaxNameBytes+1), byte(5), 0)).b, abi.TooLarge, "a name of"},
-		{"long list", alone().raw(sectionImport, []byte{0xff, 0xff, 0xff, 0xff, 0xf}).b, abi.TooLarge, "definitions"},
-		{"truncated", alone().raw(sectionImport, []byte{9}).b, abi.InvalidModule, "truncated"},
-		{"rest", alone().raw(sectionImport, []byte{0, 0}).b, abi.InvalidModule, "too many"},
+		{"nesting", nested.Bytes(), abi.TooLarge, "within each other"},
+		{"instances", bomb.Bytes(), abi.TooLarge, "in all its instances"},
+		{"long name", alone().Section(sectionImport, wasmtest.Entry(byte(0), strings.Repeat("n", MaxNameBytes+1), byte(5), 0)).Bytes(), abi.TooLarge, "a name of"},
+		{"long list", alone().Raw(sectionImport, []byte{0xff, 0xff, 0xff, 0xff, 0xf}).Bytes(), abi.TooLarge, "definitions"},
+		{"truncated", alone().Raw(sectionImport, []byte{9}).Bytes(), abi.InvalidModule, "truncated"},
+		{"rest", alone().Raw(sectionImport, []byte{0, 0}).Bytes(), abi.InvalidModule, "too many"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Link(c.component)
@@ -144,9 +143,9 @@ func TestLinkRefuses(t *testing.T) {
 // the bytes account for.
 func FuzzLink(f *testing.F) {
 	list := pick("wasi:io/poll@0.2#poll", "wasi:clocks/monotonic-clock@0.2#now", drop+"pollable")
-	f.Add(fixture(list, libc(), driver(list)))
-	f.Add(newEncoder().section(sectionType, functionType, instanceType, []byte{0x72, 1, 1, 'a', 0x7f}, []byte{0x6a, 1, 0x73, 0}).b)
-	f.Add(newEncoder().raw(sectionComponent, newEncoder().b).section(sectionInstance, enc(byte(0), 0, 0)).b)
+	f.Add(fixture(list, wasmtest.Libc(), driver(list)))
+	f.Add(wasmtest.NewComponent().Section(sectionType, wasmtest.FunctionType(), wasmtest.InstanceType(), []byte{0x72, 1, 1, 'a', 0x7f}, []byte{0x6a, 1, 0x73, 0}).Bytes())
+	f.Add(wasmtest.NewComponent().Raw(sectionComponent, wasmtest.NewComponent().Bytes()).Section(sectionInstance, wasmtest.Entry(byte(0), 0, 0)).Bytes())
 	ctx := context.Background()
 	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,67 +16,11 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// encoder assembles a component, section by section. It checks nothing: a test may want one that is wrong.
-type encoder struct{ b []byte }
-
-func newEncoder() *encoder { return &encoder{[]byte(preamble)} }
-
-// section appends a section of entries.
-func (e *encoder) section(id byte, entries ...[]byte) *encoder {
-	return e.raw(id, append(num(len(entries)), slices.Concat(entries...)...))
-}
-
-// raw appends a section as it is.
-func (e *encoder) raw(id byte, content []byte) *encoder {
-	e.b = slices.Concat(e.b, []byte{id}, num(len(content)), content)
-	return e
-}
-
-func num(n int) []byte { return wasmtest.U32(uint32(n)) }
-
-func str(s string) []byte { return append(num(len(s)), s...) }
-
-// enc joins parts of an entry: bytes, numbers of a byte, indexes as int, and names.
-func enc(parts ...any) []byte {
-	var out []byte
-	for _, p := range parts {
-		switch p := p.(type) {
-		case byte:
-			out = append(out, p)
-		case int:
-			out = append(out, num(p)...)
-		case string:
-			out = append(out, str(p)...)
-		case []byte:
-			out = append(out, p...)
-		}
-	}
-	return out
-}
-
-// functionType and instanceType are the simplest of their kind.
-var (
-	functionType = []byte{0x40, 0, 1, 0}
-	instanceType = []byte{0x42, 0}
-)
-
-// libc is a module with memory of 100 pages, and a realloc that gives it out once.
-func libc() []byte {
-	m := new(wasmtest.Module)
-	m.Memory(0, 100)
-	m.Func("realloc", "iiii:i",
-		wasmtest.I32(16), wasmtest.Load32(), wasmtest.Get(2), wasmtest.Add(), wasmtest.I32(1), []byte{0x6b},
-		wasmtest.I32(0), wasmtest.Get(2), []byte{0x6b, 0x71}, wasmtest.Set(4),
-		wasmtest.I32(16), wasmtest.Get(4), wasmtest.Get(3), wasmtest.Add(), wasmtest.Store32(), wasmtest.Get(4))
-	m.Data(16, "\x00\x00\x01\x00") // what is given out starts at 64 KiB
-	return m.Bytes()
-}
-
 // driver is a module that imports functions and exports each of them, for a test to call.
 func driver(list []function) []byte {
 	m := new(wasmtest.Module)
 	for _, f := range list {
-		m.Import("host", f.name, f.sig)
+		m.Import("host", imported(f), f.sig)
 	}
 	for i, f := range list {
 		var code [][]byte
@@ -91,54 +34,18 @@ func driver(list []function) []byte {
 	return m.Bytes()
 }
 
-// fixture is a component whose guest is a test: it imports all of list, and exports a handler through a component
-// inside, as compilers do.
+// fixture is a component whose guest is a test: it imports all of list.
 func fixture(list []function, libc, driver []byte) []byte {
-	e := newEncoder()
-	e.raw(sectionCoreModule, libc)
-	e.section(sectionCoreInstance, enc(byte(0), 0, 0))
-	e.section(sectionAlias, enc(byte(0), byte(0), byte(1), 0, "realloc"))
-	e.section(sectionType, instanceType, functionType)
-	interfaces := map[string]int{}
-	var imports, aliases, canons, bag [][]byte
-	functions, types := 0, 2
+	names := make([]string, len(list))
 	for i, f := range list {
-		if name, drops := strings.CutPrefix(f.name, drop); drops {
-			aliases = append(aliases, enc(byte(3), byte(0), 0, name))
-			canons = append(canons, enc(byte(3), types))
-			types++
-		} else {
-			path, name, _ := strings.Cut(f.name, "#")
-			if _, ok := interfaces[path]; !ok {
-				interfaces[path] = len(interfaces)
-				if strings.HasSuffix(path, "@0.2") {
-					path += ".7" // any will do
-				}
-				imports = append(imports, enc(byte(0), path, byte(5), 0))
-				path, _, _ = strings.Cut(f.name, "#")
-			}
-			aliases = append(aliases, enc(byte(1), byte(0), interfaces[path], name))
-			canons = append(canons, enc(byte(1), byte(0), functions, 1, byte(4), 0))
-			functions++
-		}
-		bag = append(bag, enc(f.name, byte(0), i+1))
+		names[i] = imported(f)
 	}
-	e.section(sectionImport, imports...)
-	e.section(sectionAlias, aliases...)
-	e.section(sectionCanon, canons...)
-	e.section(sectionCoreInstance, append([]byte{1}, append(num(len(bag)), slices.Concat(bag...)...)...))
-	e.raw(sectionCoreModule, driver)
-	e.section(sectionCoreInstance, enc(byte(0), 1, 1, "host", byte(0x12), 1))
-	e.section(sectionAlias, enc(byte(0), byte(0), byte(1), 2, "handle"))
-	e.section(sectionCanon, enc(byte(0), byte(0), len(list)+1, 0, 1))
-	inner := newEncoder().
-		section(sectionType, functionType).
-		section(sectionImport, enc(byte(0), "f", byte(1), 0)).
-		section(sectionExport, enc(byte(0), "handle", byte(1), 0, byte(0)))
-	e.raw(sectionComponent, inner.b)
-	e.section(sectionInstance, enc(byte(0), 0, 1, "f", byte(1), functions))
-	e.section(sectionExport, enc(byte(0), "wasi:http/incoming-handler@0.2.3", byte(5), len(interfaces), byte(0)))
-	return e.b
+	return wasmtest.Proxy(libc, driver, names...)
+}
+
+// imported is the name by which the fixture imports a function.
+func imported(f function) string {
+	return strings.Replace(f.name, "@0.2#", "@0.2.7#", 1) // any version will do
 }
 
 // world is a component whose guest is a test.
@@ -154,7 +61,7 @@ type world struct {
 
 // newWorld makes a world of all functions there are.
 func newWorld(t testing.TB) *world {
-	return newWorldOf(t, fixture(functions(), libc(), driver(functions())))
+	return newWorldOf(t, fixture(functions(), wasmtest.Libc(), driver(functions())))
 }
 
 func newWorldOf(t testing.TB, component []byte) *world {
