@@ -51,6 +51,9 @@ func (i *instance) component(c *call, e *abi.Event, reply *abi.Reply) *failure {
 	if f := i.prepare(c); f != nil {
 		return f
 	}
+	if c.host.Store != nil {
+		w.Store = &c.host
+	}
 	if c.host.Fetcher != nil {
 		w.Sender = &c.host
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero/api"
@@ -52,12 +53,21 @@ type Sender interface {
 	Send(r *abi.FetchRequest) (send func(context.Context) (*abi.Reply, error), err error)
 }
 
+// Store is the state of a guest's function. Of errors, guests are told the text.
+type Store interface {
+	// Items reads keys as they are at one moment; an absent one has no revision.
+	Items(ctx context.Context, keys []string) ([]op.Item, error)
+	Page(ctx context.Context, q op.Query) (op.Page, error)
+	Commit(ctx context.Context, t op.Txn) (op.Result, error)
+}
+
 // Call is one invocation as a component sees it: the world it may ask, and the handles it holds. It must not be shared
 // by two running guests. Call Close when the guest has ended.
 type Call struct {
 	Guest    *Guest
 	Process  *wasip1.Process                  // environment, standard streams, clocks, random numbers
 	Log      func(level int32, record []byte) // takes one record; must copy what it keeps
+	Store    Store                            // nil: there is no state
 	Sender   Sender                           // nil: nothing is sent
 	Settings map[string]string                // what wasi:config tells
 	MaxReply int                              // bytes of the reply's body

@@ -50,9 +50,9 @@ const (
 )
 
 // definition is one entry of a component, which gives the next index of its sort to what it says. Which fields count
-// depends on op.
+// depends on action.
 type definition struct {
-	op       op
+	action   action
 	sort     sort // of the index it gives; of what is exported
 	name     string
 	index    uint32 // of what it is made of: module, component, instance, function, type
@@ -64,27 +64,27 @@ type definition struct {
 	resource bool // a type of resources
 }
 
-// op is what a definition does.
-type op byte
+// action is what a definition does.
+type action byte
 
 const (
-	opModule op = iota
-	opInstantiateCore
-	opBagCore
-	opComponent
-	opInstantiate
-	opBag
-	opAliasExport
-	opAliasCore
-	opAliasOuter
-	opType
-	opLift
-	opLower
-	opResourceNew
-	opResourceDrop
-	opResourceRep
-	opImport
-	opExport
+	doModule action = iota
+	doInstantiateCore
+	doBagCore
+	doComponent
+	doInstantiate
+	doBag
+	doAliasExport
+	doAliasCore
+	doAliasOuter
+	doType
+	doLift
+	doLower
+	doResourceNew
+	doResourceDrop
+	doResourceRep
+	doImport
+	doExport
 )
 
 // argument is a named part of a bag, or of what is instantiated.
@@ -149,10 +149,10 @@ func (c *decoded) section(id byte, r *reader, depth int) {
 	case sectionCustom:
 		r.at = r.end
 	case sectionCoreModule:
-		c.add(r, definition{op: opModule, sort: sortCoreModule, bytes: r.bytes(r.left())})
+		c.add(r, definition{action: doModule, sort: sortCoreModule, bytes: r.bytes(r.left())})
 	case sectionComponent:
 		nested := &reader{data: r.data, at: r.at, end: r.end}
-		d := definition{op: opComponent, sort: sortComponent, nested: nested.component(depth + 1)}
+		d := definition{action: doComponent, sort: sortComponent, nested: nested.component(depth + 1)}
 		r.at, r.err = r.end, nested.err
 		c.add(r, d)
 	case sectionCoreInstance:
@@ -199,7 +199,7 @@ func (c *decoded) add(r *reader, d definition) {
 func (r *reader) coreInstance() definition {
 	switch form := r.byte(); form {
 	case 0:
-		d := definition{op: opInstantiateCore, sort: sortCoreInstance, index: r.u32()}
+		d := definition{action: doInstantiateCore, sort: sortCoreInstance, index: r.u32()}
 		for range r.count("arguments") {
 			a := argument{name: r.text(), sort: coreSort + sort(r.byte())}
 			a.index = r.u32()
@@ -210,7 +210,7 @@ func (r *reader) coreInstance() definition {
 		}
 		return d
 	case 1:
-		d := definition{op: opBagCore, sort: sortCoreInstance}
+		d := definition{action: doBagCore, sort: sortCoreInstance}
 		for range r.count("exports") {
 			a := argument{name: r.text(), sort: r.coreSort()}
 			a.index = r.u32()
@@ -249,7 +249,7 @@ func (r *reader) sort() sort {
 func (r *reader) instance() definition {
 	switch form := r.byte(); form {
 	case 0:
-		d := definition{op: opInstantiate, sort: sortInstance, index: r.u32()}
+		d := definition{action: doInstantiate, sort: sortInstance, index: r.u32()}
 		for range r.count("arguments") {
 			a := argument{name: r.text(), sort: r.sort()}
 			a.index = r.u32()
@@ -257,7 +257,7 @@ func (r *reader) instance() definition {
 		}
 		return d
 	case 1:
-		d := definition{op: opBag, sort: sortInstance}
+		d := definition{action: doBag, sort: sortInstance}
 		for range r.count("exports") {
 			a := argument{name: r.externName(), sort: r.sort()}
 			a.index = r.u32()
@@ -282,11 +282,11 @@ func (r *reader) alias() definition {
 	d := definition{sort: r.sort()}
 	switch form := r.byte(); form {
 	case 0:
-		d.op, d.index, d.name = opAliasExport, r.u32(), r.text()
+		d.action, d.index, d.name = doAliasExport, r.u32(), r.text()
 	case 1:
-		d.op, d.index, d.name = opAliasCore, r.u32(), r.text()
+		d.action, d.index, d.name = doAliasCore, r.u32(), r.text()
 	case 2:
-		d.op, d.depth, d.index = opAliasOuter, r.u32(), r.u32()
+		d.action, d.depth, d.index = doAliasOuter, r.u32(), r.u32()
 	default:
 		r.malformed("alias is of form %#x", form)
 	}
@@ -298,17 +298,17 @@ func (r *reader) canon() definition {
 	switch form := r.byte(); form {
 	case 0:
 		r.zero()
-		d = definition{op: opLift, sort: sortFunc, index: r.u32(), options: r.options()}
+		d = definition{action: doLift, sort: sortFunc, index: r.u32(), options: r.options()}
 		r.u32() // the function's type
 	case 1:
 		r.zero()
-		d.op, d.index, d.options = opLower, r.u32(), r.options()
+		d.action, d.index, d.options = doLower, r.u32(), r.options()
 	case 2:
-		d.op, d.index = opResourceNew, r.u32()
+		d.action, d.index = doResourceNew, r.u32()
 	case 3:
-		d.op, d.index = opResourceDrop, r.u32()
+		d.action, d.index = doResourceDrop, r.u32()
 	case 4:
-		d.op, d.index = opResourceRep, r.u32()
+		d.action, d.index = doResourceRep, r.u32()
 	default:
 		r.refuse("built-in function %#x (WASI 0.3, or threads)", form)
 	}
@@ -342,13 +342,13 @@ func (r *reader) options() options {
 }
 
 func (r *reader) imported() definition {
-	d := definition{op: opImport, name: r.externName()}
+	d := definition{action: doImport, name: r.externName()}
 	d.sort, d.resource = r.externType()
 	return d
 }
 
 func (r *reader) exported() definition {
-	d := definition{op: opExport, name: r.externName(), sort: r.sort()}
+	d := definition{action: doExport, name: r.externName(), sort: r.sort()}
 	d.index = r.u32()
 	if b := r.byte(); b == 1 {
 		r.externType()

@@ -62,7 +62,7 @@ func (e *evaluator) instantiate(c *decoded, s *scope) error {
 			return tooLarge("more than %d definitions in all its instances", MaxDefinitions)
 		}
 		d := &c.definitions[i]
-		if d.op == opExport {
+		if d.action == doExport {
 			x, err := s.get(d.sort, d.index)
 			if err != nil {
 				return err
@@ -92,36 +92,36 @@ func (s *scope) get(of sort, index uint32) (item, error) {
 }
 
 func (e *evaluator) define(d *definition, s *scope) (item, error) {
-	switch d.op {
-	case opModule:
+	switch d.action {
+	case doModule:
 		return item{module: d.bytes}, nil
-	case opComponent:
+	case doComponent:
 		return item{component: &closure{d.nested, s}}, nil
-	case opType:
+	case doType:
 		return item{own: d.resource}, nil
-	case opInstantiateCore:
+	case doInstantiateCore:
 		return e.instantiateCore(d, s)
-	case opInstantiate:
+	case doInstantiate:
 		return e.nested(d, s)
-	case opBagCore, opBag:
+	case doBagCore, doBag:
 		bag, err := s.collect(d.args)
 		return item{bag: bag, part: wasmbin.Host}, err
-	case opAliasExport:
+	case doAliasExport:
 		return s.exportOf(d)
-	case opAliasCore:
+	case doAliasCore:
 		from, err := s.get(sortCoreInstance, d.index)
 		if err != nil {
 			return item{}, err
 		}
 		return from.coreExport(d.name, d.sort)
-	case opAliasOuter:
+	case doAliasOuter:
 		for range d.depth {
 			if s = s.outer; s == nil {
 				return item{}, invalid("alias of a component further out than there is one")
 			}
 		}
 		return s.get(d.sort, d.index)
-	case opImport:
+	case doImport:
 		return e.imported(d, s)
 	}
 	return e.function(d, s)
@@ -212,10 +212,10 @@ func (e *evaluator) imported(d *definition, s *scope) (item, error) {
 
 // function answers what crosses between components: a function lifted or lowered, or one that works on handles.
 func (e *evaluator) function(d *definition, s *scope) (item, error) {
-	if d.op == opLift {
+	if d.action == doLift {
 		return lift(d, s)
 	}
-	if d.op == opLower {
+	if d.action == doLower {
 		f, err := s.get(sortFunc, d.index)
 		if err != nil {
 			return item{}, err
@@ -238,7 +238,7 @@ func (e *evaluator) function(d *definition, s *scope) (item, error) {
 	switch {
 	case err != nil:
 		return item{}, err
-	case t.own || t.host == "" || d.op != opResourceDrop:
+	case t.own || t.host == "" || d.action != doResourceDrop:
 		return item{}, unsupported("defines types of resources")
 	}
 	return item{host: t.host, name: t.name, drops: true, realloc: -1}, nil

@@ -46,7 +46,7 @@ func group(name string, list ...function) []function {
 // functions answers every function the host offers.
 func functions() []function {
 	return slices.Concat(ioFunctions(), clockFunctions(), randomFunctions(), commandFunctions(), fileFunctions(),
-		socketFunctions(), fieldFunctions(), incomingFunctions(), outgoingFunctions(), platformFunctions())
+		socketFunctions(), fieldFunctions(), incomingFunctions(), outgoingFunctions(), platformFunctions(), stateFunctions())
 }
 
 // offered answers every function the host offers, by its name.

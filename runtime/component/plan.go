@@ -168,15 +168,17 @@ func key(name string) string {
 	if !ok {
 		return name
 	}
-	if v, pre, isPre := strings.Cut(version, "-"); isPre && strings.HasPrefix(pre, "rc-20") {
-		return path + "@" + v + "-" + pre // what was published before 0.2.0 is another interface
-	}
+	version, pre, _ := strings.Cut(version, "-")
 	parts := strings.SplitN(version, ".", 3)
 	if len(parts) < 2 {
 		return name
 	}
-	minor, _, _ := strings.Cut(parts[1], "-")
-	return path + "@" + parts[0] + "." + minor
+	path += "@" + parts[0] + "." + parts[1]
+	switch pre {
+	case "", "draft", "rc.1": // of wasi:keyvalue, wasi:config and wasi:logging, which have no other versions yet
+		return path
+	}
+	return path + "-" + pre // what was published before is another interface
 }
 
 // miss notes an import that no host offers: its interface when nothing of that is offered, else the function.

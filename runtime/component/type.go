@@ -7,7 +7,7 @@ import "github.com/sett-run/sett/sdk/abi"
 
 // definedType reads an entry of the type section.
 func (r *reader) definedType(depth int) definition {
-	d := definition{op: opType, sort: sortType}
+	d := definition{action: doType, sort: sortType}
 	if depth > MaxNesting {
 		r.fail(abi.TooLarge, "types more than %d within each other", MaxNesting)
 		return d
@@ -114,7 +114,7 @@ func (r *reader) coreType() definition {
 	default:
 		r.refuse("a core type of form %#x", form)
 	}
-	return definition{op: opType, sort: sortCoreType}
+	return definition{action: doType, sort: sortCoreType}
 }
 
 // compound reads a value type that is no function, component, instance or resource, behind its first byte.
