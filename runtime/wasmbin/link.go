@@ -38,7 +38,7 @@ type Offer struct {
 // Imports must fit what they come from. Several memories, host's memories, tables and globals, and types that name types
 // are refused. What is linked the engine still has to validate. Errors are of type *Error.
 func Link(parts []Part, offers []Offer) ([]byte, error) {
-	l := &linker{hosts: make(map[Source]uint32)}
+	l := &linker{hosts: make(map[Source]uint32), named: make(map[uint32]bool)}
 	if len(parts) > MaxParts {
 		return nil, linkError(TooLarge, "%d modules, more than %d", len(parts), MaxParts)
 	}
@@ -66,7 +66,8 @@ type linker struct {
 	hosts    map[Source]uint32 // functions of the host, by where they come from
 	imports  []hostImport      // in the order of their indices
 	memories int
-	terms    int // of the constant expression that is written
+	terms    int             // of the constant expression that is written
+	named    map[uint32]bool // functions that ref.func names in a body, and which a segment must name for that
 }
 
 // hostImport is a function that stays imported.

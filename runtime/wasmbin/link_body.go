@@ -4,13 +4,14 @@ package wasmbin
 type relocator struct {
 	*linked
 	reader
-	out  []byte
-	from int // what stands before is copied
+	out   []byte
+	from  int // what stands before is copied
+	named map[uint32]bool
 }
 
-// bodies appends all bodies of the part, each behind its size.
-func (n *linked) appendBodies(dst []byte) ([]byte, error) {
-	r := &relocator{linked: n}
+// appendBodies appends all bodies of the part, each behind its size, and notes in named the functions that ref.func names.
+func (n *linked) appendBodies(dst []byte, named map[uint32]bool) ([]byte, error) {
+	r := &relocator{linked: n, named: named}
 	for _, body := range n.module.bodies {
 		r.reader = reader{data: n.data, at: body.from, end: body.to, section: "code"}
 		r.out, r.from = r.out[:0], body.from
@@ -61,9 +62,21 @@ func (r *relocator) mapped(what string, to []uint32) {
 }
 
 func (r *relocator) function() { r.mapped("function", r.linked.functions) }
-func (r *relocator) table()    { r.mapped("table", r.linked.tables) }
-func (r *relocator) global()   { r.mapped("global", r.linked.globals) }
-func (r *relocator) tag()      { r.mapped("tag", r.linked.tags) }
+func (r *relocator) refFunc() {
+	at := r.at
+	i := r.index("function", len(r.linked.functions))
+	if !r.failed() && !r.isDeclared(i) {
+		r.failAt(at, Malformed, "ref.func of function %d, which no element segment, global or export names", i)
+	}
+	if !r.failed() {
+		r.named[r.linked.functions[i]] = true
+		r.put(at, r.linked.functions[i])
+	}
+}
+
+func (r *relocator) table()  { r.mapped("table", r.linked.tables) }
+func (r *relocator) global() { r.mapped("global", r.linked.globals) }
+func (r *relocator) tag()    { r.mapped("tag", r.linked.tags) }
 
 func (r *relocator) typeIndex() {
 	at := r.at
@@ -96,8 +109,10 @@ func (r *relocator) instruction() {
 		r.signed(32)
 	case op == opGlobalGet || op == opGlobalSet:
 		r.global()
-	case op == opCall || op == opTailCall || op == opRefFunc:
+	case op == opCall || op == opTailCall:
 		r.function()
+	case op == opRefFunc:
+		r.refFunc()
 	case op == opMisc:
 		r.misc()
 	case op == opVector:

@@ -1,6 +1,10 @@
 package wasmbin
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+)
 
 // entries are a section's, encoded.
 type entries struct {
@@ -25,8 +29,8 @@ func (l *linker) encode(offers []Offer) ([]byte, error) {
 	}{
 		{globalSection, l.globals},
 		{exportSection, func() (entries, error) { return l.exports(offers) }},
-		{elementSection, l.elements},
 		{codeSection, func() (entries, error) { return l.code(starts) }},
+		{elementSection, l.elements}, // behind code, which names functions
 		{dataSection, l.data},
 	} {
 		if all[s.id], err = s.write(); err != nil {
@@ -203,7 +207,7 @@ func (l *linker) startIndex(starts []uint32) uint32 {
 func (l *linker) code(starts []uint32) (e entries, err error) {
 	e.bytes = make([]byte, 0, l.total(func(n *linked) int { return n.module.sections[codeSection].len() })*17/16)
 	for _, n := range l.parts {
-		if e.bytes, err = n.appendBodies(e.bytes); err != nil {
+		if e.bytes, err = n.appendBodies(e.bytes, l.named); err != nil {
 			return e, err
 		}
 	}
@@ -260,6 +264,13 @@ func (l *linker) elements() (e entries, err error) {
 			}
 			e.count++
 		}
+	}
+	if len(l.named) > 0 { // a segment that only names them: those that exports named are not exported any more
+		e.bytes = appendU32(append(e.bytes, 3, 0), uint32(len(l.named)))
+		for _, f := range slices.Sorted(maps.Keys(l.named)) {
+			e.bytes = appendU32(e.bytes, f)
+		}
+		e.count++
 	}
 	return e, nil
 }

@@ -49,6 +49,7 @@ func user() *build {
 	b.function("through", "\x7f", "\x7f", "", code(opLocalGet, 0, opCallIndirect, b.signatureByte("", "\x7f"), 0)...)
 	b.function("byte", "\x7f", "\x7f", "", code(opLocalGet, 0, 0x2d, 0, 0)...)
 	b.function("again", "", "\x7f", "", code(opCall, 1)...)
+	b.function("taken", "", "\x7f", "", code(opRefFunc, 7, opDrop, i32(1))...)
 	b.export("seven", Func, 0)
 	b.datas = append(b.datas, slices.Concat([]byte{0}, code(opGlobalGet, 0, i32(16), opI32Add, opEnd), str("user")))
 	// Functions of both modules at 2 and 3 of the table, by a segment without and one with expressions.
@@ -102,7 +103,7 @@ func run(t *testing.T, m api.Module, name string, args ...uint64) uint64 {
 }
 
 func TestLink(t *testing.T) {
-	offers := offerAll(1, "sum", "through", "byte", "again", "seven")
+	offers := offerAll(1, "sum", "through", "byte", "again", "seven", "taken")
 	linked, err := Link([]Part{{Binary: library().bytes()}, {user().bytes(), ofUser()}}, offers)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +117,7 @@ func TestLink(t *testing.T) {
 		arg, want uint64
 	}{
 		{"sum", 0, 2*7 + 7 + 64}, {"through", 2, 100}, {"through", 3, 7}, {"through", 5, 7}, {"again", 0, 8},
-		{"sum", 0, 2*7 + 9 + 64}, {"byte", 64, 'l'}, {"byte", 80, 'u'}, {"seven", 0, 7},
+		{"sum", 0, 2*7 + 9 + 64}, {"byte", 64, 'l'}, {"byte", 80, 'u'}, {"seven", 0, 7}, {"taken", 0, 1},
 	} {
 		args := []uint64{c.arg}[:len(m.ExportedFunction(c.name).Definition().ParamTypes())]
 		if got := run(t, m, c.name, args...); got != c.want {
