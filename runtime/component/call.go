@@ -145,12 +145,6 @@ func (c *Call) put8(at uint32, v byte) {
 	}
 }
 
-func (c *Call) put16(at uint32, v uint16) {
-	if !c.mem.WriteUint16Le(at, v) {
-		trap("a result at %d is outside of memory", at)
-	}
-}
-
 func (c *Call) put32(at, v uint32) {
 	if !c.mem.WriteUint32Le(at, v) {
 		trap("a result at %d is outside of memory", at)

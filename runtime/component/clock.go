@@ -20,6 +20,14 @@ func clockFunctions() []function {
 	), group("wasi:clocks/wall-clock@0.2",
 		function{"now", "i:", false, func(c *Call, p []uint64) { c.putTime(p[0], time.Now()) }},
 		function{"resolution", "i:", false, func(c *Call, p []uint64) { c.putTime(p[0], time.Unix(0, resolution)) }},
+	), group("wasi:clocks/timezone@0.2",
+		function{"display", "lii:", true, func(c *Call, p []uint64) {
+			at := c.at(p[2], 4)
+			c.put32(at, 0)
+			c.putText(at+4, "UTC")
+			c.put8(at+12, 0)
+		}},
+		function{"utc-offset", "li:i", false, func(_ *Call, p []uint64) { p[0] = 0 }},
 	))
 }
 

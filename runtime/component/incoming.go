@@ -46,6 +46,7 @@ func incomingFunctions() []function {
 		}},
 		function{"[method]future-trailers.get", "ii:", false, trailersGet},
 		function{"[static]response-outparam.set", "iiiiliiii:", false, outparamSet},
+		function{"[method]response-outparam.send-informational", "iiii:", true, sendInformational},
 		function{"[constructor]outgoing-response", "i:i", false, func(c *Call, p []uint64) {
 			r := &outgoingResponse{status: 200, fields: take[*fields](c, p[0])}
 			r.body.expect(r.fields)
@@ -181,6 +182,15 @@ func outparamSet(c *Call, p []uint64) {
 		o.err += ": " + c.text(p[4], p[5])
 	}
 	c.reply = o
+}
+
+// sendInformational refuses: the response is sent when the handler has returned, and nothing before it.
+func sendInformational(c *Call, p []uint64) {
+	use[*responseOutparam](c, p[0])
+	take[*fields](c, p[2]).drop(c)
+	at := c.at(p[3], 8)
+	c.putError(at+8, httpError{code: codeInternal, text: "informational responses are not sent"})
+	c.put8(at, 1)
 }
 
 // outgoingResponse is a response that is made.

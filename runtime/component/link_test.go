@@ -3,6 +3,7 @@ package component
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -170,4 +171,34 @@ func FuzzLink(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSignatures compares what is offered with what a compiler of components makes of the interfaces' definitions:
+// testdata holds the core signature of each function of WASI 0.2.12, of what is unstable in it too, and of wasi:keyvalue
+// 0.2.0-draft2, wasi:config 0.2.0-rc.1 and wasi:logging 0.1.0-draft. Source: wasm-tools' component embed --dummy.
+func TestSignatures(t *testing.T) {
+	text, err := os.ReadFile("testdata/signatures.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := offered()
+	for line := range strings.Lines(string(text)) {
+		name, sig, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch f := all[name]; {
+		case f == nil:
+			t.Errorf("%s is not offered", name)
+		case f.sig != sig:
+			t.Errorf("%s is offered as %s, want %s", name, f.sig, sig)
+		}
+		delete(all, name)
+	}
+	for name, f := range all {
+		// What is left are other versions of interfaces, which have the same functions.
+		twin := strings.NewReplacer("config/runtime", "config/store", "keyvalue/store@0.2", "keyvalue/store@0.2-draft2",
+			"keyvalue/batch@0.2", "keyvalue/batch@0.2-draft2", "keyvalue/atomics@0.2", "keyvalue/atomics@0.2-draft2",
+			"logging/logging#", "logging/logging@0.1#").Replace(name)
+		if g := offered()[twin]; (g == nil || g.sig != f.sig) && !strings.HasSuffix(name, "list-keys") {
+			t.Errorf("%s is offered, and nobody knows it", name)
+		}
+	}
 }

@@ -24,6 +24,10 @@ func socketFunctions() []function {
 		group("wasi:sockets/instance-network@0.2", function{"instance-network", ":i", false, func(c *Call, p []uint64) {
 			p[0] = uint64(c.own(network{}, 0))
 		}}),
+		group("wasi:sockets/network@0.2", function{"network-error-code", "ii:", false, func(c *Call, p []uint64) {
+			use[*streamError](c, p[0])
+			c.put8(c.at(p[1], 1), 0)
+		}}),
 		group("wasi:sockets/ip-name-lookup@0.2", append(methodsOf[lookup]([][2]string{
 			{"resolve-next-address", "ii:"}, {"subscribe", "i:i"},
 		}), function{"resolve-addresses", "iiii:", false, func(c *Call, p []uint64) {
