@@ -122,8 +122,8 @@ func TestIncomingRequest(t *testing.T) {
 		other, otherScheme, path, authority string
 	}{
 		{abi.Event{Method: "GET", Scheme: "http", Path: "/a", Query: "b=c", Host: "d:80"}, 0, 0, "", "", "/a?b=c", "d:80"},
-		{abi.Event{Method: "PATCH", Scheme: "https", Path: "/"}, 8, 1, "", "", "/", ""},
-		{abi.Event{Method: "BREW", Scheme: "coap", Path: "/"}, 9, 2, "BREW", "coap", "/", ""},
+		{abi.Event{Method: "PATCH", Scheme: "https", Path: "/"}, 8, 1, "", "", "/", "localhost"},
+		{abi.Event{Method: "BREW", Scheme: "coap", Path: "/"}, 9, 2, "BREW", "coap", "/", "localhost"},
 	} {
 		r, _ := w.begin(&c.e)
 		if w.do("[method]incoming-request.method", r, result); w.u8(result) != c.method || c.other != "" && w.string(result+4) != c.other {

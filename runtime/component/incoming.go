@@ -1,6 +1,7 @@
 package component
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,10 +24,10 @@ func incomingFunctions() []function {
 			c.putSome(c.at(p[1], 4), pathWithQuery(use[*incomingRequest](c, p[0]).event))
 		}},
 		function{"[method]incoming-request.scheme", "ii:", true, func(c *Call, p []uint64) {
-			c.putScheme(c.at(p[1], 4), use[*incomingRequest](c, p[0]).event.Scheme)
+			c.putScheme(c.at(p[1], 4), cmp.Or(use[*incomingRequest](c, p[0]).event.Scheme, "http"))
 		}},
 		function{"[method]incoming-request.authority", "ii:", true, func(c *Call, p []uint64) {
-			c.putSome(c.at(p[1], 4), use[*incomingRequest](c, p[0]).event.Host)
+			c.putSome(c.at(p[1], 4), cmp.Or(use[*incomingRequest](c, p[0]).event.Host, noHost))
 		}},
 		function{"[method]incoming-request.headers", "i:i", false, func(c *Call, p []uint64) {
 			p[0] = uint64(c.own(use[*incomingRequest](c, p[0]).headers(c), uint32(p[0])))
@@ -72,6 +73,10 @@ func incomingFunctions() []function {
 		dropped[*outgoingResponse](),
 	})
 }
+
+// noHost is the authority of an event that was no HTTP request. Components in JavaScript make a URL of it, and trap if that
+// cannot be.
+const noHost = "localhost"
 
 func always() bool { return true }
 
