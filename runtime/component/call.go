@@ -1,12 +1,14 @@
 package component
 
 import (
+	"bytes"
 	"context"
 
 	"fmt"
 	"math"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/wasip1"
@@ -84,6 +86,7 @@ type Call struct {
 	mod     api.Module
 	mem     api.Memory
 	realloc int
+	copied  int  // bytes copied out of the guest's memory
 	inside  bool // the guest runs one of its functions that the host called
 }
 
@@ -93,7 +96,7 @@ func (c *Call) enter(ctx context.Context, mod api.Module, f *function, realloc i
 	if c.inside {
 		trap("the component called the host while it was giving it memory, or behind its end")
 	}
-	c.ctx, c.mod, c.mem, c.realloc = ctx, mod, mod.Memory(), realloc
+	c.ctx, c.mod, c.mem, c.realloc, c.copied = ctx, mod, mod.Memory(), realloc, 0
 }
 
 // Function answers the name of the host's function that was called last.
@@ -121,13 +124,23 @@ func (c *Call) elements(ptr, n uint64, size, align uint32) []byte {
 	return c.view(ptr, uint64(count*size))
 }
 
+// copyBytes answers a copy of the guest's bytes. The elements of a list may all be the same large one, so what a call
+// copies is counted.
+func (c *Call) copyBytes(ptr, n uint64) []byte {
+	b := c.view(ptr, n)
+	if c.copied += len(b) + fieldBytes; c.copied > MaxHeldBytes {
+		trap("the host was given more than %d bytes at once", MaxHeldBytes)
+	}
+	return bytes.Clone(b)
+}
+
 // text answers the guest's string, a copy.
 func (c *Call) text(ptr, n uint64) string {
-	b := c.view(ptr, n)
+	b := c.copyBytes(ptr, n)
 	if !utf8.Valid(b) {
 		trap("a string is not UTF-8")
 	}
-	return string(b)
+	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has the copy
 }
 
 // at answers where the guest wants a result, which has to be aligned.
@@ -201,7 +214,7 @@ func (c *Call) putList(at uint32, n int, write func(to uint32) bool) {
 
 // putPairs writes pointer and length of a list of pairs of strings.
 func (c *Call) putPairs(at uint32, pairs [][2]string) {
-	list := c.allocate(4, uint32(min(len(pairs), MaxListBytes)*16))
+	list := c.allocate(4, uint32(16*len(pairs)))
 	for i, p := range pairs {
 		c.putText(list+uint32(i)*16, p[0])
 		c.putText(list+uint32(i)*16+8, p[1])

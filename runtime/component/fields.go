@@ -71,6 +71,9 @@ func forbidden(name string) bool {
 }
 
 func (f *fields) add(c *Call, name, value string) {
+	if len(f.list) == abi.MaxHeaders {
+		trap("more than %d fields", abi.MaxHeaders)
+	}
 	n := len(name) + len(value) + fieldBytes
 	c.hold(n)
 	f.size += n
@@ -109,7 +112,7 @@ func fieldsFromList(c *Call, p []uint64) {
 	entries := c.elements(p[0], p[1], 16, 4)
 	for ; len(entries) > 0 && failed == headerFine; entries = entries[16:] {
 		name := c.text(uint64(le32(entries)), uint64(le32(entries[4:])))
-		value := string(c.view(uint64(le32(entries[8:])), uint64(le32(entries[12:]))))
+		value := string(c.copyBytes(uint64(le32(entries[8:])), uint64(le32(entries[12:]))))
 		if failed = checkField(name, value); failed == headerFine {
 			f.add(c, name, value)
 		}
@@ -169,7 +172,7 @@ func fieldsSet(c *Call, p []uint64) {
 	name := c.text(p[1], p[2])
 	var values []string
 	for list := c.elements(p[3], p[4], 8, 4); len(list) > 0; list = list[8:] {
-		values = append(values, string(c.view(uint64(le32(list)), uint64(le32(list[4:])))))
+		values = append(values, string(c.copyBytes(uint64(le32(list)), uint64(le32(list[4:])))))
 	}
 	f, failed := change(c, p[0], name, values...)
 	if failed == headerFine {
@@ -191,7 +194,7 @@ func fieldsDelete(c *Call, p []uint64) {
 }
 
 func fieldsAppend(c *Call, p []uint64) {
-	name, value := c.text(p[1], p[2]), string(c.view(p[3], p[4]))
+	name, value := c.text(p[1], p[2]), string(c.copyBytes(p[3], p[4]))
 	f, failed := change(c, p[0], name, value)
 	if failed == headerFine {
 		f.add(c, name, value)

@@ -105,6 +105,16 @@ func TestFieldErrors(t *testing.T) {
 	}
 }
 
+func TestMaxFields(t *testing.T) {
+	w := newWorld(t)
+	f := w.do("[constructor]fields")
+	name, n := w.text(first, "a")
+	for range abi.MaxHeaders {
+		w.do("[method]fields.append", f, name, n, name, n, result)
+	}
+	w.traps("more than", "[method]fields.append", f, name, n, name, n, result)
+}
+
 func TestHeldBytes(t *testing.T) {
 	w := newWorld(t)
 	f := w.do("[constructor]fields")
@@ -112,6 +122,40 @@ func TestHeldBytes(t *testing.T) {
 	w.call.held = MaxHeldBytes - 100
 	w.do("[method]fields.append", f, name, nn, name, nn, result)
 	w.traps("more than 33554432 bytes", "[method]fields.append", f, name, nn, name, nn, result)
+}
+
+// TestCopiedBytes gives the host lists that name the same large text again and again.
+func TestCopiedBytes(t *testing.T) {
+	w := newWorld(t)
+	w.call.Store = new(state)
+	b := w.bucket("@0.2")
+	const n = 40
+	for i := range uint32(4 * n) { // texts of 1 MiB, and as pairs
+		w.module.Memory().WriteUint32Le(1<<19+8*i, 1<<20)
+		w.module.Memory().WriteUint32Le(1<<19+8*i+4, 1<<20)
+	}
+	name, nn := w.text(first, "a")
+	for call, args := range map[string][]uint64{
+		"[method]fields.set":                  {w.do("[constructor]fields"), name, nn, 1 << 19, n, result},
+		"[static]fields.from-list":            {1 << 19, n, result},
+		"wasi:keyvalue/batch@0.2#set-many":    {b, 1 << 19, n, result},
+		"wasi:keyvalue/batch@0.2#delete-many": {b, 1 << 19, n, result},
+	} {
+		if call == "[static]fields.from-list" {
+			w.module.Memory().WriteUint32Le(1<<19+4, 1) // of a valid name
+			w.module.Memory().WriteByte(1<<20, 'a')
+		}
+		_, err := w.try(call, args...)
+		var trap *Trap
+		if !errors.As(err, &trap) && w.u8(result) == 0 {
+			t.Errorf("%s: %v, want a trap or an error", call, err)
+		}
+		if w.call.copied > MaxHeldBytes+1<<20+fieldBytes {
+			t.Errorf("%s: %d bytes copied", call, w.call.copied)
+		}
+	}
+	w.traps("more than 33554432 bytes at once", "wasi:keyvalue/batch@0.2#delete-many", b, 1<<19, n, result)
+	w.traps("more than 33554432 bytes at once", "[method]fields.set", w.do("[constructor]fields"), name, nn, 1<<19, n, result)
 }
 
 func TestIncomingRequest(t *testing.T) {
@@ -344,6 +388,36 @@ func TestOutgoing(t *testing.T) {
 		q := s.sent[0]
 		if q.Method != "POST" || q.URL != "http://b.org/c?d" || string(q.Body) != "hello" {
 			t.Errorf("sent %s %s %q", q.Method, q.URL, q.Body)
+		}
+	})
+}
+
+// TestArrived has more replies come than the host keeps: the last are errors.
+func TestArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.cancel()
+		body := make([]byte, 6<<20)
+		w.call.Sender = &sender{answer: func(context.Context, *abi.FetchRequest) (*abi.Reply, error) {
+			return &abi.Reply{Status: 200, Body: body}, nil
+		}}
+		var futures []uint64
+		for range 7 {
+			w.do("wasi:http/outgoing-handler@0.2#handle", w.request(), 0, 0, result)
+			futures = append(futures, w.u32(result+8))
+		}
+		synctest.Wait()
+		refused := 0
+		for _, f := range futures {
+			w.do("[method]future-incoming-response.get", f, result)
+			if w.u8(result+16) == 0 {
+				w.do(drop+"incoming-response", w.u32(result+24))
+			} else if refused++; w.u8(result+24) != codeResponseBodySize {
+				t.Errorf("error %d, want %d", w.u8(result+24), codeResponseBodySize)
+			}
+		}
+		if refused != 2 || w.call.running.arrived.Load() != 0 {
+			t.Errorf("%d of 7 replies of 6 MiB refused, want 2; %d bytes count as arrived", refused, w.call.running.arrived.Load())
 		}
 	})
 }

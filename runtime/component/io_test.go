@@ -274,6 +274,7 @@ func TestWorld(t *testing.T) {
 	if got := strings.Join(w.logged, " "); got != `{"attrs":{"context":"k"},"msg":"hello"} {"msg":"hello"}` {
 		t.Errorf("logged %s", got)
 	}
+	w.traps("a record of 1048577 bytes", "wasi:logging/logging#log", 4, k, n, 1<<20, MaxRecordBytes)
 	w.do("wasi:clocks/wall-clock@0.2#now", result)
 	if got := time.Unix(int64(w.u64(result)), int64(w.u32(result+8))); time.Since(got).Abs() > time.Hour {
 		t.Errorf("the wall clock shows %v", got)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sett-run/sett/sdk/abi"
@@ -128,11 +129,22 @@ func bodyFinish(c *Call, p []uint64) {
 	}
 }
 
-// running counts what runs for a guest in other goroutines.
+// running is what runs for a guest in other goroutines.
 type running struct {
-	wg     sync.WaitGroup
-	ctx    context.Context
-	cancel context.CancelFunc
+	wg      sync.WaitGroup
+	ctx     context.Context
+	cancel  context.CancelFunc
+	arrived atomic.Int64 // bytes of replies that the guest has not taken
+}
+
+// arrive notes what has come for a future, or that it is too much.
+func (r *running) arrive(f *futureResponse, reply *abi.Reply, err error) {
+	if err == nil && r.arrived.Add(int64(len(reply.Body))) > MaxHeldBytes {
+		r.arrived.Add(-int64(len(reply.Body)))
+		reply, err = nil, fmt.Errorf("replies that are not taken: %w", abi.ErrOverLimit)
+	}
+	f.reply, f.err = reply, err
+	close(f.done)
 }
 
 // futureResponse is a response that is waited for.
@@ -151,6 +163,9 @@ func (*futureResponse) resource() string { return "future-incoming-response" }
 // drop ends what is under way: nobody will look at the response.
 func (f *futureResponse) drop(c *Call) {
 	f.gone = true
+	if f.ready() && !f.got && f.reply != nil {
+		c.running.arrived.Add(-int64(len(f.reply.Body)))
+	}
 	if f.cancel != nil {
 		f.cancel()
 	}
@@ -225,7 +240,7 @@ func handleOutgoing(c *Call, p []uint64) {
 
 // send sends a request in another goroutine.
 func (c *Call) send(r *outgoingRequest, future *futureResponse, limit time.Duration) {
-	future.held = r.fields.size + len(r.body.b)
+	future.held = r.fields.size + len(r.body.b) + r.texts
 	send, err := c.Sender.Send(r.request())
 	if err != nil {
 		future.err = err
@@ -243,8 +258,8 @@ func (c *Call) send(r *outgoingRequest, future *futureResponse, limit time.Durat
 	wake := c.wake
 	c.running.wg.Go(func() {
 		defer cancel()
-		future.reply, future.err = send(ctx)
-		close(future.done)
+		reply, err := send(ctx)
+		c.running.arrive(future, reply, err)
 		select {
 		case wake <- struct{}{}:
 		default:
@@ -282,6 +297,7 @@ func futureGet(c *Call, p []uint64) {
 		c.putError(at+24, errorOf(f.err))
 		c.put8(at+16, 1)
 	} else {
+		c.running.arrived.Add(-int64(len(f.reply.Body)))
 		c.hold(len(f.reply.Body))
 		c.put8(at+16, 0)
 		c.put32(at+24, c.own(&incomingResponse{reply: f.reply}, 0))

@@ -44,12 +44,19 @@ func configAll(c *Call, p []uint64) {
 	c.put8(at, 0)
 }
 
+// MaxRecordBytes is the longest record of the log, its context included. What an invocation may log is less by default.
+const MaxRecordBytes = 1 << 20
+
 // logRecord writes a record. Levels are trace, debug, info, warn, error and critical.
 func logRecord(c *Call, p []uint64) {
 	level := min(api.DecodeU32(p[0]), 5)
 	levels := [...]int32{-8, -4, 0, 4, 8, 8}
-	record := map[string]any{"msg": c.text(p[3], p[4])}
-	if about := c.text(p[1], p[2]); about != "" {
+	about, message := c.text(p[1], p[2]), c.text(p[3], p[4])
+	if len(about)+len(message) > MaxRecordBytes {
+		trap("a record of %d bytes, more than %d", len(about)+len(message), MaxRecordBytes)
+	}
+	record := map[string]any{"msg": message}
+	if about != "" {
 		record["attrs"] = map[string]string{"context": about}
 	}
 	b, err := json.Marshal(record)

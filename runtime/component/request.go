@@ -12,6 +12,7 @@ import (
 // outgoingRequest is a request that is made. Texts that are empty are not given.
 type outgoingRequest struct {
 	method, scheme, authority, path string
+	texts                           int // bytes of these, counted as held
 	fields                          *fields
 	body                            outgoingBody
 }
@@ -20,7 +21,7 @@ func (*outgoingRequest) resource() string { return "outgoing-request" }
 
 func (r *outgoingRequest) drop(c *Call) {
 	r.fields.drop(c)
-	c.free(len(r.body.b))
+	c.free(len(r.body.b) + r.texts)
 }
 
 // request is the request as it is sent.
@@ -46,7 +47,8 @@ func (r *outgoingRequest) request() *abi.FetchRequest {
 func requestFunctions() []function {
 	return append(group(typesName,
 		function{"[constructor]outgoing-request", "i:i", false, func(c *Call, p []uint64) {
-			r := &outgoingRequest{method: "GET", fields: take[*fields](c, p[0])}
+			r := &outgoingRequest{fields: take[*fields](c, p[0])}
+			r.set(c, &r.method, "GET")
 			r.body.expect(r.fields)
 			p[0] = uint64(c.own(r, 0))
 		}},
@@ -101,8 +103,17 @@ func setOptional(text func(*outgoingRequest) *string) func(*Call, []uint64) {
 			p[0] = 1
 			return
 		}
-		*to, p[0] = s, 0
+		r.set(c, to, s)
+		p[0] = 0
 	}
+}
+
+// set changes a text of the request, which counts as held.
+func (r *outgoingRequest) set(c *Call, to *string, s string) {
+	n := len(s) - len(*to)
+	c.hold(n)
+	r.texts += n
+	*to = s
 }
 
 // isURLText says whether s has no character that ends a URL.
@@ -130,7 +141,8 @@ func setMethod(c *Call, p []uint64) {
 		p[0] = 1
 		return
 	}
-	r.method, p[0] = method, 0
+	r.set(c, &r.method, method)
+	p[0] = 0
 }
 
 func setScheme(c *Call, p []uint64) {
@@ -150,7 +162,8 @@ func setScheme(c *Call, p []uint64) {
 		p[0] = 1
 		return
 	}
-	r.scheme, p[0] = scheme, 0
+	r.set(c, &r.scheme, scheme)
+	p[0] = 0
 }
 
 // requestOptions are timeouts, in nanoseconds, in the order connect, first byte, between bytes.

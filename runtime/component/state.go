@@ -1,7 +1,6 @@
 package component
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,19 +43,29 @@ func stateFunctions() []function {
 
 // bucket is the state of an app.
 type bucket struct {
-	nothing
 	cursors []string // of pages, by the number that the guest knows them by
 }
 
 func (*bucket) resource() string { return "bucket" }
 
-// cas is a key as it was, to be changed only if it still is so.
-type cas struct {
-	nothing
-	item op.Item
+func (b *bucket) drop(c *Call) {
+	for _, s := range b.cursors {
+		c.free(len(s) + fieldBytes)
+	}
 }
 
+// cas is a key as it was, to be changed only if it still is so.
+type cas struct{ item op.Item }
+
 func (*cas) resource() string { return "cas" }
+func (k *cas) drop(c *Call)   { c.free(len(k.item.Key) + len(k.item.Value)) }
+
+// compare gives the guest a handle of a key as it is.
+func (c *Call) compare(item op.Item, key string) uint32 {
+	item.Key = key // an absent one may lack it
+	c.hold(len(item.Key) + len(item.Value))
+	return c.own(&cas{item}, 0)
+}
 
 // bucketName is the name of the one bucket.
 const bucketName = "default"
@@ -138,7 +147,7 @@ func (c *Call) change(handle, ret uint64, ops ...op.Op) {
 }
 
 func bucketSet(c *Call, p []uint64) {
-	c.change(p[0], p[5], op.Op{Kind: op.Set, Key: c.text(p[1], p[2]), Value: bytes.Clone(c.view(p[3], p[4]))})
+	c.change(p[0], p[5], op.Op{Kind: op.Set, Key: c.text(p[1], p[2]), Value: c.copyBytes(p[3], p[4])})
 }
 
 func bucketDelete(c *Call, p []uint64) {
@@ -158,7 +167,7 @@ func setMany(c *Call, p []uint64) {
 	keys, values := c.texts(p[1], p[2], 16)
 	ops := make([]op.Op, len(keys))
 	for i, v := range values {
-		ops[i] = op.Op{Kind: op.Set, Key: keys[i], Value: bytes.Clone(c.view(uint64(le32(v)), uint64(le32(v[4:]))))}
+		ops[i] = op.Op{Kind: op.Set, Key: keys[i], Value: c.copyBytes(uint64(le32(v)), uint64(le32(v[4:])))}
 	}
 	c.change(p[0], p[3], ops...)
 }
@@ -220,9 +229,6 @@ func (c *Call) page(b *bucket, cursor string) (list, n uint32, next string, err 
 	return list, uint32(len(page.Items)), page.Cursor, nil
 }
 
-// maxCursors is how many pages a guest may list by numbers with one handle.
-const maxCursors = 10_000
-
 // listKeysByNumber lists keys; cursors are numbers, which mean something to this handle alone.
 func listKeysByNumber(c *Call, p []uint64) {
 	b, cursor := use[*bucket](c, p[0]), ""
@@ -249,9 +255,7 @@ func listKeysByNumber(c *Call, p []uint64) {
 	c.put32(at+12, n)
 	c.put8(at+16, byte(bit(next != "")))
 	if next != "" {
-		if len(b.cursors) == maxCursors {
-			trap("more than %d pages", maxCursors)
-		}
+		c.hold(len(next) + fieldBytes)
 		c.put64(at+24, uint64(len(b.cursors)))
 		b.cursors = append(b.cursors, next)
 	}
@@ -287,13 +291,7 @@ func casNew(c *Call, p []uint64) {
 		return
 	}
 	c.put8(at, 0)
-	c.put32(at+4, c.own(&cas{item: withKey(items[0], key)}, 0))
-}
-
-// withKey answers an item with its key, which an absent one may lack.
-func withKey(item op.Item, key string) op.Item {
-	item.Key = key
-	return item
+	c.put32(at+4, c.compare(items[0], key))
 }
 
 func casCurrent(c *Call, p []uint64) {
@@ -304,7 +302,8 @@ func casCurrent(c *Call, p []uint64) {
 // casSwap sets a key if nothing has changed it; else the guest gets it as it is now.
 func casSwap(c *Call, p []uint64) {
 	k := take[*cas](c, p[0])
-	value := bytes.Clone(c.view(p[1], p[2]))
+	k.drop(c)
+	value := c.copyBytes(p[1], p[2])
 	_, err := c.Store.Commit(c.ctx, op.Txn{
 		Checks: []op.Check{{Kind: op.HasRevision, Key: k.item.Key, Revision: k.item.Revision}},
 		Ops:    []op.Op{{Kind: op.Set, Key: k.item.Key, Value: value}},
@@ -319,7 +318,7 @@ func casSwap(c *Call, p []uint64) {
 		if items, err = c.Store.Items(c.ctx, []string{k.item.Key}); err == nil {
 			c.put8(at, 1)
 			c.put8(at+4, 1)
-			c.put32(at+8, c.own(&cas{item: withKey(items[0], k.item.Key)}, 0))
+			c.put32(at+8, c.compare(items[0], k.item.Key))
 			return
 		}
 	}
