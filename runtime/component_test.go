@@ -31,29 +31,33 @@ const (
 	getStdout
 )
 
-var componentImports = []struct{ name, sig string }{
-	newFields:    {"wasi:http/types@0.2.4#[constructor]fields", ":i"},
-	newResponse:  {"wasi:http/types@0.2.4#[constructor]outgoing-response", "i:i"},
-	responseBody: {"wasi:http/types@0.2.4#[method]outgoing-response.body", "ii:"},
-	setResponse:  {"wasi:http/types@0.2.4#[static]response-outparam.set", "iiiiliiii:"},
-	bodyWrite:    {"wasi:http/types@0.2.4#[method]outgoing-body.write", "ii:"},
-	writeAll:     {"wasi:io/streams@0.2.1#[method]output-stream.blocking-write-and-flush", "iiii:"},
-	dropStream:   {"[resource-drop]output-stream", "i:"},
-	finishBody:   {"wasi:http/types@0.2.4#[static]outgoing-body.finish", "iiii:"},
-	requestPath:  {"wasi:http/types@0.2.4#[method]incoming-request.path-with-query", "ii:"},
-	sleepFor:     {"wasi:clocks/monotonic-clock@0.2.0#subscribe-duration", "l:i"},
-	block:        {"wasi:io/poll@0.2.0#[method]pollable.block", "i:"},
-	exit:         {"wasi:cli/exit@0.2.0#exit", "i:"},
-	randomNumber: {"wasi:random/random@0.2.0#get-random-u64", ":l"},
-	getStdout:    {"wasi:cli/stdout@0.2.0#get-stdout", ":i"},
+// componentImports answers their names and signatures.
+func componentImports() []struct{ name, sig string } {
+	return []struct{ name, sig string }{
+		newFields:    {"wasi:http/types@0.2.4#[constructor]fields", ":i"},
+		newResponse:  {"wasi:http/types@0.2.4#[constructor]outgoing-response", "i:i"},
+		responseBody: {"wasi:http/types@0.2.4#[method]outgoing-response.body", "ii:"},
+		setResponse:  {"wasi:http/types@0.2.4#[static]response-outparam.set", "iiiiliiii:"},
+		bodyWrite:    {"wasi:http/types@0.2.4#[method]outgoing-body.write", "ii:"},
+		writeAll:     {"wasi:io/streams@0.2.1#[method]output-stream.blocking-write-and-flush", "iiii:"},
+		dropStream:   {"[resource-drop]output-stream", "i:"},
+		finishBody:   {"wasi:http/types@0.2.4#[static]outgoing-body.finish", "iiii:"},
+		requestPath:  {"wasi:http/types@0.2.4#[method]incoming-request.path-with-query", "ii:"},
+		sleepFor:     {"wasi:clocks/monotonic-clock@0.2.0#subscribe-duration", "l:i"},
+		block:        {"wasi:io/poll@0.2.0#[method]pollable.block", "i:"},
+		exit:         {"wasi:cli/exit@0.2.0#exit", "i:"},
+		randomNumber: {"wasi:random/random@0.2.0#get-random-u64", ":l"},
+		getStdout:    {"wasi:cli/stdout@0.2.0#get-stdout", ":i"},
+	}
 }
 
 // counts is a component that answers how often its instance was asked, which must be once, unless the path's first letter
 // has it do what a key of wild says. Start is the code of a start function; nil: it has none.
 func counts(wild map[byte][]byte, start []byte) []byte {
 	m := new(wasmtest.Module)
-	names := make([]string, len(componentImports))
-	for i, f := range componentImports {
+	imports := componentImports()
+	names := make([]string, len(imports))
+	for i, f := range imports {
 		names[i] = f.name
 		m.Import("host", f.name, f.sig)
 	}
@@ -141,6 +145,13 @@ func TestComponent(t *testing.T) {
 	}
 	if n := checkImages(t, r); n != 1 {
 		t.Errorf("%d instances answered one after the other, want 1", n)
+	}
+	strict := *v
+	strict.Settings.Isolation = registry.IsolationStrict
+	for range 2 {
+		if res, err := r.Invoke(context.Background(), &strict, askPath("/")); err != nil || string(res.Body) != "1" {
+			t.Errorf("Invoke with an instance of its own: %q, %v", res.Body, err)
+		}
 	}
 	r.Evict(v)
 	if res, err := r.Invoke(context.Background(), v, askPath("/")); err != nil || string(res.Body) != "1" {

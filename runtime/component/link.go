@@ -1,3 +1,13 @@
+// Package component runs WebAssembly components that answer HTTP requests: those that export wasi:http/incoming-handler of
+// WASI 0.2. Link turns one into a single core module, which the runtime images, resets and meters as any other; what it
+// asks of the host is looked at there, with its core signatures, and refused by name where it is not offered.
+//
+// Its main type is Call, one invocation's world: its handles, streams, requests and response, by the canonical ABI. The host
+// module holds no state: every call finds its Call in the context, under Key, so that one module serves all invocations
+// at once. A guest that hands over what is not its own ends with a Trap, and nothing that it makes the host keep is without
+// a limit.
+//
+// Source: github.com/WebAssembly/component-model, design/mvp; github.com/WebAssembly/WASI, 0.2.
 package component
 
 import (
@@ -40,7 +50,6 @@ const (
 // Traits are what serving needs to know of a component besides its module.
 type Traits struct {
 	Interfaces []string `json:"interfaces"`            // imported and exported ones, with their versions, as written
-	Reallocs   int      `json:"reallocs"`              // functions that give the host memory
 	PostReturn bool     `json:"post_return,omitempty"` // handle has something to run behind it
 	Memory     Memory   `json:"-"`
 }
@@ -71,7 +80,7 @@ func Read(binary []byte) (*Traits, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Traits{Interfaces: p.interfaces, Reallocs: len(p.reallocs), Memory: p.memory,
+	return &Traits{Interfaces: p.interfaces, Memory: p.memory,
 		PostReturn: slices.ContainsFunc(p.offers, func(o wasmbin.Offer) bool { return o.Name == ExportPostReturn })}, nil
 }
 
