@@ -141,6 +141,46 @@ func TestLinkRefuses(t *testing.T) {
 	}
 }
 
+// TestPostReturn links a handler that has something to run behind it.
+func TestPostReturn(t *testing.T) {
+	for _, sig := range []string{":", "i:"} {
+		guest := new(wasmtest.Module)
+		guest.Memory(0, 1)
+		guest.Func("handle", "ii:")
+		guest.Func("after", sig)
+		c := wasmtest.NewComponent().
+			Raw(sectionCoreModule, guest.Bytes()).
+			Section(sectionCoreInstance, wasmtest.Entry(byte(0), 0, 0)).
+			Section(sectionAlias, wasmtest.Entry(byte(0), byte(0), byte(1), 0, "handle"), wasmtest.Entry(byte(0), byte(0), byte(1), 0, "after")).
+			Section(sectionType, wasmtest.FunctionType()).
+			Section(sectionCanon, wasmtest.Entry(byte(0), byte(0), 0, 1, byte(5), 1, 0)).
+			Section(sectionInstance, wasmtest.Entry(byte(1), 1, byte(0), "handle", byte(1), 0)).
+			Section(sectionExport, wasmtest.Entry(byte(0), "wasi:http/incoming-handler@0.2.0", byte(5), 0, byte(0))).
+			Bytes()
+		tr, err := Read(c)
+		if sig != ":" {
+			if abi.CodeOf(err) != abi.InvalidModule || !strings.Contains(err.Error(), "has post-return as (i32), want ()") {
+				t.Errorf("Read: %v", err)
+			}
+			continue
+		}
+		if err != nil || !tr.PostReturn {
+			t.Fatalf("Read: %+v, %v", tr, err)
+		}
+		linked, err := Link(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := wasmbin.Read(linked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := m.Func(ExportPostReturn); !ok {
+			t.Error("the linked module has no post-return")
+		}
+	}
+}
+
 // FuzzLink links any bytes: it answers a module that can be read, or an error with a code, and takes no more memory than
 // the bytes account for.
 func FuzzLink(f *testing.F) {
