@@ -86,15 +86,23 @@ type Call struct {
 	mod     api.Module
 	mem     api.Memory
 	realloc int
+	calls   uint // so far
 	copied  int  // bytes copied out of the guest's memory
 	inside  bool // the guest runs one of its functions that the host called
 }
+
+// lookEvery is after how many calls of the host one looks whether the guest's time is over. Its fuel runs out long after
+// that, where its instructions are few and the host's work is long: a call may take 0.1 ms.
+const lookEvery = 256
 
 // enter readies the call for a function of the host.
 func (c *Call) enter(ctx context.Context, mod api.Module, f *function, realloc int) {
 	c.name = f.name
 	if c.inside {
 		trap("the component called the host while it was giving it memory, or behind its end")
+	}
+	if c.calls++; c.calls%lookEvery == 0 && ctx.Err() != nil {
+		panic(wasip1.ErrInterrupted)
 	}
 	c.ctx, c.mod, c.mem, c.realloc, c.copied = ctx, mod, mod.Memory(), realloc, 0
 }

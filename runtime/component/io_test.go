@@ -226,6 +226,23 @@ func TestPoll(t *testing.T) {
 	})
 }
 
+// TestLooks has a guest call the host on and on behind its end.
+func TestLooks(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	w.ctx = ctx
+	for n := range lookEvery {
+		if _, err := w.try("get-random-u64"); err != nil {
+			if !errors.Is(err, wasip1.ErrInterrupted) {
+				t.Errorf("call %d: %v, want %v", n, err, wasip1.ErrInterrupted)
+			}
+			return
+		}
+	}
+	t.Errorf("%d calls behind the end", lookEvery)
+}
+
 func TestWorld(t *testing.T) {
 	w := newWorld(t)
 	w.call.Process.Env, w.call.Process.Args = []string{"A=b", "C=d=e"}, []string{"f"}
