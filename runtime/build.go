@@ -60,8 +60,8 @@ func (r *Runtime) build(ctx context.Context, v *registry.Version, c *code) (*ima
 	case errors.Is(err, errWritten):
 		b.about = about{starts: true, fresh: true, reason: "while it starts it changes what cannot be restored: " + counted.String()}
 		img, err = b.build(ctx)
-	case errors.Is(err, errOwnRandom):
-		b.about = about{starts: true, reason: errOwnRandom.Error()}
+	case errors.Is(err, errOwnRandom), errors.Is(err, errOwnHandles):
+		b.about = about{starts: true, reason: err.Error()}
 		img, err = b.build(ctx)
 	case err == nil && counted != 0:
 		img.reason = "an instance that changed what cannot be restored is replaced: " + counted.String()
@@ -76,6 +76,9 @@ func (r *Runtime) build(ctx context.Context, v *registry.Version, c *code) (*ima
 // errOwnRandom is why a module's initialisation cannot be kept: all requests would draw the same numbers.
 var errOwnRandom = errors.New("it is initialised in every request, because it draws random numbers while it starts " +
 	"and does not let them be drawn anew")
+
+// errOwnHandles is why a component's initialisation cannot be kept: handles belong to an invocation.
+var errOwnHandles = errors.New("it is initialised in every request, because it holds handles when it has started")
 
 // errWritten says that a module's initialisation changed more than memory and globals, so that a new instance on
 // its image would lack something.
@@ -110,6 +113,8 @@ func (b *builder) build(ctx context.Context) (*image, error) {
 	if err := i.instantiate(ctx, linear); err != nil {
 		return nil, invalid("instantiate module: %w", err)
 	}
+	c.component.Guest = i.guest
+	defer c.component.Close()
 	for _, s := range b.module.Segments {
 		if !i.memory.Write(s.Offset, s.Bytes) {
 			return nil, invalid("data segment of %d bytes at %d is outside of memory", len(s.Bytes), s.Offset)
@@ -150,6 +155,9 @@ func (b *builder) after(c *call, i *instance, random *tracedRandom, linear *buil
 	}
 	if i.written() {
 		return nil, errWritten
+	}
+	if c.component.Holds() {
+		return nil, errOwnHandles
 	}
 	b.about.monotonic = c.process.Now()
 	img, err := b.take(i, linear)

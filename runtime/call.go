@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sett-run/sett/runtime/component"
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasip1"
@@ -19,11 +20,12 @@ type call struct {
 	parent   context.Context
 	deadline time.Time
 
-	meter   meter
-	output  output
-	process wasip1.Process
-	host    host.Call
-	held    *held // nil: what is asked for happens at once
+	meter     meter
+	output    output
+	process   wasip1.Process
+	host      host.Call
+	component component.Call
+	held      *held // nil: what is asked for happens at once
 
 	// Memory that the next call uses again.
 	event  abi.Event
@@ -45,7 +47,7 @@ func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation s
 		c.record = c.output.record
 	}
 	c.r, c.version, c.parent, c.deadline = r, v, ctx, start.Add(timeout(v))
-	c.output, c.process, c.host = output{}, wasip1.Process{}, host.Call{}
+	c.output, c.process, c.host, c.component = output{}, wasip1.Process{}, host.Call{}, component.Call{}
 	if d, ok := ctx.Deadline(); ok && d.Before(c.deadline) {
 		c.deadline = d
 	}
@@ -63,6 +65,8 @@ func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation s
 	c.host.Queues, c.host.Events, c.host.MaxQueueCalls = r.config.Queues, r.config.Events, r.config.MaxQueueCalls
 	c.host.Function, c.host.Objects, c.host.MaxObjectCalls = v.Function, r.config.Objects, r.config.MaxObjectCalls
 	c.host.MaxOutgoing = r.config.MaxOutgoing
+	c.component.Process, c.component.Log = &c.process, c.record
+	c.component.Settings, c.component.MaxReply = v.Settings.Env, r.config.MaxReplyBytes
 	c.hold(v)
 	return c
 }
@@ -84,7 +88,7 @@ func (c *call) finish() {
 		cancel() // somebody waited for it, and may still look at it
 		return
 	}
-	c.event, c.parent, c.host, c.held = abi.Event{}, nil, host.Call{}, nil
+	c.event, c.parent, c.host, c.held, c.component = abi.Event{}, nil, host.Call{}, nil, component.Call{}
 	if cap(c.encode) > maxKeptBytes {
 		c.encode = nil
 	}
@@ -127,6 +131,8 @@ func (c *call) Value(key any) any {
 		return &c.process
 	case host.Key:
 		return &c.host
+	case component.Key:
+		return &c.component
 	case meterKey:
 		return c
 	}

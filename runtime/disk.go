@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/sett-run/sett/runtime/component"
 	"github.com/sett-run/sett/runtime/wasmbin"
 )
 
@@ -67,7 +68,7 @@ func maker() string {
 			}
 		}
 	}
-	return "wazero " + engine + " " + goruntime.GOARCH + " " + goruntime.GOOS + ", rewriter " + wasmbin.Version
+	return "wazero " + engine + " " + goruntime.GOARCH + " " + goruntime.GOOS + ", rewriter " + wasmbin.Version + ", linker " + component.Version
 }
 
 // openCache makes the directories, and removes what was cut off and the entries of modules that are gone.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sett-run/sett/runtime/component"
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/memory"
 	"github.com/sett-run/sett/runtime/wasip1"
@@ -65,6 +66,7 @@ func memoryHit(limit uint64) string {
 
 func (c *call) reason(err error) *failure {
 	var trap *host.Trap
+	var fault *component.Trap
 	var bug goruntime.Error
 	switch {
 	case c.process.Exited && c.process.ExitCode == 0:
@@ -83,6 +85,8 @@ func (c *call) reason(err error) *failure {
 		return failed(outcomeTrap, "stack overflow: calls go deeper than "+count(wasmbin.StackBytes>>20, "MiB of call stack"))
 	case errors.As(err, &trap):
 		return failed(outcomeTrap, trap.Reason)
+	case errors.As(err, &fault):
+		return failed(outcomeTrap, c.component.Function()+": "+fault.Reason)
 	case errors.As(err, &bug):
 		c.r.config.Log.Error("run guest", "app", c.version.App, "function", c.version.Function, "err", err)
 		return &failure{outcomeTrap, "internal error of the node; its log says more", errInternal}

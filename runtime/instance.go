@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/sett-run/sett/runtime/component"
 	"github.com/sett-run/sett/runtime/memory"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/runtime/wasmbin"
 	"github.com/sett-run/sett/sdk/abi"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 )
 
 // instance is a module's memory, globals and functions. It answers one invocation and is then reset to its image
@@ -26,6 +28,7 @@ type instance struct {
 	module   api.Module
 	memory   api.Memory
 	entry    api.Function        // what answers an event
+	guest    *component.Guest    // nil where the module is no component
 	fuel     api.MutableGlobal   // nil where the module has no code of its own
 	stack    api.MutableGlobal   // as fuel
 	writes   api.Global          // nil where all the guest can change is memory and globals
@@ -59,8 +62,11 @@ func (i *instance) instantiate(ctx context.Context, allocate experimental.Memory
 // takeEntry makes the function that answers events, whose call stack is new.
 func (i *instance) takeEntry() {
 	name := abi.ExportHandle
-	if i.code.Kind == registry.KindCommand {
+	switch i.code.Kind {
+	case registry.KindCommand:
 		name = abi.ExportStart
+	case registry.KindComponent:
+		name, i.guest = component.ExportHandle, component.NewGuest(i.module)
 	}
 	i.entry = i.module.ExportedFunction(name)
 }

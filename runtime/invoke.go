@@ -57,8 +57,11 @@ func (i *instance) answer(c *call, e *abi.Event, result *abi.Result) *failure {
 	c.host.Depth = e.Depth
 	c.process.Monotonic = i.image.monotonic
 	run := i.handle
-	if i.code.Kind == registry.KindCommand {
+	switch i.code.Kind {
+	case registry.KindCommand:
 		run = i.command
+	case registry.KindComponent:
+		run = i.component
 	}
 	if !i.begin(c) {
 		return &failure{outcomeUnloaded, errMemoryGone.Error(), errUnavailable}

@@ -55,6 +55,9 @@ func (r *Runtime) Prepare(ctx context.Context, v *registry.Version) (compile tim
 	}
 	m := &v.Module
 	m.SizeBytes, m.Kind, m.Description = int64(len(binary)), known.Kind, description
+	if known.Component != nil {
+		m.Interfaces = known.Component.Interfaces
+	}
 	m.Isolation, m.IsolationReason = i.image.isolation(v)
 	return compile, nil
 }

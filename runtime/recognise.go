@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sett-run/sett/runtime/component"
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasip1"
@@ -27,11 +28,15 @@ type traits struct {
 	Globals     []wasmbin.MutableGlobal `json:"globals"`      // to restore
 	Start       string                  `json:"start"`        // what was the start function; empty: none
 	Flags       wasmbin.Flags           `json:"flags"`
+	Component   *component.Traits       `json:"component,omitempty"` // of a component
 }
 
 // recognise says what binary is, as it was uploaded. Errors are coded abi.InvalidModule, or abi.Unsupported or
 // abi.TooLarge for what is known and not offered, and name what is wrong.
 func recognise(binary []byte) (traits, error) {
+	if component.Is(binary) {
+		return recogniseComponent(binary)
+	}
 	m, err := wasmbin.Read(binary)
 	if err != nil {
 		return traits{}, moduleError(err)
@@ -62,7 +67,13 @@ func recognise(binary []byte) (traits, error) {
 
 // rewrite recognises binary and answers it as it is run.
 func rewrite(binary []byte) (traits, *wasmbin.Rewritten, error) {
-	t, err := recognise(binary)
+	var t traits
+	var err error
+	if component.Is(binary) {
+		t, binary, err = linkComponent(binary)
+	} else {
+		t, err = recognise(binary)
+	}
 	if err != nil {
 		return t, nil, err
 	}
@@ -80,8 +91,7 @@ func rewrite(binary []byte) (traits, *wasmbin.Rewritten, error) {
 // moduleError gives what is wrong with a module its code.
 func moduleError(err error) error {
 	if errors.Is(err, wasmbin.ErrComponent) {
-		return unsupported("module is a WebAssembly component, which this node does not run yet: build a core module " +
-			"(WASI preview 1 command or sett module)")
+		return unsupported("module is a WebAssembly component of a version of the format that this node does not read")
 	}
 	if errors.Is(err, wasmbin.ErrNotWasm) {
 		return invalid("%w", wasmbin.ErrNotWasm)

@@ -33,7 +33,8 @@ func TestPrepareRefuses(t *testing.T) {
 		{"text", []byte("#!/bin/sh\necho hello\n"), abi.InvalidModule, "not a WebAssembly binary"},
 		{"empty", nil, abi.InvalidModule, "not a WebAssembly binary"},
 		{"truncated", good[:len(good)/2], abi.InvalidModule, "truncated"},
-		{"component", []byte("\x00asm\x0d\x00\x01\x00\x00"), abi.Unsupported, "module is a WebAssembly component, which this node does not run yet"},
+		{"component without a handler", []byte("\x00asm\x0d\x00\x01\x00"), abi.InvalidModule, "component exports nothing, want wasi:http/incoming-handler@0.2"},
+		{"component of another format", []byte("\x00asm\x0c\x00\x01\x00\x00"), abi.Unsupported, "module is a WebAssembly component of a version of the format that this node does not read"},
 		{"unknown imports", module(func(m *wasmtest.Module) {
 			m.Import("env", "foo", "")
 			m.Import("wasi_snapshot_preview1", "fd_dance", "i:i")

@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sett-run/sett/runtime/component"
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/memory"
 	"github.com/sett-run/sett/runtime/wasip1"
@@ -198,7 +199,8 @@ func New(ctx context.Context, c Config) (*Runtime, error) {
 		start:   wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(rand.Reader),
 	}
 	r.life, r.end = context.WithCancel(context.Background())
-	err = errors.Join(wasip1.Instantiate(ctx, r.engine), host.Instantiate(ctx, r.engine), instantiateMeter(ctx, r.engine))
+	err = errors.Join(wasip1.Instantiate(ctx, r.engine), host.Instantiate(ctx, r.engine),
+		component.Instantiate(ctx, r.engine), instantiateMeter(ctx, r.engine))
 	if err == nil {
 		r.codes = newCodes(r, disk)
 		r.metrics, err = newMetrics(c.Metrics, r)

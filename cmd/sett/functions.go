@@ -89,6 +89,9 @@ func (c *cli) showFunction(f client.Function) error {
 		isolation += ": " + f.IsolationReason
 	}
 	lines = append(lines, [2]string{"isolation", isolation})
+	for _, name := range f.Interfaces {
+		lines = append(lines, [2]string{"interface", name})
+	}
 	if s.Effects != "" {
 		lines = append(lines, [2]string{"effects", string(s.Effects)})
 	}

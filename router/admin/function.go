@@ -61,7 +61,8 @@ func (a *Admin) listVersions(w http.ResponseWriter, r *http.Request, _ caller) e
 		list.Versions = append(list.Versions, client.Version{
 			App: f.App, Function: f.Name, Number: v.Number, Created: v.Created,
 			Digest: v.Module.Digest, SizeBytes: v.Module.SizeBytes, Kind: v.Module.Kind, Description: v.Module.Description,
-			Isolation: isolationOf(v), IsolationReason: v.Module.IsolationReason,
+			Interfaces: v.Module.Interfaces,
+			Isolation:  isolationOf(v), IsolationReason: v.Module.IsolationReason,
 			Routes: patternsOf(v), Aliases: aliasesOf(f, v.Number), Settings: v.Settings,
 		})
 	}

@@ -27,6 +27,7 @@ func describe(f *registry.Function, base string) client.Function {
 	out.Version, out.Created, out.Settings = v.Number, v.Created, v.Settings
 	out.Digest, out.SizeBytes, out.Kind = v.Module.Digest, v.Module.SizeBytes, v.Module.Kind
 	out.Isolation, out.IsolationReason = isolationOf(v), v.Module.IsolationReason
+	out.Interfaces = v.Module.Interfaces
 	out.Routes, out.URL = patterns, firstURL(base, patterns)
 	return out
 }

@@ -105,15 +105,23 @@ func (c *Call) saw(revision uint64) { c.seen = max(c.seen, revision) }
 // storeCall is a function that asks the store.
 func storeCall(name string, f ask) Function {
 	return asking(name, (*Call).refuse, func(ctx context.Context, c *Call, a asked) ([]byte, error) {
-		if c.Store == nil {
-			return nil, abi.ErrNoStore
+		if err := c.countStoreCall(); err != nil {
+			return nil, err
 		}
-		if c.storeCalls == c.MaxStoreCalls {
-			return nil, fmt.Errorf("%w: %d", abi.ErrStoreCalls, c.MaxStoreCalls)
-		}
-		c.storeCalls++
 		return c.await(ctx, a.wait, func(ctx context.Context) ([]byte, error) { return f(ctx, c, a.request, a.room) })
 	})
+}
+
+// countStoreCall counts a call of the store, or refuses one too many.
+func (c *Call) countStoreCall() error {
+	if c.Store == nil {
+		return abi.ErrNoStore
+	}
+	if c.storeCalls == c.MaxStoreCalls {
+		return fmt.Errorf("%w: %d", abi.ErrStoreCalls, c.MaxStoreCalls)
+	}
+	c.storeCalls++
+	return nil
 }
 
 // refuse answers the number of an error and keeps its message for the guest.

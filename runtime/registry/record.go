@@ -84,6 +84,7 @@ type Module struct {
 	SizeBytes   int64            `json:"size_bytes"`
 	Kind        Kind             `json:"kind"`
 	Description *abi.Description `json:"description,omitempty"` // of a sett module
+	Interfaces  []string         `json:"interfaces,omitempty"`  // that a component imports and exports, with their versions
 	// Isolation is what the version gets, the settings' wish included, and IsolationReason why it is not the plain reset of
 	// an initialised instance; empty when it is.
 	Isolation       Isolation `json:"isolation,omitempty"`

@@ -1,6 +1,7 @@
 // Package wasmbin reads and rewrites WebAssembly core modules. Read answers their structure, as much as it takes to say
 // what a module is and what it lacks before an engine sees it. Rewrite turns a module into one whose instances can be
-// imaged, metered and reset from outside, and otherwise behave as before.
+// imaged, metered and reset from outside, and otherwise behave as before. Link makes one module of several that import from
+// each other, as those of a component do.
 //
 // All of them answer for any bytes at all, in time and memory proportional to their number, and never panic. What
 // they accept the engine still has to validate, but an invalid module is never made valid. Nothing here is shared, so

@@ -22,6 +22,7 @@ type Function struct {
 	Kind            registry.Kind                `json:"kind"`
 	Isolation       Isolation                    `json:"isolation"`
 	IsolationReason string                       `json:"isolation_reason,omitempty"` // why it is not the plain reset of an initialised instance
+	Interfaces      []string                     `json:"interfaces,omitempty"`       // that a component imports and exports
 	Routes          []string                     `json:"routes"`
 	URL             string                       `json:"url"`
 	Aliases         map[string][]registry.Weight `json:"aliases"`
@@ -46,6 +47,7 @@ type Version struct {
 	Isolation       Isolation         `json:"isolation"`
 	IsolationReason string            `json:"isolation_reason,omitempty"` // as in Function
 	Description     *abi.Description  `json:"description,omitempty"`      // what a sett module says of itself
+	Interfaces      []string          `json:"interfaces,omitempty"`       // as in Function
 	Routes          []string          `json:"routes"`
 	Aliases         []string          `json:"aliases"` // that name it, sorted
 	Settings        registry.Settings `json:"settings"`
