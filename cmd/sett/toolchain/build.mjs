@@ -1,0 +1,58 @@
+// Makes wasi:http components with the packages of package.json. Errors go to stderr, and the status is 1.
+//   node build.mjs js SOURCE OUT     of a JavaScript module
+//   node build.mjs wrap WIT CORE OUT of a core module that has the world "main" of a WIT file
+//   node build.mjs wit OUT           writes the WIT folder that js uses, with the world "main": wasi:http/proxy
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+// The WASI packages that jco brings, and the version that componentize-js 0.23 is made for.
+const builtin = '0.2.12';
+const engine = '0.2.10';
+
+async function packages() {
+  const folder = fileURLToPath(new URL(`../lib/wit/builtin/${builtin}/`, import.meta.resolve('@bytecodealliance/jco')));
+  const names = await readdir(folder);
+  return Promise.all(names.map(async (name) => [name, await readFile(join(folder, name, 'package.wit'), 'utf8')]));
+}
+
+// wit writes a folder with the world of proxies, all of it in the engine's version: the declarations are the same.
+async function wit(folder) {
+  await mkdir(join(folder, 'deps'), { recursive: true });
+  await writeFile(join(folder, 'main.wit'), `package sett:function;\n\nworld main {\n  include wasi:http/proxy@${engine};\n}\n`);
+  for (const [name, text] of await packages()) {
+    await writeFile(join(folder, 'deps', `${name}.wit`), text.replaceAll(`@${builtin}`, `@${engine}`));
+  }
+}
+
+async function js(source, out) {
+  const { componentize } = await import('@bytecodealliance/componentize-js');
+  const folder = await mkdtemp(join(tmpdir(), 'sett-wit-'));
+  try {
+    await wit(folder);
+    const { component } = await componentize({ sourcePath: resolve(source), witPath: folder, worldName: 'main' });
+    await writeFile(out, component);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+// wrap hands the world to the embedder as one text: it cannot read folders.
+async function wrap(world, core, out) {
+  const { componentEmbed, componentNew } = await import('@bytecodealliance/jco');
+  let witSource = await readFile(world, 'utf8');
+  for (const [, text] of await packages()) {
+    witSource += text.replace(/^package (.*);$/m, '\npackage $1 {') + '\n}\n';
+  }
+  const embedded = await componentEmbed({ binary: await readFile(core), witSource, world: 'main' });
+  await writeFile(out, await componentNew(embedded, []));
+}
+
+const [what, ...args] = process.argv.slice(2);
+try {
+  await { js, wrap, wit }[what](...args);
+} catch (error) {
+  console.error(error?.message ?? error);
+  process.exitCode = 1;
+}
