@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -20,7 +21,7 @@ import (
 var nodeSources embed.FS
 
 // nodeBuilder runs the script of nodeSources.
-type nodeBuilder struct{ node, dir string }
+type nodeBuilder struct{ node, script string }
 
 // buildJS builds a component of a JavaScript module: one with a fetch event or one that exports incomingHandler.
 func buildJS(ctx context.Context, source, out string) error {
@@ -59,7 +60,7 @@ func removeThere(name string) error {
 	return nil
 }
 
-// openNode finds Node.js and the packages, which the first build of a user's downloads to his cache: 350 MB.
+// openNode finds Node.js and the packages, which a user's first build downloads to his cache: 350 MB.
 func openNode(ctx context.Context) (*nodeBuilder, error) {
 	node, err := findTool("node", "Node.js", "with npm, version 20 or later, from https://nodejs.org")
 	if err != nil {
@@ -70,29 +71,43 @@ func openNode(ctx context.Context) (*nodeBuilder, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		err = installNode(ctx, dir)
-		if err != nil {
+		if err := installNode(ctx, dir); err != nil {
 			return nil, fmt.Errorf("install npm packages: %w", err)
 		}
 	}
-	return &nodeBuilder{node, dir}, nil
+	text, err := nodeSources.ReadFile("toolchain/build.mjs")
+	if err != nil {
+		return nil, fmt.Errorf("read script: %w", err)
+	}
+	script := filepath.Join(dir, "build-"+shortDigest(text)+".mjs") // beside others of other releases
+	if !isFile(script) {
+		if _, err := writeWhole(script, bytes.NewReader(text).WriteTo); err != nil {
+			return nil, fmt.Errorf("write script: %w", err)
+		}
+	}
+	return &nodeBuilder{node, script}, nil
 }
 
-// nodeDir is where the packages are, or will be: their sources' digest is in its name.
+// nodeDir is where the packages are, or will be: their digest is in its name.
 func nodeDir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("find cache folder: %w", err)
 	}
-	h := sha256.New()
-	for _, name := range []string{"package.json", "package-lock.json", "build.mjs"} {
+	var all []byte
+	for _, name := range []string{"package.json", "package-lock.json"} {
 		text, err := nodeSources.ReadFile("toolchain/" + name)
 		if err != nil {
 			return "", fmt.Errorf("read npm packages: %w", err)
 		}
-		h.Write(text)
+		all = append(all, text...)
 	}
-	return filepath.Join(cache, "sett", "node-"+hex.EncodeToString(h.Sum(nil)[:6])), nil
+	return filepath.Join(cache, "sett", "node-"+shortDigest(all)), nil
+}
+
+func shortDigest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:6])
 }
 
 // installNode makes dir whole or not at all; another process may do the same at once.
@@ -119,7 +134,7 @@ func installNode(ctx context.Context, dir string) error {
 	if _, err := runTool(ctx, fresh, npm, "ci", "--no-audit", "--no-fund", "--no-update-notifier"); err != nil {
 		return abi.WithCode(abi.Unavailable, err)
 	}
-	if err := os.Rename(fresh, dir); err != nil && !isFile(filepath.Join(dir, "build.mjs")) {
+	if err := os.Rename(fresh, dir); err != nil && !isFile(filepath.Join(dir, "package.json")) {
 		return err
 	}
 	return nil
@@ -127,6 +142,6 @@ func installNode(ctx context.Context, dir string) error {
 
 // run runs the script; files are relative to dir.
 func (b *nodeBuilder) run(ctx context.Context, dir, what string, files ...string) error {
-	_, err := runTool(ctx, dir, b.node, append([]string{filepath.Join(b.dir, "build.mjs"), what}, files...)...)
+	_, err := runTool(ctx, dir, b.node, append([]string{b.script, what}, files...)...)
 	return err
 }

@@ -26,7 +26,19 @@ async function wit(folder) {
   }
 }
 
+// check tells where a source is faulty, which componentize-js does not.
+async function check(source) {
+  const { default: parser } = await import('oxc-parser');
+  const text = await readFile(source, 'utf8');
+  const faults = parser.parseSync(source, text, { sourceType: 'module' }).errors.map(({ message, labels: [at] }) => {
+    const before = text.slice(0, at?.start ?? 0).split('\n');
+    return `${source}:${before.length}:${before.at(-1).length + 1}: ${message}`;
+  });
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+}
+
 async function js(source, out) {
+  await check(source);
   const { componentize } = await import('@bytecodealliance/componentize-js');
   const folder = await mkdtemp(join(tmpdir(), 'sett-wit-'));
   try {
