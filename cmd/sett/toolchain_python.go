@@ -46,15 +46,14 @@ func buildPython(ctx context.Context, source, out string) error {
 
 // openPython finds the package's program in an environment of its own, which the first build makes in the user's cache.
 func openPython(ctx context.Context, python string) (string, error) {
-	cache, err := os.UserCacheDir()
+	tool, err := pythonTool()
 	if err != nil {
-		return "", fmt.Errorf("find cache folder: %w", err)
+		return "", err
 	}
-	dir := filepath.Join(cache, "sett", strings.ReplaceAll(componentizePy, "==", "-"))
-	tool := filepath.Join(dir, "bin", "componentize-py")
 	if _, err := os.Stat(tool); !errors.Is(err, fs.ErrNotExist) {
 		return tool, err
 	}
+	dir := filepath.Dir(filepath.Dir(tool))
 	if _, err := runTool(ctx, "", python, "-m", "venv", dir); err != nil {
 		return "", fmt.Errorf("make Python environment: %w", err)
 	}
@@ -62,4 +61,13 @@ func openPython(ctx context.Context, python string) (string, error) {
 		return "", abi.WithCode(abi.Unavailable, fmt.Errorf("install %s: %w", componentizePy, err))
 	}
 	return tool, nil
+}
+
+// pythonTool is where the package's program is, or will be.
+func pythonTool() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find cache folder: %w", err)
+	}
+	return filepath.Join(cache, "sett", strings.ReplaceAll(componentizePy, "==", "-"), "bin", "componentize-py"), nil
 }

@@ -1,5 +1,5 @@
 // A component in C without a libc: it calls wasi:http as the canonical ABI lays the calls out.
-// It tells what came in and streams the body back; /mirror/stream?mb=8 replies with 8 MB. See README.md.
+// It tells what came in and streams the body back; /mirror/stream?mb=2 replies with 2 MB. See README.md.
 #define HTTP "wasi:http/types@0.2.12"
 #define STREAMS "wasi:io/streams@0.2.12"
 #define IMPORT(module, name) __attribute__((import_module(module), import_name(name))) extern

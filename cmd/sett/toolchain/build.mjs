@@ -63,6 +63,7 @@ async function wrap(world, core, out) {
 
 const [what, ...args] = process.argv.slice(2);
 try {
+  if (parseInt(process.versions.node) < 20) throw new Error(`Node.js ${process.versions.node} is too old; install version 20 or later from https://nodejs.org`);
   await { js, wrap, wit }[what](...args);
 } catch (error) {
   console.error(error?.message ?? error);
