@@ -32,7 +32,7 @@ func (c *cli) new() *cobra.Command {
 		Short: "Make a project that builds, deploys and has a test",
 		Long: "Makes a project that builds, deploys and has a test. One in Go builds without a network; the others are wasi:http\n" +
 			"components, whose first build downloads what their README names.",
-		Args:  arguments(1, 1, "DIR --lang go|js|c|rust"),
+		Args: arguments(1, 1, "DIR --lang go|js|c|rust"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			test, known := projectTests()[language(lang)]
 			if !known {

@@ -1,5 +1,5 @@
 // A component in C without a libc: it calls wasi:http as the canonical ABI lays the calls out.
-// It tells what came in and streams the body back; /mirror/stream?mb=2 replies with 2 MB. See README.md.
+// It tells what came in and streams the body back; /mirror/stream?kb=2048 replies with 2 MB. See README.md.
 #define HTTP "wasi:http/types@0.2.12"
 #define STREAMS "wasi:io/streams@0.2.12"
 #define IMPORT(module, name) __attribute__((import_module(module), import_name(name))) extern
@@ -112,9 +112,9 @@ static void echo(handle out, handle request) {
   in_drop(in), body_drop(body);
 }
 
-// megabytes is the number behind /mirror/stream?mb=, 0 when path is another.
-static u32 megabytes(string path) {
-  static const char want[] = "/mirror/stream?mb=";
+// kilobytes is the number behind /mirror/stream?kb=, 0 when path is another.
+static u32 kilobytes(string path) {
+  static const char want[] = "/mirror/stream?kb=";
   u32 n = 0;
   for (u32 i = 0; i < path.len; i++)
     if (i < sizeof want - 1) {
@@ -123,11 +123,11 @@ static u32 megabytes(string path) {
   return n;
 }
 
-// letters writes so many MB.
-static void letters(handle out, u32 mb) {
-  static char block[4096];
+// letters writes so many KB.
+static void letters(handle out, u32 kb) {
+  static char block[1024];
   __builtin_memset(block, 'a', sizeof block);
-  for (u32 left = mb * 256; left > 0; left--) put(out, (string){block, sizeof block});
+  for (; kb > 0; kb--) put(out, (string){block, sizeof block});
 }
 
 // begin sends status 200 and answers the body, whose stream is *out.
@@ -149,9 +149,9 @@ __attribute__((export_name("wasi:http/incoming-handler@0.2.12#handle"))) void ha
   handle out, body = begin(reply, &out);
   variant path;
   request_path(request, &path);
-  u32 mb = path.tag ? megabytes(path.value) : 0;
-  if (mb > 0)
-    letters(out, mb);
+  u32 kb = path.tag ? kilobytes(path.value) : 0;
+  if (kb > 0)
+    letters(out, kb);
   else
     describe(out, request, path.value), echo(out, request);
   request_drop(request), stream_drop(out);

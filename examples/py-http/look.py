@@ -20,9 +20,9 @@ class IncomingHandler(Handler):
         body = response.body()
         ResponseOutparam.set(response_out, Ok(response))
         with body.write() as out:
-            if path.startswith("/look/stream?mb="):
-                for _ in range(int(path.partition("=")[2]) * 256):
-                    out.blocking_write_and_flush(b"a" * 4096)
+            if path.startswith("/look/stream?kb="):
+                for _ in range(int(path.partition("=")[2])):
+                    out.blocking_write_and_flush(b"a" * 1024)
             else:
                 write(out, json.dumps(describe(request, path)).encode())
         OutgoingBody.finish(body, None)
