@@ -58,7 +58,7 @@ func openPython(ctx context.Context, python string) (string, error) {
 		return "", fmt.Errorf("make Python environment: %w", err)
 	}
 	if _, err := runTool(ctx, "", filepath.Join(dir, "bin", "python"), "-m", "pip", "install", "--quiet", componentizePy); err != nil {
-		return "", abi.WithCode(abi.Unavailable, fmt.Errorf("install %s: %w", componentizePy, err))
+		return "", abi.WithCode(abi.Unavailable, errors.Join(fmt.Errorf("install %s: %w", componentizePy, err), os.RemoveAll(dir)))
 	}
 	return tool, nil
 }

@@ -1,7 +1,7 @@
 // A component in C without a libc: it calls wasi:http as the canonical ABI lays the calls out.
 // It tells what came in and streams the body back; /mirror/stream?kb=2048 replies with 2 MB. See README.md.
-#define HTTP "wasi:http/types@0.2.12"
-#define STREAMS "wasi:io/streams@0.2.12"
+#define HTTP "wasi:http/types@0.2.10"
+#define STREAMS "wasi:io/streams@0.2.10"
 #define IMPORT(module, name) __attribute__((import_module(module), import_name(name))) extern
 
 typedef unsigned char byte;
@@ -145,7 +145,7 @@ static handle begin(handle reply, handle *out) {
   return body;
 }
 
-__attribute__((export_name("wasi:http/incoming-handler@0.2.12#handle"))) void handle_request(handle request, handle reply) {
+__attribute__((export_name("wasi:http/incoming-handler@0.2.10#handle"))) void handle_request(handle request, handle reply) {
   handle out, body = begin(reply, &out);
   variant path;
   request_path(request, &path);

@@ -1,4 +1,6 @@
 // A component in JavaScript: the web's Request, Response, fetch and streams, served by a fetch event. See README.md.
+import { getEnvironment } from 'wasi:cli/environment@0.2.10';
+
 let count = 0; // Reads 1 in every reply: no request sees what another left in memory.
 
 addEventListener('fetch', (event) => event.respondWith(answer(event.request)));
@@ -11,6 +13,8 @@ async function answer(request) {
       return new Response(letters(Number(url.searchParams.get('kb') ?? 1024)));
     case '/echo/ticks':
       return new Response(ticks(5), { headers: { 'content-type': 'text/event-stream' } });
+    case '/echo/settings':
+      return Response.json(Object.fromEntries(getEnvironment()));
     case '/echo/through':
       return through(request, url.searchParams.get('to'));
   }

@@ -1,29 +1,40 @@
 // Makes wasi:http components with the packages of package.json. Errors go to stderr, and the status is 1.
-//   node build.mjs js SOURCE OUT     of a JavaScript module
-//   node build.mjs wrap WIT CORE OUT of a core module that has the world "main" of a WIT file
-//   node build.mjs wit OUT           writes the WIT folder that js uses, with the world "main": wasi:http/proxy
+//   node build.mjs js SOURCE OUT     of a JavaScript module, with the world "main" of a .wit file of its name, else of wit
+//   node build.mjs wrap WIT CORE OUT of a core module, with the world "main" of a WIT file
+//   node build.mjs wit OUT           writes a folder with the world "main": wasi:http/proxy and the settings' environment
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-// The WASI packages that jco brings, and the version that componentize-js 0.23 is made for.
+// The version of the WASI packages that jco brings, and the one that componentize-js 0.23 is made for, which all get: their
+// declarations are the same.
 const builtin = '0.2.12';
 const engine = '0.2.10';
 
+// packages are pairs of a name and WIT.
 async function packages() {
   const folder = fileURLToPath(new URL(`../lib/wit/builtin/${builtin}/`, import.meta.resolve('@bytecodealliance/jco')));
   const names = await readdir(folder);
-  return Promise.all(names.map(async (name) => [name, await readFile(join(folder, name, 'package.wit'), 'utf8')]));
+  return Promise.all(names.map(async (name) => {
+    const text = await readFile(join(folder, name, 'package.wit'), 'utf8');
+    return [name, text.replaceAll(`@${builtin}`, `@${engine}`)];
+  }));
 }
 
-// wit writes a folder with the world of proxies, all of it in the engine's version: the declarations are the same.
-async function wit(folder) {
+const proxy = `package sett:function;
+
+world main {
+  include wasi:http/proxy@${engine};
+  import wasi:cli/environment@${engine};
+}
+`;
+
+async function wit(folder, world = proxy) {
   await mkdir(join(folder, 'deps'), { recursive: true });
-  await writeFile(join(folder, 'main.wit'), `package sett:function;\n\nworld main {\n  include wasi:http/proxy@${engine};\n}\n`);
-  for (const [name, text] of await packages()) {
-    await writeFile(join(folder, 'deps', `${name}.wit`), text.replaceAll(`@${builtin}`, `@${engine}`));
-  }
+  await writeFile(join(folder, 'main.wit'), world);
+  for (const [name, text] of await packages()) await writeFile(join(folder, 'deps', `${name}.wit`), text);
 }
 
 // check tells where a source is faulty, which componentize-js does not.
@@ -42,7 +53,8 @@ async function js(source, out) {
   const { componentize } = await import('@bytecodealliance/componentize-js');
   const folder = await mkdtemp(join(tmpdir(), 'sett-wit-'));
   try {
-    await wit(folder);
+    const world = source.replace(/\.js$/, '.wit');
+    await wit(folder, existsSync(world) ? await readFile(world, 'utf8') : proxy);
     const { component } = await componentize({ sourcePath: resolve(source), witPath: folder, worldName: 'main' });
     await writeFile(out, component);
   } finally {
