@@ -112,7 +112,8 @@ func hasRustForWASI() bool {
 func makesComponents(ctx context.Context, l language) bool {
 	dir, err := nodeDir()
 	if _, missing := exec.LookPath("node"); l == rustLanguage {
-		err = checkRustTarget(ctx, ".")
+		crates, _ := filepath.Glob(filepath.Join(cmp.Or(os.Getenv("CARGO_HOME"), os.ExpandEnv("$HOME/.cargo")), "registry", "src", "*", "wasip2-2*"))
+		return len(crates) > 0 && checkRustTarget(ctx, ".") == nil
 	} else if err == nil && (missing != nil || !isFile(filepath.Join(dir, "package.json"))) {
 		return false
 	}
