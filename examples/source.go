@@ -7,9 +7,10 @@ import (
 	"io/fs"
 )
 
-//go:embed */*.go */README.md */sett.yaml */build.sh */*.c */*.rs */*.ts */package.json
+//go:embed */*.go */README.md */sett.yaml */build.sh */*.c */*.rs */*.ts */package.json */*.js */*.py */*.wit
 var source embed.FS
 
 // Sources answers the examples, a folder each: hello, users, greet, nethttp, counter, session,
-// todo, fanout, checkout, report, ledger, audit, thumbnail, wagi, c, rust and assemblyscript.
+// todo, fanout, checkout, report, ledger, audit, thumbnail, wagi, c, rust and assemblyscript; the components js-fetch,
+// js-state, c-component and py-http.
 func Sources() fs.FS { return source }

@@ -25,7 +25,7 @@ func (c *cli) build() *cobra.Command {
 	var given variables
 	cmd := &cobra.Command{
 		Use:   "build [DIR|MANIFEST]",
-		Short: "Build a project's functions with the Go toolchain",
+		Short: "Build a project's functions with the toolchains of their languages",
 		Args:  arguments(0, 1, "[DIR]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
@@ -61,7 +61,7 @@ func (c *cli) buildProject(ctx context.Context, p *project) ([]built, error) {
 		if f.module.source != "" {
 			start := time.Now()
 			line := c.progress("building %s", f.module.name)
-			_, err := buildGo(ctx, p.dir, f.module)
+			_, err := buildModule(ctx, p.dir, f.module)
 			line.done()
 			if err != nil {
 				return nil, err

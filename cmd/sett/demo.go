@@ -164,7 +164,7 @@ func (d *demo) deploy(ctx context.Context, names ...string) error {
 			continue
 		}
 		d.say("  %-7s %-34s ", f.name, f.what)
-		m := module{f.name, "./" + f.name, filepath.Join(d.dir, f.name+".wasm")}
+		m := module{f.name, "./" + f.name, goLanguage, filepath.Join(d.dir, f.name+".wasm")}
 		begin := time.Now()
 		if _, err := buildGo(ctx, d.dir, m); err != nil {
 			return err

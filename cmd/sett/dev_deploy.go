@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,7 +24,7 @@ type redeployed struct {
 	Functions []client.Deployed `json:"functions"`
 	Removed   []string          `json:"removed"`
 	TookMS    int64             `json:"took_ms"`  // from the first that was heard of the change until it serves
-	BuildMS   int64             `json:"build_ms"` // of it, what the Go toolchain took
+	BuildMS   int64             `json:"build_ms"` // of it, what toolchains took
 }
 
 // turn answers a change: it builds what is touched, deploys, and says so. What goes wrong is told, and what was deployed
@@ -88,8 +89,8 @@ func (d *dev) meet(p *project) error {
 		if m == nil || m.module != f.module {
 			m = &devModule{module: f.module}
 		}
-		if f.module.source == "" {
-			path, err := whole(f.module.file)
+		if f.module.language != goLanguage {
+			path, err := whole(cmp.Or(f.module.sourcePath(p.dir), f.module.file))
 			if err != nil {
 				return err
 			}
@@ -134,7 +135,7 @@ func (d *dev) buildTouched(ctx context.Context, p *project) error {
 		}
 		m.fresh = true
 		if m.source != "" {
-			packages, err := buildGo(ctx, p.dir, m.module)
+			packages, err := buildModule(ctx, p.dir, m.module)
 			if err != nil {
 				m.fresh = false
 				faults = append(faults, err)

@@ -10,8 +10,8 @@ import (
 // devModule is a module that is watched: what it was made of when it was last built.
 type devModule struct {
 	module
-	path     string      // of the .wasm, without links
-	packages []goPackage // from this machine's folders, not the module cache; empty for a module without source
+	path     string      // of the .wasm, or of the source in another language than Go, without links
+	packages []goPackage // from this machine's folders, not the module cache; empty for a module without Go source
 	fresh    bool        // its file is what its sources make
 }
 
@@ -25,9 +25,15 @@ func (m *devModule) touched(c change) bool {
 	return false
 }
 
+// otherSources are the files of components in other languages than Go, by extension.
+const otherSources = " .js .mjs .py .c .h .wit .rs .toml .json "
+
 // madeOf says whether a file takes part in building the module, going by its name: a package's sources are the files in
-// its folder, what it embeds may be anywhere below.
+// its folder, what it embeds may be anywhere below. Sources in other languages may be anywhere below the folder.
 func (m *devModule) madeOf(path string) bool {
+	if m.language != goLanguage {
+		return below(path, filepath.Dir(m.path)) && strings.Contains(otherSources, " "+filepath.Ext(path)+" ")
+	}
 	switch filepath.Base(path) {
 	case "go.mod", "go.sum", "go.work", "go.work.sum":
 		return true
@@ -74,7 +80,7 @@ func (p goPackage) downloaded() bool {
 
 // folders are where what the module is made of lies.
 func (m *devModule) folders() []string {
-	if m.source == "" {
+	if m.language != goLanguage {
 		return []string{filepath.Dir(m.path)}
 	}
 	var folders []string

@@ -89,8 +89,17 @@ func TestDevGathersWhileNobodyLooks(t *testing.T) {
 }
 
 func TestDevTouched(t *testing.T) {
-	source := &devModule{module: module{source: "./a"}, packages: []goPackage{{Dir: "/p/a"}, {Dir: "/p/pages", EmbedPatterns: []string{"html"}}}}
+	source := &devModule{module: module{source: "./a", language: goLanguage}, packages: []goPackage{{Dir: "/p/a"}, {Dir: "/p/pages", EmbedPatterns: []string{"html"}}}}
 	ready := &devModule{module: module{file: "x.wasm"}, path: "/p/x.wasm"}
+	script := &devModule{module: module{source: "./js/main.js", language: jsLanguage}, path: "/p/js/main.js"}
+	for path, want := range map[string]bool{
+		everything: true, "/p/js/main.js": true, "/p/js/lib/x.mjs": true, "/p/js/data.json": true, "/p/js/README.md": false,
+		"/p/x.js": false, "/p/js2/x.js": false, "/p/js/x.wasm": false,
+	} {
+		if got := script.touched(change{paths: map[string]bool{path: true}}); got != want {
+			t.Errorf("module in JavaScript touched by %q = %v, want %v", path, got, want)
+		}
+	}
 	for path, want := range map[string]struct{ source, ready bool }{
 		everything:            {true, true},
 		"/p/go.mod":           {true, false},

@@ -42,7 +42,7 @@ type change struct {
 func (c change) sources() bool {
 	for path := range c.paths {
 		switch filepath.Ext(path) {
-		case ".go", ".s", ".h", ".mod", ".sum", ".work", ".yaml", ".yml", ".json", ".wasm":
+		case ".go", ".s", ".h", ".mod", ".sum", ".work", ".yaml", ".yml", ".json", ".wasm", ".js", ".mjs", ".py", ".c", ".wit", ".rs", ".toml":
 			return true
 		}
 		if path == everything {

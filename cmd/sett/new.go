@@ -30,29 +30,38 @@ func (c *cli) new() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new DIR",
 		Short: "Make a project that builds, deploys and has a test",
-		Args:  arguments(1, 1, "DIR --lang go"),
+		Long: "Makes a project that builds, deploys and has a test. One in Go builds without a network; the others are wasi:http\n" +
+			"components, whose first build downloads what their README names.",
+		Args: arguments(1, 1, "DIR --lang go|js|c|rust"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if lang != "go" {
-				return usage("new: language %q: there is go so far", lang)
+			test, known := projectTests()[language(lang)]
+			if !known {
+				return usage("new: language %q: there are go, js, c and rust", lang)
 			}
-			name, err := makeProject(args[0])
+			name, err := makeProject(args[0], language(lang))
 			if err != nil {
 				return fmt.Errorf("new %s: %w", args[0], err)
 			}
 			if c.format == formatJSON {
 				return c.json(map[string]string{"dir": args[0], "function": name})
 			}
-			_, err = fmt.Fprintf(c.out, "%s holds function %s. Next:\n\n  cd %s\n  go test .\n  sett deploy      with a node running: sett up\n", args[0], name, args[0])
+			_, err = fmt.Fprintf(c.out, "%s holds function %s. Next:\n\n  cd %s\n%s  sett deploy      with a node running: sett up\n", args[0], name, args[0], test)
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&lang, "lang", "go", "language of the project: go")
+	cmd.Flags().StringVar(&lang, "lang", "go", "language of the project: go, js, c or rust")
 	return cmd
+}
+
+// projectTests are the languages there are projects in, each with the line that tells how its test is run before it is
+// deployed, if it can.
+func projectTests() map[language]string {
+	return map[language]string{goLanguage: "  go test .\n", jsLanguage: "  node --test\n", rustLanguage: "  cargo test\n", cLanguage: ""}
 }
 
 // makeProject fills a folder that is empty or not there yet, and answers the function's name. On an error nothing
 // is left in it.
-func makeProject(dir string) (name string, err error) {
+func makeProject(dir string, l language) (name string, err error) {
 	whole, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
@@ -66,7 +75,7 @@ func makeProject(dir string) (name string, err error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return "", abi.WithCode(abi.Conflict, err)
 	}
-	files, err := projectFiles(name)
+	files, err := projectFiles(name, l)
 	if err != nil {
 		return "", err
 	}
@@ -95,22 +104,29 @@ func projectName(folder string) (string, error) {
 }
 
 // projectFiles are a new project's files with their content, by slash path.
-func projectFiles(name string) (map[string][]byte, error) {
+func projectFiles(name string, l language) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	entries, err := fs.ReadDir(templates, "template/go")
-	if err != nil {
-		return nil, fmt.Errorf("read templates: %w", err)
-	}
-	for _, e := range entries {
-		text, err := fs.ReadFile(templates, "template/go/"+e.Name())
-		if err != nil {
-			return nil, fmt.Errorf("read template: %w", err)
+	folder := "template/" + string(l)
+	err := fs.WalkDir(templates, folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
 		}
-		file := strings.TrimSuffix(e.Name(), ".txt")
+		text, err := fs.ReadFile(templates, path)
+		if err != nil {
+			return err
+		}
+		file := strings.TrimSuffix(strings.TrimPrefix(path, folder+"/"), ".txt")
 		if file == "gitignore" {
 			file = ".gitignore"
 		}
 		files[file] = []byte(strings.ReplaceAll(string(text), "__NAME__", name))
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read templates: %w", err)
+	case l != goLanguage:
+		return files, nil
 	}
 	return files, addSDK(files, sdkDir)
 }

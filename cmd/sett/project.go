@@ -81,9 +81,18 @@ type function struct {
 
 // module is Wasm that exists or can be built.
 type module struct {
-	name   string // as the manifest has it: "handlers/users"
-	source string // Go package or file to build, relative to the project; empty when file is there as it is
-	file   string // path of the .wasm
+	name     string   // as the manifest has it: "handlers/users"
+	source   string   // what to build, relative to the project; empty when file is there as it is
+	language language // of the source
+	file     string   // path of the .wasm
+}
+
+// sourcePath is the path of the source of a project in dir; empty when there is none.
+func (m module) sourcePath(dir string) string {
+	if m.source == "" {
+		return ""
+	}
+	return filepath.Join(dir, filepath.FromSlash(m.source))
 }
 
 // buildDir is where built modules go, below the project.
@@ -128,7 +137,7 @@ func openFolder(dir string, v variables) (*project, error) {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	p := &project{dir: dir}
-	p.functions = []function{{name: filepath.Base(whole), module: p.built("main", ".")}}
+	p.functions = []function{{name: filepath.Base(whole), module: p.built("main", ".", goLanguage)}}
 	return p, nil
 }
 
@@ -211,20 +220,31 @@ func (p *project) find(name string) (module, error) {
 	}
 	switch {
 	case name == "main" && hasGo(p.dir), name == ".":
-		return p.built("main", "."), nil
+		return p.built("main", ".", goLanguage), nil
 	case hasGo(base):
-		return p.built(name, "./"+name), nil
+		return p.built(name, "./"+name, goLanguage), nil
 	case isFile(base + ".go"):
-		return p.built(name, "./"+name+".go"), nil
+		return p.built(name, "./"+name+".go", goLanguage), nil
+	case isFile(base + ".js"):
+		return p.built(name, "./"+name+".js", jsLanguage), nil
+	case isFile(base + ".py"):
+		return p.built(name, "./"+name+".py", pythonLanguage), nil
+	case isFile(base+".c") && isFile(base+".wit"): // the world says that it is a component
+		return p.built(name, "./"+name+".c", cLanguage), nil
+	case name == "main" && isFile(filepath.Join(p.dir, "Cargo.toml")):
+		return p.built("main", "./Cargo.toml", rustLanguage), nil
+	case isFile(filepath.Join(base, "Cargo.toml")):
+		return p.built(name, "./"+name+"/Cargo.toml", rustLanguage), nil
 	case isFile(base + ".wasm"):
 		return module{name: name, file: base + ".wasm"}, nil
 	}
-	return module{}, fmt.Errorf("module %s: looked for a Go package in %s, for %s.go and for %s.wasm", name, base, base, base)
+	return module{}, fmt.Errorf("module %s: looked for a Go package in %s, for %s.go and for %s.wasm, and for source in other languages: "+
+		"%s.js, %s.py, %s.c with %s.wit, %s", name, base, base, base, base, base, base, base, filepath.Join(base, "Cargo.toml"))
 }
 
-// built is a module made from Go source.
-func (p *project) built(name, source string) module {
-	return module{name, source, filepath.Join(p.dir, filepath.FromSlash(buildDir), filepath.FromSlash(name)+".wasm")}
+// built is a module made from source.
+func (p *project) built(name, source string, l language) module {
+	return module{name, source, l, filepath.Join(p.dir, filepath.FromSlash(buildDir), filepath.FromSlash(name)+".wasm")}
 }
 
 // hasGo reports whether dir holds Go source other than tests.

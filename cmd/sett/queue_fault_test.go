@@ -101,7 +101,7 @@ func (c *den) uploadFaulty(t *testing.T) (digest string) {
 	if err := writeFiles(c.dir, files); err != nil {
 		t.Fatal(err)
 	}
-	m := module{"faulty", "./faulty", filepath.Join(c.dir, "faulty.wasm")}
+	m := module{"faulty", "./faulty", goLanguage, filepath.Join(c.dir, "faulty.wasm")}
 	if _, err := buildGo(t.Context(), c.dir, m); err != nil {
 		t.Fatal(err)
 	}

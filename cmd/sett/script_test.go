@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/script. The condition [missing:TOOL] holds when a tool is not in PATH, [rustwasi] when
-// Rust can build for WASI, [all] when SETT_TEST_ALL is set; then the first two pretend that all is there, so that what is missing fails.
+// Rust can build for WASI, [components:LANGUAGE] when what makes components of js, python or rust is installed, [all] when
+// SETT_TEST_ALL is set; then the others pretend that all is there, so that what is missing fails.
 // [root] holds for the superuser. Beside testscript's own commands there are:
 //
 //	node [@NAME] start [FLAG...]  run sett up on free ports; sets $SETT_NODE, $HTTP, $HTTPADDR, $ADMIN, $PID, and of
@@ -51,10 +52,14 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	caches, err := cacheEnviron()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, environ...)
+			e.Vars = append(e.Vars, slices.Concat(environ, caches)...)
 			e.Values[nodeKey{}] = map[string]*running{}
 			sett, err := settPath(e.Getenv("PATH"))
 			e.Setenv("SETT", sett)
@@ -69,6 +74,9 @@ func TestScripts(t *testing.T) {
 			}
 			if cond == "rustwasi" {
 				return hasRustForWASI() || os.Getenv("SETT_TEST_ALL") != "", nil
+			}
+			if l, ok := strings.CutPrefix(cond, "components:"); ok {
+				return makesComponents(t.Context(), language(l)) || os.Getenv("SETT_TEST_ALL") != "", nil
 			}
 			if tool, ok := strings.CutPrefix(cond, "missing:"); ok {
 				_, err := exec.LookPath(tool)
@@ -98,6 +106,36 @@ func hasRustForWASI() bool {
 		}
 	}
 	return false
+}
+
+// makesComponents reports whether components can be built of a language without downloading what builds them.
+func makesComponents(ctx context.Context, l language) bool {
+	dir, err := nodeDir()
+	if _, missing := exec.LookPath("node"); l == rustLanguage {
+		crates, _ := filepath.Glob(filepath.Join(cmp.Or(os.Getenv("CARGO_HOME"), os.ExpandEnv("$HOME/.cargo")), "registry", "src", "*", "wasip2-2*"))
+		return len(crates) > 0 && checkRustTarget(ctx, ".") == nil
+	} else if err == nil && (missing != nil || !isFile(filepath.Join(dir, "package.json"))) {
+		return false
+	}
+	if tool, missing := pythonTool(); l == pythonLanguage && (missing != nil || !isFile(tool)) {
+		return false
+	}
+	return err == nil
+}
+
+// cacheEnviron lets scripts use what makes components: the user's cache, and Rust's folders.
+func cacheEnviron() ([]string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, err
+	}
+	return []string{"XDG_CACHE_HOME=" + cache, "npm_config_cache=" + filepath.Join(home, ".npm"),
+		"CARGO_HOME=" + cmp.Or(os.Getenv("CARGO_HOME"), filepath.Join(home, ".cargo")),
+		"RUSTUP_HOME=" + cmp.Or(os.Getenv("RUSTUP_HOME"), filepath.Join(home, ".rustup"))}, nil
 }
 
 // goEnviron lets scripts use Go's caches, and nothing from the network.

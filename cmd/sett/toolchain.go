@@ -2,96 +2,73 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// sdkPackage is the Go SDK's import path: what imports it is built as a reactor, which runs init and never main.
-const sdkPackage = "github.com/sett-run/sett/sdk/go"
+// language is what a module's source is written in.
+type language string
 
-// goPackage is what go list tells of a package. Its fields are the toolchain's.
-type goPackage struct {
-	ImportPath, Name, Dir string
-	Standard              bool
-	EmbedPatterns         []string
-	Module                *struct {
-		Version, GoMod string
-		Replace        *struct{ Version string }
-	}
-}
+const (
+	goLanguage     language = "go"
+	jsLanguage     language = "js"
+	cLanguage      language = "c"
+	rustLanguage   language = "rust"
+	pythonLanguage language = "python"
+)
 
-// buildGo builds a module from Go source, with the toolchain in PATH: a reactor when it imports the SDK, else a
-// command. What Go says of faulty source is the error, as Go says it. It answers the packages that the module is made
+// buildModule builds a module from source with the toolchain of its language, which must be in PATH. What a compiler
+// says of faulty source is the error, as the compiler says it. Of Go it answers the packages that the module is made
 // of, also with an error when they are known.
-func buildGo(ctx context.Context, dir string, m module) ([]goPackage, error) {
-	goTool, err := findGo()
-	if err != nil {
-		return nil, fmt.Errorf("build %s: %w", m.name, err)
+func buildModule(ctx context.Context, dir string, m module) (packages []goPackage, err error) {
+	if m.language == goLanguage {
+		return buildGo(ctx, dir, m)
 	}
-	packages, err := listGo(ctx, goTool, dir, m.source)
-	if err != nil {
-		return nil, fmt.Errorf("build %s: %w", m.name, err)
-	}
-	if len(packages) == 0 || packages[len(packages)-1].Name != "main" {
-		return packages, abi.WithCode(abi.InvalidInput, fmt.Errorf("build %s: %s is no program: its package must be main", m.name, m.source))
+	builders := map[language]func(ctx context.Context, source, out string) error{
+		jsLanguage: buildJS, cLanguage: buildC, rustLanguage: buildRust, pythonLanguage: buildPython,
 	}
 	file, err := filepath.Abs(m.file)
 	if err != nil {
-		return packages, fmt.Errorf("build %s: %w", m.name, err)
+		return nil, fmt.Errorf("build %s: %w", m.name, err)
 	}
-	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", file}
-	if slices.ContainsFunc(packages, func(p goPackage) bool { return p.ImportPath == sdkPackage }) {
-		args = append(args, "-buildmode=c-shared")
+	source, err := filepath.Abs(m.sourcePath(dir))
+	if err != nil {
+		return nil, fmt.Errorf("build %s: %w", m.name, err)
 	}
-	if _, err := runGo(ctx, goTool, dir, append(args, m.source)...); err != nil {
-		return packages, fmt.Errorf("build %s: %w", m.name, err)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return nil, fmt.Errorf("build %s: %w", m.name, err)
 	}
-	return packages, nil
+	if err := builders[m.language](ctx, source, file); err != nil {
+		return nil, fmt.Errorf("build %s: %w", m.name, err)
+	}
+	return nil, nil
 }
 
-// listGo answers the package of a source and all it imports; its own is the last.
-func listGo(ctx context.Context, goTool, dir, source string) ([]goPackage, error) {
-	text, err := runGo(ctx, goTool, dir, "list", "-deps", "-json=ImportPath,Name,Dir,Standard,EmbedPatterns,Module", source)
+// findTool answers where a tool is. Its error says what is missing and where it is to be had.
+func findTool(name, what, from string) (string, error) {
+	path, err := exec.LookPath(name)
 	if err != nil {
-		return nil, err
-	}
-	var packages []goPackage
-	for d := json.NewDecoder(strings.NewReader(text)); ; {
-		var p goPackage
-		switch err := d.Decode(&p); {
-		case errors.Is(err, io.EOF):
-			return packages, nil
-		case err != nil:
-			return nil, fmt.Errorf("read go list: %w", err)
-		}
-		packages = append(packages, p)
-	}
-}
-
-// findGo answers where the Go toolchain is.
-func findGo() (string, error) {
-	path, err := exec.LookPath("go")
-	if err != nil {
-		return "", abi.WithCode(abi.NotFound, errors.New("no Go toolchain: there is no go in PATH; install it from https://go.dev/dl and try again"))
+		return "", abi.WithCode(abi.NotFound, fmt.Errorf("no %s: there is no %s in PATH; install it %s and try again", what, name, from))
 	}
 	return path, nil
 }
 
-// runGo runs the toolchain for WASI and answers its output.
-func runGo(ctx context.Context, goTool, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, goTool, args...)
+// runTool runs a tool in dir and answers its output. What it says when it fails is the error.
+func runTool(ctx context.Context, dir, tool string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	return runCommand(ctx, cmd, filepath.Base(tool)+" "+args[0])
+}
+
+// runCommand runs a command, which title names in errors, and answers its output.
+func runCommand(ctx context.Context, cmd *exec.Cmd, title string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -101,9 +78,9 @@ func runGo(ctx context.Context, goTool, dir string, args ...string) (string, err
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
-	said := strings.TrimSpace(stderr.String())
+	said := strings.TrimSpace(cmp.Or(stderr.String(), stdout.String()))
 	if said == "" {
-		return "", fmt.Errorf("run go %s: %w", args[0], err)
+		return "", fmt.Errorf("run %s: %w", title, err)
 	}
-	return "", abi.WithCode(abi.InvalidInput, fmt.Errorf("go %s:\n%s", args[0], said))
+	return "", abi.WithCode(abi.InvalidInput, fmt.Errorf("%s:\n%s", title, said))
 }
