@@ -24,6 +24,7 @@ type call struct {
 	process wasip1.Process
 	host    host.Call
 	held    *held // nil: what is asked for happens at once
+	pieces  pieces
 
 	// Memory that the next call uses again.
 	event  abi.Event
@@ -82,7 +83,7 @@ func (c *call) finish() {
 		cancel() // somebody waited for it, and may still look at it
 		return
 	}
-	c.event, c.parent, c.host, c.held = abi.Event{}, nil, host.Call{}, nil
+	c.event, c.parent, c.host, c.held, c.pieces = abi.Event{}, nil, host.Call{}, nil, pieces{}
 	if cap(c.encode) > maxKeptBytes {
 		c.encode = nil
 	}

@@ -66,6 +66,13 @@ func memoryHit(limit uint64) string {
 func (c *call) reason(err error) *failure {
 	var trap *host.Trap
 	var bug goruntime.Error
+	var left *lost
+	if errors.As(err, &left) {
+		if f := left.failure(c); f != nil {
+			return f
+		}
+		err = wasip1.ErrInterrupted
+	}
 	switch {
 	case c.process.Exited && c.process.ExitCode == 0:
 		return nil
