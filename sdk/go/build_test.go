@@ -35,7 +35,7 @@ func TestGuestsImportAndExport(t *testing.T) {
 		{"invoke", "c-shared", append([]string{abi.ImportInvoke, abi.ImportAnswerRead}, core...), abi.ExportInitialize, 3_000_000},
 		{"queue", "c-shared", append([]string{abi.ImportQueueSend, abi.ImportQueueReceive, abi.ImportQueueSettle, abi.ImportQueueStats,
 			abi.ImportTopicPublish, abi.ImportAnswerRead, abi.ImportLogWrite}, core...), abi.ExportInitialize, 4_200_000},
-		{"nethttp", "c-shared", core, abi.ExportInitialize, 8_500_000},
+		{"nethttp", "c-shared", append([]string{abi.ImportBodyRead}, core...), abi.ExportInitialize, 8_500_000},
 		{"command", "c-shared", append([]string{abi.ImportRunMarker}, core...), abi.ExportInitialize, 3_400_000},
 		{"command", "exe", append([]string{abi.ImportRunMarker}, core...), abi.ExportStart, 3_400_000},
 		{"light", "exe", core, abi.ExportStart, 2_800_000},
