@@ -18,7 +18,7 @@ import (
 func TestExamplesAreProjects(t *testing.T) {
 	folders := map[string]string{"assemblyscript": "reverse.ts", "c": "wordcount.c", "checkout": "main.go", "counter": "main.go",
 		"fanout": "main.go", "greet": "main.go", "hello": "main.go", "ledger": "main.go", "nethttp": "main.go", "report": "main.go",
-		"rust": "rot13.rs", "session": "main.go", "todo": "main.go", "users": "main.go", "wagi": "main.go"}
+		"rust": "rot13.rs", "session": "main.go", "ticker": "main.go", "todo": "main.go", "users": "main.go", "wagi": "main.go"}
 	entries, err := fs.ReadDir(Sources(), ".")
 	if err != nil {
 		t.Fatal(err)
