@@ -11,5 +11,5 @@ import (
 var source embed.FS
 
 // Sources answers the examples, a folder each: hello, users, greet, nethttp, counter, session,
-// ticker, todo, fanout, checkout, report, ledger, wagi, c, rust and assemblyscript.
+// ticker, todo, fanout, checkout, report, ledger, audit, thumbnail, wagi, c, rust and assemblyscript.
 func Sources() fs.FS { return source }

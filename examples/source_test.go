@@ -16,9 +16,10 @@ import (
 
 // TestExamplesAreProjects reads each folder as "sett deploy" does, from the embedded sources.
 func TestExamplesAreProjects(t *testing.T) {
-	folders := map[string]string{"assemblyscript": "reverse.ts", "c": "wordcount.c", "checkout": "main.go", "counter": "main.go",
+	folders := map[string]string{"assemblyscript": "reverse.ts", "audit": "main.go", "c": "wordcount.c", "checkout": "main.go", "counter": "main.go",
 		"fanout": "main.go", "greet": "main.go", "hello": "main.go", "ledger": "main.go", "nethttp": "main.go", "report": "main.go",
-		"rust": "rot13.rs", "session": "main.go", "ticker": "main.go", "todo": "main.go", "users": "main.go", "wagi": "main.go"}
+		"rust": "rot13.rs", "session": "main.go", "thumbnail": "main.go", "ticker": "main.go", "todo": "main.go", "users": "main.go",
+		"wagi": "main.go"}
 	entries, err := fs.ReadDir(Sources(), ".")
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			op.Strong:  m.duration.WithLabelValues(name, "strong"),
 		}
 	}
-	for _, name := range []string{"commit", "set_quota", "queues", "effects"} {
+	for _, name := range []string{"commit", "set_quota", "queues", "effects", "keep_previous"} {
 		m.writes[name] = m.duration.WithLabelValues(name, "")
 	}
 	if r == nil {

@@ -2,6 +2,8 @@ package kv
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -22,13 +24,17 @@ func (s *Store) Queues(ctx context.Context, namespace string, steps ...fsm.Queue
 }
 
 // Effects does what an invocation of a namespace asks for, and ends what caused it, all of it or nothing: op.ErrConflict
-// when something it has read has changed, a message of steps to be deleted was received by another, or the record is not
-// as it was. Until the group has feature level 3 it is op.ErrUnavailable.
-func (s *Store) Effects(ctx context.Context, namespace string, e op.Effects, record op.Check, steps ...fsm.QueueStep) (err error) {
+// when something it has read has changed, a message of steps to be deleted was received by another, or end's record is
+// not as it was. Until the group has feature level 3 it is op.ErrUnavailable.
+func (s *Store) Effects(ctx context.Context, namespace string, e op.Effects, end op.Ending, steps ...fsm.QueueStep) (err error) {
 	defer s.metrics.wrote("effects", time.Now(), &err)
-	c := fsm.Command{Kind: fsm.Effects, Namespace: namespace, Checks: e.Checks, Ops: e.Ops, Steps: steps, Record: record}
+	c := fsm.Command{Kind: fsm.Effects, Namespace: namespace, Checks: e.Checks, Ops: e.Ops, Steps: steps, Record: end.Record, Becomes: end.Becomes,
+		Objects: e.Objects}
 	if err = c.Validate(); err == nil {
 		_, err = s.propose(ctx, c)
+	}
+	if errors.Is(err, op.ErrRange) { // sums are of objects alone, and bounded by their quota
+		err = fmt.Errorf("objects: %w", op.ErrQuota)
 	}
 	return withCode("commit effects", err)
 }

@@ -8,9 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
-	"github.com/valyala/fasthttp"
 )
 
 // Async takes invocations that are run later.

@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
-	"github.com/valyala/fasthttp"
 )
 
 // replay is a connection whose client sends the same request n times and takes no notice of the answers. It costs

@@ -6,8 +6,9 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // bodyReader reads what a client sends as a request's body. It is fasthttp's reader, but that one takes a client that

@@ -12,10 +12,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sett-run/sett/runtime/registry"
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
+
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // TestMain starts fasthttp's process-wide clock outside of every bubble.

@@ -8,8 +8,9 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // Faults of a request's header block, answered with 400.

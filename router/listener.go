@@ -7,8 +7,9 @@ import (
 	"log/slog"
 	"net"
 
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // newServer makes the fasthttp server. Its own timeouts are off: see conn. Bodies are read whole before serve runs, so that a

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // problem is an error as clients get it. Source: RFC 9457; code and invocation are extension members.

@@ -19,8 +19,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/sett-run/sett/runtime/registry"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/runtime/registry"
 )
 
 // Defaults of Config.

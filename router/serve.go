@@ -10,9 +10,10 @@ import (
 	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
-	"github.com/valyala/fasthttp"
 )
 
 // Headers of every reply.

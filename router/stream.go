@@ -9,8 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // clientStream is the client of a request, as its function sees it who reads or answers in pieces. What it sends goes past

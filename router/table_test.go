@@ -8,10 +8,11 @@ import (
 	"testing"
 
 	fastrouter "github.com/fasthttp/router"
-	"github.com/sett-run/sett/runtime/registry"
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/valyala/fasthttp"
 	"pgregory.net/rapid"
+
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // newTable builds the table of one function with these patterns.

@@ -62,6 +62,7 @@ func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation s
 	c.host.App, c.host.Store, c.host.MaxStoreCalls, c.host.Waiter = v.App, r.config.Store, r.config.MaxStoreCalls, &c.meter
 	c.host.Egress, c.host.Fetcher, c.host.Invoker = v.Settings.Egress, r.config.Fetcher, r.config.Invoker
 	c.host.Queues, c.host.Events, c.host.MaxQueueCalls = r.config.Queues, r.config.Events, r.config.MaxQueueCalls
+	c.host.Function, c.host.Objects, c.host.MaxObjectCalls = v.Function, r.config.Objects, r.config.MaxObjectCalls
 	c.host.MaxOutgoing = r.config.MaxOutgoing
 	c.hold(v)
 	return c
@@ -70,6 +71,7 @@ func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation s
 // finish hands over what was written last and gives everything back.
 func (c *call) finish() {
 	c.output.flush()
+	c.host.Close()
 	if err := c.host.StoreFault; err != nil {
 		c.r.config.Log.Error("ask store", "app", c.version.App, "function", c.version.Function, "err", err)
 	}

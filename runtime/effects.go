@@ -12,11 +12,13 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// held is the state, the queues, the topics and the event bus as an invocation sees them whose effects happen when it has succeeded.
+// held is the state, the queues, the topics, the event bus and the objects as an invocation sees them whose effects happen when it has succeeded.
 type held struct {
 	*op.Overlay
 	queues host.Queues
 	events host.Events
+	// objects are the records of the app's; nil: it has none.
+	objects *op.Overlay
 
 	mu    sync.Mutex // guards what follows
 	sends []op.Sending
@@ -33,6 +35,10 @@ func (c *call) hold(v *registry.Version) {
 		return
 	}
 	c.held = &held{Overlay: op.NewOverlay(c.host.Store, v.App), queues: c.host.Queues, events: c.host.Events}
+	if c.host.Objects != nil {
+		c.held.objects = op.NewObjectsOverlay(c.host.Store, v.App)
+		c.host.Records = c.held.objects
+	}
 	c.host.Store = c.held
 	if c.host.Queues != nil {
 		c.host.Queues = c.held
@@ -45,6 +51,9 @@ func (c *call) hold(v *registry.Version) {
 // effects answers what the invocation has asked for.
 func (h *held) effects() *op.Effects {
 	e := &op.Effects{Sends: h.sends}
+	if h.objects != nil {
+		e.Objects.Checks, e.Objects.Ops = h.objects.Effects()
+	}
 	if e.Checks, e.Ops = h.Effects(); e.Empty() {
 		return nil
 	}

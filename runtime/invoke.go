@@ -38,6 +38,7 @@ func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event)
 	c := r.newCall(ctx, v, e.Invocation, ready)
 	defer c.finish()
 	f := i.answer(c, e, result)
+	c.host.Close()
 	if f != nil {
 		result.Reply = abi.Reply{Error: result.Error} // what the handler said itself, for who may read it
 		c.output.flush()

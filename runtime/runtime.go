@@ -40,6 +40,7 @@ const (
 	DefaultImageBytes  = 1 << 30   // images kept in memory
 	DefaultStoreCalls  = 10_000    // store calls of one invocation
 	DefaultQueueCalls  = 1000      // queue and topic calls of one invocation
+	DefaultObjectCalls = 100_000   // object calls of one invocation, chunks of bodies among them
 	DefaultOutgoing    = 1000      // fetches and invocations of other functions of one invocation
 
 	MaxHeaderBytes = 64 << 10 // a reply's header: names and values together
@@ -61,6 +62,7 @@ type Config struct {
 	Name    string                // of the software, for guests that ask: "sett/0.1.0"; default "sett"
 	Store   host.Store            // functions' state, a namespace for each app; default: they have none
 	Queues  host.Queues           // queues and topics of functions' apps; default: they have none
+	Objects host.Objects          // objects of functions' apps; default: they have none
 	Events  host.Events           // event buses of functions' apps; default: they have none
 	Fetcher host.Fetcher          // sends functions' HTTP requests; default: they can send none
 	Invoker host.Invoker          // runs functions for others; default: they can invoke none
@@ -70,6 +72,7 @@ type Config struct {
 	MaxLogBytes    int   // default DefaultLogBytes; higher lets one invocation push out more of others' lines
 	MaxStoreCalls  int   // default DefaultStoreCalls; higher lets one invocation keep the store busier
 	MaxQueueCalls  int   // default DefaultQueueCalls; as MaxStoreCalls
+	MaxObjectCalls int   // default DefaultObjectCalls; as MaxStoreCalls, and lower limits how much of objects it reads and writes
 	MaxOutgoing    int   // default DefaultOutgoing; higher lets one invocation send more requests and invoke more functions
 
 	Compiles    int   // compiled at once; default half the processors. Each can take hundreds of megabytes
@@ -99,6 +102,7 @@ func (c *Config) complete() error {
 	setDefault(&c.MaxLogBytes, DefaultLogBytes)
 	setDefault(&c.MaxStoreCalls, DefaultStoreCalls)
 	setDefault(&c.MaxQueueCalls, DefaultQueueCalls)
+	setDefault(&c.MaxObjectCalls, DefaultObjectCalls)
 	setDefault(&c.MaxOutgoing, DefaultOutgoing)
 	setDefault(&c.Workers, 1)
 	setDefault(&c.Compiles, max(1, goruntime.GOMAXPROCS(0)/2))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/sett-run/sett/cluster/peer"
 	"github.com/sett-run/sett/kv"
+	"github.com/sett-run/sett/kv/blob"
 	"github.com/sett-run/sett/runtime"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -24,6 +26,7 @@ const (
 	backupAbout   = "backup.json" // backupInfo
 	backupState   = "state"       // what kv.Store.Backup writes
 	backupModules = "modules/"    // then <digest>.wasm
+	backupChunks  = "chunks/"     // then <digest>
 	maxAboutBytes = 64 << 10
 )
 
@@ -36,39 +39,76 @@ type backupInfo struct {
 	Time    time.Time `json:"time"`
 }
 
-// Backup writes the store's state at one moment, and the modules of all functions, to w. A module that is not on this
-// node is fetched first.
+// Backup writes the store's state at one moment, the modules of all functions and the chunks of all objects to w. A module
+// or chunk that is not on this node is fetched first. Of a chunk that no node has the log tells; the backup has the rest.
 func (n *Node) Backup(ctx context.Context, w io.Writer) error {
-	before := n.registry.Snapshot()
 	archive := zip.NewWriter(w)
+	err := n.backUp(ctx, archive)
+	if err == nil {
+		err = archive.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("back up: %w", err)
+	}
+	return nil
+}
+
+func (n *Node) backUp(ctx context.Context, archive *zip.Writer) error {
 	about, err := archive.Create(backupAbout)
 	if err == nil {
 		err = json.NewEncoder(about).Encode(backupInfo{backupFormat, n.den.identity.Cluster(), n.ID(), n.config.Version, time.Now().UTC()})
 	}
 	if err != nil {
-		return fmt.Errorf("back up: %w", err)
+		return err
+	}
+	defer n.objects.Hold()()
+	modules := n.registry.Snapshot().Modules()
+	chunks, err := n.objects.Named(ctx)
+	if err != nil {
+		return err
 	}
 	state, err := archive.Create(backupState)
 	if err != nil {
-		return fmt.Errorf("back up: %w", err)
+		return err
 	}
 	if _, err := n.store.Backup(ctx, state); err != nil {
-		return fmt.Errorf("back up: %w", err)
+		return err
 	}
 	n.refresh(ctx) // what was deployed until the state was read
-	modules := before.Modules()
-	for digest := range n.registry.Snapshot().Modules() {
-		modules[digest] = true
-	}
+	maps.Copy(modules, n.registry.Snapshot().Modules())
 	for digest := range modules {
 		if err := n.backUpModule(ctx, archive, digest); err != nil {
-			return fmt.Errorf("back up: %w", err)
+			return err
 		}
 	}
-	if err := archive.Close(); err != nil {
-		return fmt.Errorf("back up: %w", err)
+	since, err := n.objects.Named(ctx) // and what was put
+	if err != nil {
+		return err
+	}
+	maps.Copy(chunks, since)
+	for digest, size := range chunks {
+		if err := n.backUpChunk(ctx, archive, blob.Chunk{Digest: digest, SizeBytes: size}); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (n *Node) backUpChunk(ctx context.Context, archive *zip.Writer, c blob.Chunk) error {
+	chunk, err := n.objects.OpenChunk(ctx, c)
+	if errors.Is(err, blob.ErrLost) {
+		n.log.Error("back up chunk", "chunk", c.Digest, "err", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer chunk.Close()
+	out, err := archive.CreateHeader(&zip.FileHeader{Name: backupChunks + c.Digest, Method: zip.Store}) // most are compressed already
+	if err == nil {
+		_, err = io.Copy(out, chunk)
+	}
+	return err
 }
 
 func (n *Node) backUpModule(ctx context.Context, archive *zip.Writer, digest string) error {
@@ -100,6 +140,7 @@ type Restored struct {
 	Time    time.Time // when the backup was made
 	Index   uint64    // of the newest entry in it
 	Modules int
+	Chunks  int // of objects
 }
 
 // Restore makes a data directory of the backup in a file, for a node that has not run yet: started, it is the first of
@@ -188,25 +229,32 @@ func (r *Restored) into(ctx context.Context, archive *zip.Reader, data string) (
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
+	chunks, err := blob.OpenChunks(dir.join(objectsDir))
+	if err != nil {
+		return err
+	}
 	for _, f := range archive.File {
-		name, isModule := strings.CutPrefix(f.Name, backupModules)
-		if !isModule {
-			continue
+		if name, is := strings.CutPrefix(f.Name, backupModules); is {
+			r.Modules++
+			err = put(ctx, engine.Modules(), f, strings.TrimSuffix(name, filepath.Ext(name)))
+		} else if name, is := strings.CutPrefix(f.Name, backupChunks); is {
+			r.Chunks++
+			err = put(ctx, chunks, f, name)
 		}
-		if err := putModule(ctx, engine.Modules(), f, strings.TrimSuffix(name, filepath.Ext(name))); err != nil {
-			return err
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
 		}
-		r.Modules++
 	}
 	return nil
 }
 
-func putModule(ctx context.Context, modules *runtime.Modules, f *zip.File, digest string) error {
+// put stores a file of a backup, which must have the digest.
+func put(ctx context.Context, into blob.Sink, f *zip.File, digest string) error {
 	content, err := f.Open()
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	_, err = modules.Put(ctx, digest, content)
+	_, err = into.Put(ctx, digest, content)
 	return err
 }

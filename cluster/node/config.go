@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/sett-run/sett/cluster"
 	"github.com/sett-run/sett/runtime/registry"
@@ -49,6 +50,8 @@ type Config struct {
 	Network cluster.Network
 	// InMemory is for tests: the store has nothing on disk, so that the node runs in virtual time.
 	InMemory bool
+
+	grace time.Duration // see orphanGrace
 }
 
 func (c Config) complete() Config {
@@ -62,6 +65,9 @@ func (c Config) complete() Config {
 	}
 	if c.Name == "" {
 		c.Name = hostName()
+	}
+	if c.grace == 0 {
+		c.grace = orphanGrace
 	}
 	if c.Network == nil {
 		c.Network = cluster.Internet{}

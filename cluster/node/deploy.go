@@ -41,7 +41,11 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 		}
 		n.steps.since(stepSpread, begin)
 	}
+	if err := n.openBuckets(ctx, app, changes); err != nil {
+		return nil, err
+	}
 	begin := time.Now()
+	n.beforeStreams(ctx, app, changes)
 	done, err := n.registry.Deploy(ctx, app, changes)
 	if err != nil {
 		return nil, err
@@ -65,6 +69,7 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 			n.announceDeployed(ctx, d.App, d.Function, "DEPLOYED", d.Number)
 		}
 	}
+	n.listenToBuckets(ctx, app)
 	n.settle(ctx)
 	n.steps.since(stepSettle, begin)
 	return deployed, nil
@@ -139,7 +144,10 @@ func (n *Node) Remove(ctx context.Context, app string, names []string) error {
 }
 
 func (n *Node) after(ctx context.Context, f registry.Function, err error) (registry.Function, error) {
-	return f, n.settled(ctx, err)
+	if err = n.settled(ctx, err); err == nil {
+		n.listenToBuckets(ctx, f.App)
+	}
+	return f, err
 }
 
 // settled has a change that was made, if err is nil, be served by this node and then by the others.

@@ -1,10 +1,12 @@
 package node
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sett-run/sett/kv/op"
@@ -62,6 +64,94 @@ func TestRequestsCommitIntoNothing(t *testing.T) {
 	lines := n.logs.Read(logs.Query{App: "default", Function: "tell"})
 	if !slices.ContainsFunc(lines, func(l abi.Line) bool { return strings.HasPrefix(l.Message, "commit: ") }) {
 		t.Errorf("the function's log does not say why: %+v", lines)
+	}
+}
+
+// putting is a command that puts the object k of bucket pics, and answers a status.
+func putting(t *testing.T, status string) []byte {
+	t.Helper()
+	reply := "Status: " + status + "\n\n"
+	requests := [][]byte{
+		abi.AppendObjectCreate(nil, &op.ObjectPut{Name: op.ObjectName{Bucket: "pics", Key: "k"}, Body: op.ObjectBody{Size: op.Unsized}}),
+		abi.AppendObjectWrite(nil, &abi.ObjectWrite{Stream: 1, Data: []byte("picture")}),
+		abi.AppendObjectStream(nil, 1),
+	}
+	var m wasmtest.Module
+	var calls []uint32
+	for _, name := range []string{abi.ImportObjectCreate, abi.ImportObjectWrite, abi.ImportObjectCommit} {
+		calls = append(calls, m.Import(abi.HostModule, name, "iiiii:i"))
+	}
+	write := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
+	m.Import(abi.HostModule, abi.ImportRunMarker, "")
+	m.Memory(0, 1)
+	m.Data(64, reply)
+	var body [][]byte
+	for i, r := range requests {
+		at := int32(4096 + 256*i)
+		m.Data(at, string(r))
+		body = append(body, wasmtest.I32(at), wasmtest.I32(int32(len(r))), wasmtest.I32(8192), wasmtest.I32(4096), wasmtest.I32(0),
+			wasmtest.Call(calls[i]), wasmtest.Drop())
+	}
+	m.Func("_start", "", append(body, wasmtest.Write(write, 1, 64, int32(len(reply))))...)
+	return m.Bytes()
+}
+
+// TestRequestsPut has requests whose effects are transactional put one object at once: it is there once, and what a request
+// that fails puts is not.
+func TestRequestsPut(t *testing.T) {
+	n := start(t, t.TempDir())
+	if err := n.objects.CreateBucket(t.Context(), "default", op.Bucket{Name: "pics"}); err != nil {
+		t.Fatal(err)
+	}
+	s := registry.Settings{Effects: registry.EffectsTransactional}
+	deployWith(t, n, "put", putting(t, "204"), s)
+	deployWith(t, n, "fail", putting(t, "500"), s)
+	get := func(path string) int {
+		r, err := http.Get("http://" + n.HTTPAddr() + path)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		r.Body.Close()
+		return r.StatusCode
+	}
+	if status := get("/fail"); status != 500 {
+		t.Errorf("status %d, want 500", status)
+	}
+	if u, err := n.objects.Usage(t.Context(), "default", ""); err != nil || u.Objects != 0 {
+		t.Errorf("a request that failed leaves %+v, %v", u, err)
+	}
+	var asking sync.WaitGroup
+	var done atomic.Int64
+	for range 10 {
+		asking.Go(func() {
+			switch status := get("/put"); status {
+			case 204:
+				done.Add(1)
+			case 409: // others were faster, again and again
+			default:
+				t.Errorf("status %d, want 204", status)
+			}
+		})
+	}
+	asking.Wait()
+	info, body, err := n.objects.Open(t.Context(), op.ObjectName{App: "default", Bucket: "pics", Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	data, err := io.ReadAll(body)
+	u, usageErr := n.objects.Usage(t.Context(), "default", "pics")
+	if err != nil || usageErr != nil || string(data) != "picture" || info.Size != 7 || u.Objects != 1 || u.Bytes != 7 {
+		t.Errorf("object %q, %+v, usage %+v, %v, %v", data, info, u, err, usageErr)
+	}
+	if done.Load() == 0 {
+		t.Error("no request has succeeded")
+	}
+	deployWith(t, n, "now", putting(t, "500"), registry.Settings{})
+	get("/now")
+	if after, err := n.objects.Head(t.Context(), op.ObjectName{App: "default", Bucket: "pics", Key: "k"}); err != nil || after.ID == info.ID {
+		t.Errorf("without effects a put happens at once: %+v, %v", after, err)
 	}
 }
 

@@ -280,7 +280,8 @@ func (n *Node) openPlaneForNodes(context.Context) (err error) {
 func (n *Node) openRuntime(ctx context.Context) (err error) {
 	n.runtime, err = runtime.New(ctx, runtime.Config{
 		Dir: n.dir.join(runtimeDir), Log: n.log, Metrics: n.metrics, Sink: n.logs,
-		Store: n.store, Fetcher: n.client, Invoker: outgoing{n}, Queues: n.queues, Events: n, Workers: n.config.CompileWorkers, Name: "sett/" + n.config.Version,
+		Store: n.store, Fetcher: n.client, Invoker: outgoing{n}, Queues: n.queues, Events: n,
+		Objects: guestObjects{n.objects}, Workers: n.config.CompileWorkers, Name: "sett/" + n.config.Version,
 	})
 	if err != nil {
 		return err

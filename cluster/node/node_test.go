@@ -23,7 +23,14 @@ import (
 
 func start(t *testing.T, dir string) *Node {
 	t.Helper()
-	n, err := Start(t.Context(), Config{Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Cluster: "127.0.0.1:0"})
+	return startWith(t, Config{Data: dir})
+}
+
+// startWith starts a node on ports of loopback.
+func startWith(t *testing.T, c Config) *Node {
+	t.Helper()
+	c.HTTP, c.Admin, c.Cluster = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	n, err := Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

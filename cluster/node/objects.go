@@ -9,6 +9,8 @@ import (
 	"github.com/sett-run/sett/cluster/peer"
 	"github.com/sett-run/sett/kv/blob"
 	"github.com/sett-run/sett/kv/blob/s3"
+	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -16,7 +18,7 @@ import (
 const objectsDir = "objects"
 
 func (n *Node) openObjects(context.Context) (err error) {
-	n.objects, err = blob.Open(blob.Config{Dir: n.dir.join(objectsDir), Store: n.store, Peers: chunkPeers{n}, Log: n.log, Metrics: n.metrics})
+	n.objects, err = blob.Open(blob.Config{Dir: n.dir.join(objectsDir), Store: n.store, Peers: chunkPeers{n}, Heard: n.heard, Log: n.log, Metrics: n.metrics})
 	if err != nil {
 		return err
 	}
@@ -54,6 +56,18 @@ func (n chunkPeers) Spread(ctx context.Context, c blob.Chunk) (err error) {
 // Fetch is for blob.Peers.
 func (n chunkPeers) Fetch(ctx context.Context, c blob.Chunk, into blob.Sink) error {
 	return n.den.client.Fetch(ctx, peer.FetchRequest{Kind: peer.KindChunk, Digest: c.Digest, SizeBytes: c.SizeBytes, Holders: n.others()}, into)
+}
+
+// guestObjects are the objects as functions reach them.
+type guestObjects struct{ *blob.Objects }
+
+// By is for host.Objects.
+func (g guestObjects) By(origin op.ObjectOrigin, records host.Store) host.ObjectCalls {
+	objects := g.Objects.By(origin)
+	if records != nil {
+		objects = objects.Over(records)
+	}
+	return objects
 }
 
 // serveS3 answers S3's API, if it has an address.

@@ -77,7 +77,7 @@ func (n *Node) FirstToken() string { return n.firstToken }
 // serve answers on the listeners. The admin plane drains before it closes, but after the data plane, so that
 // /readyz and metrics can be read meanwhile.
 func (n *Node) serve(context.Context) error {
-	for _, work := range []func(){n.collectNowAndThen, n.watchStore, n.followStore, n.loadWaiting, n.lead, n.tell, n.renewNowAndThen, n.letIn, n.runTriggers, n.keepObjects} {
+	for _, work := range []func(){n.collectNowAndThen, n.watchStore, n.followStore, n.loadWaiting, n.lead, n.tell, n.renewNowAndThen, n.letIn, n.runTriggers, n.keepObjects, n.raiseAlarms} {
 		n.group.Go(work)
 	}
 	n.push("background work", func(context.Context) error { n.group.Wait(); return nil })

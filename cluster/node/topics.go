@@ -14,8 +14,8 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// orphanGrace is how long a subscription that nobody has any more is kept. A longer one keeps what is published for
-// longer; after a shorter one a node that lags behind might lose what a new deployment has just subscribed to.
+// orphanGrace is how long a subscription that nobody has any more is kept, and the values before a change that no stream
+// reads. A longer one keeps what is published for longer; after a shorter one a node that lags behind might lose what a new deployment has just subscribed to.
 const orphanGrace = time.Minute
 
 // Subscriptions of functions and others never share a name.
@@ -121,7 +121,7 @@ func (n *Node) sweepSubscriptions(queues []fsm.QueueName) error {
 			since = time.Now()
 		}
 		orphans[key] = since
-		if time.Since(since) > orphanGrace {
+		if time.Since(since) > n.config.grace {
 			n.log.Info("remove subscription", "app", q.Namespace, "queue", q.Name)
 			if err := n.queues.Remove(n.ctx, q.Namespace, q.Name); err != nil && abi.CodeOf(err) != abi.NotFound {
 				return err
@@ -132,8 +132,11 @@ func (n *Node) sweepSubscriptions(queues []fsm.QueueName) error {
 	return nil
 }
 
-// isSubscription says whether a queue is that of a topic's subscription, or of a rule or an archive of a bus.
-func isSubscription(name string) bool { return queue.IsSubscription(name) || queue.IsOfBus(name) }
+// isSubscription says whether a queue is that of a topic's subscription, of a rule or an archive of a bus, or of a function's
+// uploads.
+func isSubscription(name string) bool {
+	return queue.IsSubscription(name) || queue.IsOfBus(name) || queue.IsUpload(name)
+}
 
 // subscribedQueues are the names of all queues of an app's that are somebody's subscription.
 func (n *Node) subscribedQueues(app string) (names []string, err error) {
@@ -148,6 +151,9 @@ func (n *Node) subscribedQueues(app string) (names []string, err error) {
 		if f.App == app {
 			for _, r := range eventRules(f) {
 				names = append(names, r.queue)
+			}
+			for bucket := range f.Uploads() {
+				names = append(names, queue.UploadQueue(f.Name, bucket))
 			}
 		}
 	}

@@ -31,6 +31,9 @@ type triggers struct {
 	over    chan struct{}        // closed when none runs any more
 	wake    chan struct{}        // 1 slot
 	orphans map[string]time.Time // subscriptions' queues that nobody has any more, since when
+	unheard map[string]time.Time // buckets whose objects' events nobody wants, since when
+	swept   time.Time            // when buckets were last looked at
+	plain   map[string]time.Time // apps, since when none of their functions has a stream; zero: one has
 }
 
 func (n *Node) openTriggers(context.Context) (err error) {
@@ -44,7 +47,7 @@ func (n *Node) openTriggers(context.Context) (err error) {
 	}
 	n.scheduler = trigger.NewScheduler(trigger.SchedulerConfig{Store: n.store, Effects: n.queues, Delivery: n.delivery})
 	n.triggers = triggers{running: map[string]context.CancelFunc{}, over: make(chan struct{}), wake: make(chan struct{}, 1),
-		orphans: map[string]time.Time{}}
+		orphans: map[string]time.Time{}, plain: map[string]time.Time{}}
 	return n.changed() // from now on there is who serves
 }
 
@@ -113,6 +116,8 @@ func (n *Node) adjust() error {
 			n.triggers.workers.Go(func() { w.Run(ctx) })
 		}
 	}
+	n.sweepBuckets()
+	n.tendStreams()
 	return n.sweepSubscriptions(queues)
 }
 
@@ -134,7 +139,9 @@ func (n *Node) wanted(queues []fsm.QueueName) (map[string]worker, error) {
 			all["bus "+q.Namespace] = n.busForwarder(q.Namespace)
 		}
 	}
-	for _, f := range n.registry.Snapshot().Functions() {
+	snapshot := n.registry.Snapshot()
+	for _, f := range snapshot.Functions() {
+		n.addStreams(all, f, snapshot.Generation())
 		for _, s := range queueSources(f) {
 			if err := n.addQueueWorker(all, f, s, there); err != nil { // no reason for others to wait
 				n.log.Error("work on queue", "app", f.App, "function", f.Name, "queue", s.Queue, "err", err)
@@ -156,6 +163,9 @@ func (n *Node) wanted(queues []fsm.QueueName) (map[string]worker, error) {
 			}
 			all[keyOfWorker("rule "+r.name, f, r.EventSource)] = w
 		}
+	}
+	if err := n.addUploads(all, there); err != nil {
+		return nil, err
 	}
 	return all, n.addURLWorkers(all, there)
 }
@@ -199,22 +209,28 @@ func (n *Node) addQueueWorker(all map[string]worker, f *registry.Function, s reg
 
 // share is how many of n a node has, when all nodes do the same: they differ by one at most, and key says who has more.
 func share(n int, key, self string, nodes []string) int {
-	rank := func(id string) uint64 {
-		h := fnv.New64a()
-		h.Write([]byte(key + "/" + id))
-		return h.Sum64()
-	}
-	before, own := 0, rank(self)
-	for _, id := range nodes {
-		if r := rank(id); r < own || r == own && id < self {
-			before++
-		}
-	}
+	before := turn(key, self, nodes)
 	most := n / len(nodes)
 	if before < n%len(nodes) {
 		most++
 	}
 	return most
+}
+
+// turn is how many nodes come before one, in an order that key gives.
+func turn(key, self string, nodes []string) (before int) {
+	rank := func(id string) uint64 {
+		h := fnv.New64a()
+		h.Write([]byte(key + "/" + id))
+		return h.Sum64()
+	}
+	own := rank(self)
+	for _, id := range nodes {
+		if r := rank(id); r < own || r == own && id < self {
+			before++
+		}
+	}
+	return before
 }
 
 // queueSources are the queues of a function's live versions. Where several name one, the heaviest says how it is read.

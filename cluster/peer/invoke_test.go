@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -40,7 +41,9 @@ func TestInvokeCarriesEverything(t *testing.T) {
 			Effects: &op.Effects{
 				Ops:    []op.Op{{Kind: op.Set, Key: "k\xff", Value: []byte("v"), TTL: time.Second}},
 				Checks: []op.Check{{Kind: op.HasRevision, Key: "r", Revision: 9}},
-				Sends:  []op.Sending{{Queue: "q", Messages: []op.Outgoing{{Body: []byte("b\xff")}}}, {Topic: "t", Messages: []op.Outgoing{{Body: []byte("c")}}}},
+				Objects: op.ObjectEffects{Checks: []op.Check{{Kind: op.IsPresent, Key: "b/pics"}},
+					Ops: []op.Op{{Kind: op.Incr, Key: "n", Delta: -1}, {Kind: op.Incr, Key: "t", Delta: 5, Bounded: true, Min: math.MinInt64, Max: 9}}},
+				Sends: []op.Sending{{Queue: "q", Messages: []op.Outgoing{{Body: []byte("b\xff")}}}, {Topic: "t", Messages: []op.Outgoing{{Body: []byte("c")}}}},
 			},
 		}
 		_, node := w.server("node", ServerConfig{Invoker: invokerFunc(func(ctx context.Context, i Invocation) (*abi.Result, error) {

@@ -89,7 +89,7 @@ func (c *cli) bucketCreate() *cobra.Command {
 			return err
 		}),
 	}
-	cmd.Flags().BoolVar(&ask.Events, "events", false, "tell triggers what becomes of its objects")
+	cmd.Flags().BoolVar(&ask.Events, "events", false, "tell triggers what becomes of its objects before one of them is deployed")
 	return cmd
 }
 

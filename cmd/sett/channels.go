@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
@@ -11,26 +12,27 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// What became of a queue or a topic.
+// What became of a queue, a topic or a bucket.
 const (
 	changeCreated   = "created"
 	changeUpdated   = "updated"
 	changeUnchanged = "unchanged"
 )
 
-// channelChange is what a deployment did to a queue or a topic.
+// channelChange is what a deployment did to a queue, a topic or a bucket.
 type channelChange struct {
 	Name   string `json:"name"`
 	Change string `json:"change"`
 }
 
-// channels are the queues and topics of a deployment.
+// channels are the queues, topics and buckets of a deployment.
 type channels struct {
-	Queues []channelChange `json:"queues,omitempty"`
-	Topics []channelChange `json:"topics,omitempty"`
+	Queues  []channelChange `json:"queues,omitempty"`
+	Topics  []channelChange `json:"topics,omitempty"`
+	Buckets []channelChange `json:"buckets,omitempty"`
 }
 
-// makeChannels makes the queues and topics that a project declares, or gives queues the settings it says. Those of before that it does not declare stay.
+// makeChannels makes the queues, topics and buckets that a project has, or gives queues the settings it says. Those of before that it does not declare stay.
 func (c *cli) makeChannels(ctx context.Context, node *client.Client, p *project) error {
 	for _, q := range p.queues {
 		change, err := putQueue(ctx, putting{node.Queues(), c.app, q})
@@ -46,7 +48,33 @@ func (c *cli) makeChannels(ctx context.Context, node *client.Client, p *project)
 		}
 		p.made.Topics = append(p.made.Topics, channelChange{t.Name, change})
 	}
+	for _, name := range p.ownBuckets() {
+		change := changeUnchanged
+		_, err := node.Objects().Bucket(ctx, c.app, name)
+		if errors.Is(err, op.ErrNoBucket) {
+			change = changeCreated
+			_, err = node.Objects().PutBucket(ctx, c.app, name, client.BucketRequest{})
+		}
+		if err != nil {
+			return fmt.Errorf("bucket %s: %w", name, err)
+		}
+		p.made.Buckets = append(p.made.Buckets, channelChange{name, change})
+	}
 	return nil
+}
+
+// ownBuckets are the names of the buckets that a project declares, and of those that a function is told of and that need
+// not be there already.
+func (p *project) ownBuckets() []string {
+	names := slices.Clone(p.buckets)
+	for _, f := range p.functions {
+		for _, t := range f.settings.Triggers {
+			if t.Upload != nil && !t.Upload.Existing && !slices.Contains(names, t.Upload.Bucket) {
+				names = append(names, t.Upload.Bucket)
+			}
+		}
+	}
+	return names
 }
 
 // putting is a queue to be made.
@@ -122,6 +150,9 @@ func (p *project) mentions() (all []mention) {
 			if t.Event != nil {
 				add(registry.DestinationQueue+":"+t.Event.DeadLetter, by)
 			}
+			if t.Stream != nil {
+				add(t.Stream.OnFailure, by)
+			}
 		}
 		if a := f.settings.Async; a != nil {
 			add(a.OnSuccess, by)
@@ -173,7 +204,7 @@ func (c *cli) missing(ctx context.Context, node *client.Client, p *project) (not
 	return notes
 }
 
-// channelDifferences says what a deployment would change of the queues and topics that a project declares.
+// channelDifferences says what a deployment would change of the queues, topics and buckets that a project has.
 func (c *cli) channelDifferences(ctx context.Context, node *client.Client, p *project) (changes []difference, err error) {
 	for _, q := range p.queues {
 		there, err := node.Queues().Get(ctx, c.app, q.Name)
@@ -184,6 +215,15 @@ func (c *cli) channelDifferences(ctx context.Context, node *client.Client, p *pr
 			return nil, fmt.Errorf("queue %s: %w", q.Name, err)
 		case there.Queue.Complete() != q.Complete():
 			changes = append(changes, difference{Queue: q.Name, Change: changeChanged, Fields: differingFields(flatten(there.Queue.Complete()), flatten(q.Complete()))})
+		}
+	}
+	for _, name := range p.ownBuckets() {
+		_, err := node.Objects().Bucket(ctx, c.app, name)
+		switch {
+		case errors.Is(err, op.ErrNoBucket):
+			changes = append(changes, difference{Bucket: name, Change: changeAdded})
+		case err != nil:
+			return nil, fmt.Errorf("bucket %s: %w", name, err)
 		}
 	}
 	if len(p.topics) == 0 {

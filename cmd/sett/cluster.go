@@ -291,10 +291,10 @@ func (c *cli) restore() *cobra.Command {
 				return err
 			}
 			if c.format == formatJSON {
-				return c.json(map[string]any{"data": config.Data, "made": done.Time, "index": done.Index, "modules": done.Modules})
+				return c.json(map[string]any{"data": config.Data, "made": done.Time, "index": done.Index, "modules": done.Modules, "chunks": done.Chunks})
 			}
-			_, err = fmt.Fprintf(c.out, "%s holds the state of %s and %d modules; start it with: sett up --data %s\n", config.Data,
-				done.Time.Local().Format(time.DateTime), done.Modules, config.Data)
+			_, err = fmt.Fprintf(c.out, "%s holds the state of %s, %d modules and %d chunks of objects; start it with: sett up --data %s\n", config.Data,
+				done.Time.Local().Format(time.DateTime), done.Modules, done.Chunks, config.Data)
 			return err
 		},
 	}

@@ -262,7 +262,7 @@ func (c *cli) showDeployed(done []client.Deployed, made channels) error {
 	for _, kind := range []struct {
 		name    string
 		changes []channelChange
-	}{{"queue", made.Queues}, {"topic", made.Topics}} {
+	}{{"queue", made.Queues}, {"topic", made.Topics}, {"bucket", made.Buckets}} {
 		for _, change := range kind.changes {
 			if _, err := fmt.Fprintf(c.out, "%s %s %s\n", kind.name, change.Name, change.Change); err != nil {
 				return err

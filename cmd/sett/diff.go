@@ -25,11 +25,12 @@ const (
 	changeRemoved = "removed" // it is on the node alone
 )
 
-// difference is what a deployment would change of one function, queue or topic.
+// difference is what a deployment would change of one function, queue, topic or bucket.
 type difference struct {
-	Function string        `json:"function,omitempty"` // one of the three is there
+	Function string        `json:"function,omitempty"` // one of the four is there
 	Queue    string        `json:"queue,omitempty"`
 	Topic    string        `json:"topic,omitempty"`
+	Bucket   string        `json:"bucket,omitempty"`
 	Change   string        `json:"change"`
 	Fields   []fieldChange `json:"fields,omitempty"`
 }
@@ -47,7 +48,7 @@ func (c *cli) diff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff [DIR|MANIFEST]",
 		Short: "Build a project and say what deploying it would change",
-		Long: "Build a project and say what deploying it would change: + functions, queues and topics that are new, ~ those that\n" +
+		Long: "Build a project and say what deploying it would change: + functions, queues, topics and buckets that are new, ~ those that\n" +
 			"change and how, and - functions of the app that the manifest has not: a deployment leaves them as they are. Values of environment variables\n" +
 			"are not shown. Nothing is uploaded.",
 		Args: arguments(0, 1, "[DIR|MANIFEST]"),
@@ -210,6 +211,8 @@ func (d difference) title() string {
 		return "queue " + d.Queue
 	case d.Topic != "":
 		return "topic " + d.Topic
+	case d.Bucket != "":
+		return "bucket " + d.Bucket
 	}
 	return d.Function
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"io"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -9,15 +12,19 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// TestEffectFaults is TestQueueFaults with a worker whose effects are transactional: although messages come more than
+// TestEffectFaults is TestQueueFaults with a worker whose effects are transactional, an object for each batch among them: although messages come more than
 // once, what is done for each has happened exactly once.
 func TestEffectFaults(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("compiling a Go guest takes minutes with the race detector")
 	}
+	t.Parallel() // most of its time it waits
 	plan := planFaults()
 	c := startCluster(t, 3)
 	c.deployFaulty(t, plan, registry.Settings{Handler: "exact", Effects: registry.EffectsTransactional, Reserved: 4})
+	if _, err := c.client.Objects().PutBucket(t.Context(), c.app, "done", client.BucketRequest{}); err != nil {
+		t.Fatal(err)
+	}
 	f := &faultRun{den: c, plan: plan, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
 	f.run(t)
 	f.checkExact(t)
@@ -26,13 +33,16 @@ func TestEffectFaults(t *testing.T) {
 // checkExact compares how often each message had its effects with how often it was sent.
 func (f *faultRun) checkExact(t *testing.T) {
 	handled, sum := f.counts(t, "handled/"), f.counts(t, "sum")
-	done, twice := f.received(t, "done"), 0
+	done, written, twice := f.received(t, "done"), f.written(t, "done"), 0
 	total := 0
 	for n := range f.plan.messages {
 		body := f.plan.body(n)
 		total += handled[body]
 		if handled[body] != done[body] {
 			t.Errorf("message %s was counted %d times and told of %d times", body, handled[body], done[body])
+		}
+		if handled[body] != written[body] {
+			t.Errorf("message %s was counted %d times and is in %d objects", body, handled[body], written[body])
 		}
 		if handled[body] > 1 {
 			twice++
@@ -48,6 +58,34 @@ func (f *faultRun) checkExact(t *testing.T) {
 		t.Errorf("%d messages had their effects more than once, and at most %d were sent more than once", twice, again)
 	}
 	t.Logf("%d messages, %d effects, %d of messages that were sent more than once", f.plan.messages, total, twice)
+}
+
+// written reads a bucket: how many lines of its objects there are of each body.
+func (f *faultRun) written(t *testing.T, bucket string) map[string]int {
+	t.Helper()
+	objects, all := f.nodes[0].client.Objects(), map[string]int{}
+	for q := (op.ObjectQuery{}); ; {
+		page, err := objects.List(t.Context(), f.app, bucket, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.Objects {
+			_, body, err := objects.Get(t.Context(), op.ObjectName{App: f.app, Bucket: bucket, Key: o.Key}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(body)
+			if err = errors.Join(err, body.Close()); err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(text)) {
+				all[strings.TrimSpace(line)]++
+			}
+		}
+		if q.Token = page.Token; q.Token == "" {
+			return all
+		}
+	}
 }
 
 // received empties a queue: how many messages there are of each body.

@@ -16,16 +16,17 @@ import (
 // Of TestEventFaults.
 const (
 	eventFaultKills    = 4
-	eventFaultEach     = 150 // publications, and as many asynchronous invocations
+	eventFaultEach     = 150 // publications, and as many events and asynchronous invocations
 	eventFaultSchedule = 10  // of which a schedule is fired once
 )
 
-// TestEventFaults publishes, invokes asynchronously and fires a schedule while nodes are killed. Whatever was accepted
+// TestEventFaults publishes, puts events on the bus, invokes asynchronously and fires a schedule while nodes are killed. Whatever was accepted
 // reaches its functions at least once, and nothing is left.
 func TestEventFaults(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("compiling a Go guest takes minutes with the race detector, and what a killed node had waits 15 seconds")
 	}
+	t.Parallel() // most of its time it waits
 	c := startCluster(t, 3)
 	c.deployNoting(t)
 	f := &faultRun{den: c, plan: faultPlan{kills: eventFaultKills}, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
@@ -58,7 +59,7 @@ func TestEventFaults(t *testing.T) {
 	})
 }
 
-// deployNoting deploys two functions that subscribe to a topic, one of them with a schedule.
+// deployNoting deploys two functions that subscribe to a topic, one of them with a schedule, the other with a rule.
 func (c *den) deployNoting(t *testing.T) {
 	t.Helper()
 	digest := c.uploadFaulty(t)
@@ -66,10 +67,11 @@ func (c *den) deployNoting(t *testing.T) {
 		t.Fatal(err)
 	}
 	subscribed := registry.Trigger{Topic: &registry.TopicSource{Topic: "news"}}
+	rule := registry.Trigger{Event: &registry.EventSource{Pattern: []byte(`{"detail": {"amount": [{"numeric": [">=", 0]}]}}`)}}
 	daily := registry.Trigger{Schedule: &registry.Schedule{Expressions: []string{"rate(1 day)"}}}
 	request := client.DeployRequest{Functions: []client.DeployFunction{
 		{Name: "one", Digest: digest, Settings: registry.Settings{Handler: "note", Triggers: []registry.Trigger{subscribed, daily}}},
-		{Name: "two", Digest: digest, Settings: registry.Settings{Handler: "note", Triggers: []registry.Trigger{subscribed}}},
+		{Name: "two", Digest: digest, Settings: registry.Settings{Handler: "note", Triggers: []registry.Trigger{subscribed, rule}}},
 	}}
 	if _, err := c.client.Deploy(t.Context(), c.app, request); err != nil {
 		t.Fatal(err)
@@ -88,6 +90,14 @@ func (f *faultRun) events(t *testing.T) (expected []string) {
 			id, err := at.InvokeAsync(ctx, client.InvokeTarget{App: f.app, Function: "two"}, client.InvokeRequest{Body: []byte("{}")})
 			if err == nil {
 				expected = append(expected, "two/async/"+id)
+			}
+			return err
+		})
+		f.ask(t, func(ctx context.Context, at *client.Client) error {
+			e := registry.BusEvent{Source: "shop", DetailType: "order placed", Detail: fmt.Appendf(nil, `{"amount": %d}`, n)}
+			ids, err := at.Events().Put(ctx, f.app, e)
+			if err == nil {
+				expected = append(expected, "two/event/"+ids[0])
 			}
 			return err
 		})

@@ -118,6 +118,8 @@ func triggerFacts(s registry.Settings) (lines [][2]string) {
 			lines = append(lines, [2]string{"schedule", scheduleText(t.Schedule)})
 		case t.Queue != nil:
 			lines = append(lines, [2]string{"queue", queueSourceText(t.Queue)})
+		case t.Stream != nil:
+			lines = append(lines, [2]string{"stream", streamSourceText(t.Stream)})
 		case t.Topic != nil:
 			text := t.Topic.Topic
 			if len(t.Topic.Filter) > 0 {
@@ -136,6 +138,12 @@ func triggerFacts(s registry.Settings) (lines [][2]string) {
 				text += ", dead letters to " + t.Event.DeadLetter
 			}
 			lines = append(lines, [2]string{"rule", text})
+		case t.Upload != nil:
+			text := t.Upload.String()
+			if !t.Upload.HasRules() {
+				text += ", but not what it does itself"
+			}
+			lines = append(lines, [2]string{"upload", text})
 		}
 	}
 	if a := s.Async; a != nil {
@@ -182,6 +190,31 @@ func queueSourceText(q *registry.QueueSource) string {
 	}
 	for _, f := range q.Filters {
 		text += ", filtered by " + string(f)
+	}
+	return text
+}
+
+// streamSourceText is what a stream's changes are and how they are taken.
+func streamSourceText(s *registry.StreamSource) string {
+	text := "every key"
+	if s.Prefix != "" {
+		text = "keys that begin with " + s.Prefix
+	}
+	if s.Name != "" {
+		text = s.Name + ": " + text
+	}
+	text += fmt.Sprintf(", %s at once", count(cmp.Or(s.BatchSize, registry.DefaultStreamBatch), "change"))
+	if s.WindowMS > 0 {
+		text += fmt.Sprintf(" or after %v", time.Duration(s.WindowMS)*time.Millisecond)
+	}
+	if s.Parallel > 1 {
+		text += fmt.Sprintf(", %d batches at a time", s.Parallel)
+	}
+	for _, f := range s.Filters {
+		text += ", filtered by " + string(f)
+	}
+	if s.OnFailure != "" {
+		text += ", failures to " + s.OnFailure
 	}
 	return text
 }

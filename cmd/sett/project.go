@@ -25,8 +25,9 @@ type project struct {
 	functions []function
 	queues    []registry.Queue
 	topics    []registry.Topic
+	buckets   []string
 	notes     []string // of the manifest
-	made      channels // what a deployment did to queues and topics
+	made      channels // what a deployment did to queues, topics and buckets
 }
 
 // variables are where a manifest's variables get their values from, besides its own folder and the environment.
@@ -133,10 +134,13 @@ func openFolder(dir string, v variables) (*project, error) {
 
 func openManifest(path string, v variables) (*project, error) {
 	app, err := readManifest(path, v)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notThere(path, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	p := &project{dir: filepath.Dir(path), manifest: path, app: app.Name, queues: app.Queues, topics: app.Topics, notes: app.Notes}
+	p := &project{dir: filepath.Dir(path), manifest: path, app: app.Name, queues: app.Queues, topics: app.Topics, buckets: app.Buckets, notes: app.Notes}
 	var faults []error
 	for _, fn := range app.Functions {
 		m, err := p.find(fn.Module)
@@ -155,26 +159,44 @@ func openManifest(path string, v variables) (*project, error) {
 }
 
 // readManifest reads a manifest and the files that its variables name, none above its folder, also by a link.
-func readManifest(path string, v variables) (*manifest.App, error) {
+func readManifest(path string, v variables) (app *manifest.App, err error) {
+	err = withManifest(path, v, func(c manifest.Config, text []byte) (err error) {
+		app, err = c.Parse(text)
+		return err
+	})
+	return app, err
+}
+
+// manifestApp answers the app that a manifest names; empty: none.
+func manifestApp(path string) (name string, err error) {
+	err = withManifest(path, variables{}, func(c manifest.Config, text []byte) (err error) {
+		name, err = c.Service(text)
+		return err
+	})
+	return name, err
+}
+
+// withManifest has a manifest's text read, with what is below its folder.
+func withManifest(path string, v variables, read func(c manifest.Config, text []byte) error) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, notThere(path, err)
+		return err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, manifest.MaxFileBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
+		return fmt.Errorf("read manifest: %w", err)
 	}
 	folder, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
+		return fmt.Errorf("read manifest: %w", err)
 	}
 	defer folder.Close()
 	config, err := v.config(path, folder.FS())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return config.Parse(text)
+	return read(config, text)
 }
 
 // find says where a manifest's module comes from. Source wins over a .wasm beside it, which may be stale, unless

@@ -61,6 +61,7 @@ func TestQueueFaults(t *testing.T) {
 	if raceEnabled {
 		t.Skip("compiling a Go guest takes minutes with the race detector")
 	}
+	t.Parallel() // most of its time it waits
 	plan := planFaults()
 	c := startCluster(t, 3)
 	c.deployFaulty(t, plan, registry.Settings{Handler: "work"})

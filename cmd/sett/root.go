@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -93,7 +94,7 @@ func (c *cli) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.node, "node", "", "admin address of the node (SETT_NODE, default "+client.DefaultNode+")")
 	flags.StringVar(&c.token, "token", "", "token for the admin plane (SETT_TOKEN)")
-	flags.StringVar(&c.app, "app", "", "app to work in (SETT_APP, default "+registry.DefaultApp+")")
+	flags.StringVar(&c.app, "app", "", "app to work in (SETT_APP, default what the manifest in this folder says, or "+registry.DefaultApp+")")
 	flags.StringVarP(&c.format, "output", "o", formatTable, "how to print: table or json")
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = false
@@ -128,7 +129,12 @@ func (c *cli) globals(cmd *cobra.Command) error {
 	c.appGiven = c.app != "" || os.Getenv("SETT_APP") != ""
 	c.node = cmp.Or(c.node, os.Getenv("SETT_NODE"), client.DefaultNode)
 	c.token = cmp.Or(c.token, os.Getenv("SETT_TOKEN"))
-	c.app = cmp.Or(c.app, os.Getenv("SETT_APP"), registry.DefaultApp)
+	if c.app = cmp.Or(c.app, os.Getenv("SETT_APP")); c.app == "" {
+		var err error
+		if c.app, err = folderApp(cmd); err != nil {
+			return fmt.Errorf("which app? %w; --app NAME says it, too", err)
+		}
+	}
 	if c.format != formatTable && c.format != formatJSON {
 		return usage("%s: output format %q: it is table or json", cmd.Name(), c.format)
 	}
@@ -178,6 +184,23 @@ func wantsJSON(args []string) bool {
 		}
 	}
 	return false
+}
+
+// folderApp is the app that a command works in when nobody says: that of the manifest in this folder, for commands about
+// functions and state. Those about projects read the manifest they are given.
+func folderApp(cmd *cobra.Command) (string, error) {
+	for cmd.HasParent() && cmd.Parent().HasParent() {
+		cmd = cmd.Parent()
+	}
+	if cmd.GroupID == groupFunction || cmd.GroupID == groupState {
+		for _, name := range []string{manifest.File, manifest.ServerlessFile} {
+			app, err := manifestApp(name)
+			if !errors.Is(err, fs.ErrNotExist) {
+				return cmp.Or(app, registry.DefaultApp), err
+			}
+		}
+	}
+	return registry.DefaultApp, nil
 }
 
 // unknownCommand is what a command that only groups others does: show help, or refuse a word it does not know.

@@ -57,12 +57,16 @@ func (c *cli) showValid(p *project) error {
 			Functions []string         `json:"functions"`
 			Queues    []registry.Queue `json:"queues"`
 			Topics    []registry.Topic `json:"topics"`
+			Buckets   []string         `json:"buckets"`
 			Notes     []string         `json:"notes"`
-		}{p.manifest, p.app, names, notNil(p.queues), notNil(p.topics), notNil(p.notes)})
+		}{p.manifest, p.app, names, notNil(p.queues), notNil(p.topics), notNil(p.buckets), notNil(p.notes)})
 	}
 	c.showNotes(p)
-	_, err := fmt.Fprintf(c.out, "%s has no faults: %s, %s, %s\n", p.manifest, count(len(names), "function"),
-		count(len(p.queues), "queue"), count(len(p.topics), "topic"))
+	what := fmt.Sprintf("%s, %s, %s", count(len(names), "function"), count(len(p.queues), "queue"), count(len(p.topics), "topic"))
+	if len(p.buckets) > 0 {
+		what += ", " + count(len(p.buckets), "bucket")
+	}
+	_, err := fmt.Fprintf(c.out, "%s has no faults: %s\n", p.manifest, what)
 	return err
 }
 

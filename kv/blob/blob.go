@@ -38,6 +38,7 @@ type (
 	Bucket    = op.Bucket
 	Quota     = op.ObjectQuota
 	Usage     = op.ObjectUsage
+	Origin    = op.ObjectOrigin
 )
 
 // Limits beside those of package op. Raising one makes records, and so entries of the log, larger.
@@ -75,11 +76,16 @@ var (
 	ErrOldToken  = errors.New("token is not one that a listing answered")
 )
 
-// Store keeps records. Package kv's Store is one, and so is op.Memory.
-type Store interface {
+// Records keep what objects are. An op.Overlay is some, of one app.
+type Records interface {
 	GetMany(ctx context.Context, namespace string, keys []string, r op.Read) ([]op.Item, error)
 	List(ctx context.Context, namespace string, q op.Query) (op.Page, error)
 	Commit(ctx context.Context, t op.Txn) (op.Result, error)
+}
+
+// Store keeps records. Package kv's Store is one, and so is op.Memory.
+type Store interface {
+	Records
 	Watch(ctx context.Context, namespace, prefix string, after uint64) iter.Seq2[op.Change, error]
 }
 
@@ -110,6 +116,7 @@ type Config struct {
 	Dir     string // of this node's chunks; made with mode 0700 when absent; one process at a time
 	Store   Store
 	Peers   Peers                          // nil: there is no other node, ever
+	Heard   func(app, bucket string) bool  // whether a bucket has Bucket.Events whatever is asked for; nil: none has
 	Log     *slog.Logger                   // nil: no log
 	Metrics prometheus.Registerer          // nil: no metrics; what is registered goes again on Close
 	create  func(dir string) (file, error) // of a temporary file; tests fail it
@@ -124,7 +131,14 @@ type Objects struct {
 	chunks  *Chunks
 	log     *slog.Logger
 	metrics *metrics
+	heard   func(app, bucket string) bool
+	origin  Origin // of changes
+	moment  string // an id, of changes that all happen at one moment; empty: each has its own
+	*upkeep
+}
 
+// upkeep is what the background work remembers.
+type upkeep struct {
 	background sync.Mutex           // guards what follows; held while a collection runs
 	unnamed    map[string]time.Time // chunks here that nothing named when they were first found so
 	orphans    map[string]time.Time // the same of ids of segments, with their app
@@ -138,10 +152,13 @@ func Open(cfg Config) (*Objects, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Heard == nil {
+		cfg.Heard = func(string, string) bool { return false }
+	}
 	if cfg.Peers == nil {
 		cfg.Peers = alone{}
 	}
-	chunks, err := openChunks(cfg.Dir)
+	chunks, err := OpenChunks(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open objects: %w", err)
 	}
@@ -152,11 +169,38 @@ func Open(cfg Config) (*Objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open objects: %w", err)
 	}
-	return &Objects{store: cfg.Store, peers: cfg.Peers, chunks: chunks, log: cfg.Log, metrics: m}, nil
+	return &Objects{store: cfg.Store, peers: cfg.Peers, chunks: chunks, log: cfg.Log, metrics: m, heard: cfg.Heard, upkeep: new(upkeep)}, nil
+}
+
+// Over answers the same objects, seen and changed through other records than the store's: those of an invocation whose
+// effects happen when it has succeeded, of each object no more than the last event among them. Chunks are written at once, and go when no record comes to name them. It is cheap,
+// and needs no Close.
+func (o *Objects) Over(r Records) *Objects {
+	over := *o
+	over.store, over.moment = layered{r, o.store}, newID(time.Now())
+	return &over
+}
+
+// layered is a store whose records are others'.
+type layered struct {
+	Records
+	under Store
+}
+
+// Watch is for Store.
+func (l layered) Watch(ctx context.Context, namespace, prefix string, after uint64) iter.Seq2[op.Change, error] {
+	return l.under.Watch(ctx, namespace, prefix, after)
 }
 
 // Close ends the metrics. Calls that run are not waited for.
 func (o *Objects) Close() { o.metrics.unregister() }
+
+// By answers the same objects, of whose changes events tell that an invocation made them. It is cheap, and needs no Close.
+func (o *Objects) By(origin Origin) *Objects {
+	by := *o
+	by.origin = origin
+	return &by
+}
 
 // Chunks are this node's, for other nodes to take and bring.
 func (o *Objects) Chunks() *Chunks { return o.chunks }

@@ -20,7 +20,7 @@ func (o *Objects) CreateBucket(ctx context.Context, app string, b Bucket) error 
 		_, err = o.store.Commit(ctx, op.Txn{Namespace: op.System, Ops: []op.Op{{Kind: op.Set, Key: AppPrefix + app}}})
 	}
 	if err == nil {
-		b.Created = time.Now()
+		b.Created, b.Events = time.Now(), b.Events || o.heard(app, b.Name)
 		key := bucketKey(b.Name)
 		_, err = o.store.Commit(ctx, op.Txn{Namespace: op.ObjectsOf(app), Checks: []op.Check{{Key: key}},
 			Ops: []op.Op{{Kind: op.Set, Key: key, Value: encode(b)}}})
@@ -42,7 +42,7 @@ func (o *Objects) ChangeBucket(ctx context.Context, app string, b Bucket) error 
 	if err == nil {
 		err = o.change(ctx, func() (op.Txn, error) {
 			now, err := o.look(ctx, app, b.Name)
-			now.bucket.Name, now.bucket.Events = b.Name, b.Events
+			now.bucket.Name, now.bucket.Events = b.Name, b.Events || o.heard(app, b.Name)
 			return op.Txn{Namespace: op.ObjectsOf(app), Checks: now.checks(),
 				Ops: []op.Op{{Kind: op.Set, Key: bucketKey(b.Name), Value: encode(now.bucket)}}}, err
 		})

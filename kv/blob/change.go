@@ -170,7 +170,7 @@ func (p *Prepared) Txn(ctx context.Context) (op.Txn, Info, error) {
 	t.Ops = append(t.Ops, grows.ops(p.put.Name.Bucket, now.quota)...)
 	info := m.info(p.put.Name.Bucket, p.put.Name.Key)
 	if now.bucket.Events {
-		t.Ops = append(t.Ops, eventOf(p.event, info))
+		t.Ops = append(t.Ops, p.objects.eventOf(p.event, info))
 	}
 	return t, info, nil
 }

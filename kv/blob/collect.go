@@ -2,7 +2,6 @@ package blob
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,7 +57,7 @@ func (o *Objects) Collect(ctx context.Context) (removed int, err error) {
 	}
 	o.metrics.chunks.Set(float64(len(here)))
 	o.metrics.bytes.Set(float64(bytes))
-	if err := o.named(ctx, func(digest string) { delete(here, digest) }); err != nil {
+	if err := o.named(ctx, func(c Chunk) { delete(here, c.Digest) }); err != nil {
 		return 0, coded("collect chunks", err)
 	}
 	removed, err = o.remove(here)
@@ -94,8 +93,8 @@ func (o *Objects) remove(unnamed map[string]found) (removed int, err error) {
 
 // named tells of each chunk that a record of any app names: segments first, so that an upload that becomes an object
 // meanwhile is not missed.
-func (o *Objects) named(ctx context.Context, tell func(digest string)) error {
-	apps, err := o.allApps(ctx)
+func (o *Objects) named(ctx context.Context, tell func(Chunk)) error {
+	apps, err := o.Apps(ctx, op.Strong)
 	if err != nil {
 		return err
 	}
@@ -119,14 +118,28 @@ func (o *Objects) named(ctx context.Context, tell func(digest string)) error {
 	return nil
 }
 
-func (s span) tell(tell func(digest string)) {
+func (s span) tell(tell func(Chunk)) {
 	for i := range s.count() {
-		tell(hex.EncodeToString(s.Digests[i*digestBytes:][:digestBytes]))
+		tell(s.chunk(i))
 	}
 }
 
-func (o *Objects) allApps(ctx context.Context) (apps []string, err error) {
-	q := op.Query{Prefix: AppPrefix, KeysOnly: true, Read: op.Read{Consistency: op.Strong}}
+// Named answers the sizes in bytes of the chunks that records name, by their digests.
+func (o *Objects) Named(ctx context.Context) (sizes map[string]int64, err error) {
+	sizes = make(map[string]int64)
+	err = o.named(ctx, func(c Chunk) { sizes[c.Digest] = c.SizeBytes })
+	return sizes, coded("list chunks", err)
+}
+
+// Hold has no chunk of this node's be collected until release is called, once.
+func (o *Objects) Hold() (release func()) {
+	o.background.Lock()
+	return o.background.Unlock
+}
+
+// Apps answers the apps that ever had a bucket.
+func (o *Objects) Apps(ctx context.Context, c op.Consistency) (apps []string, err error) {
+	q := op.Query{Prefix: AppPrefix, KeysOnly: true, Read: op.Read{Consistency: c}}
 	for i, err := range op.All(ctx, o.store, op.System, q) {
 		if err != nil {
 			return nil, err
@@ -155,7 +168,7 @@ func (o *Objects) each(ctx context.Context, app, prefix string, visit func(rest 
 func (o *Objects) Sweep(ctx context.Context) error {
 	o.background.Lock()
 	defer o.background.Unlock()
-	apps, err := o.allApps(ctx)
+	apps, err := o.Apps(ctx, op.Strong)
 	if err != nil {
 		return coded("sweep objects", err)
 	}

@@ -161,7 +161,7 @@ func bring(ctx context.Context, c Chunk, from *Chunks, to Sink) error {
 // pair answers a node with a bucket, and its neighbour.
 func pair(t *testing.T) (*Objects, *neighbour) {
 	t.Helper()
-	there, err := openChunks(t.TempDir())
+	there, err := OpenChunks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestScrubSpreads(t *testing.T) {
 	o, n := pair(t)
 	put(t, o, "k", noise(1, ChunkBytes+1))
 	os.RemoveAll(n.there.dir)
-	there, err := openChunks(n.there.dir)
+	there, err := OpenChunks(n.there.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

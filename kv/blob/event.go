@@ -3,6 +3,8 @@ package blob
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"iter"
 	"slices"
@@ -29,19 +31,7 @@ const settled = 100 // events that are settled in one transaction
 
 // Event says what became of an object. It is written in the transaction that did it, for buckets with Bucket.Events,
 // and stays until it is settled or EventLife is over.
-type Event struct {
-	Name     string // such as CreatedPut
-	Bucket   string
-	Key      string
-	Size     int64  // 0 when the object was removed
-	ETag     string // empty when the object was removed
-	ObjectID string // of the put; of a removal, that which was removed
-	Time     time.Time
-	// ID names the event: one that comes again has the same.
-	ID string
-	// Sequencer is higher for what happened later to the same key, on whatever node; it is compared as text.
-	Sequencer string
-}
+type Event = op.ObjectEvent
 
 // eventRecord is an Event in the store.
 type eventRecord struct {
@@ -52,16 +42,25 @@ type eventRecord struct {
 	ETag     string `cbor:"5,keyasint,omitempty"`
 	ObjectID string `cbor:"6,keyasint"`
 	Time     int64  `cbor:"7,keyasint"`
+	Function string `cbor:"8,keyasint,omitempty"` // of the origin
+	Depth    int    `cbor:"9,keyasint,omitempty"`
 }
 
-// eventOf is the op that tells of an event.
-func eventOf(name string, i Info) op.Op {
+// eventOf is the op that tells of an event. Of several of one object that happen at one moment, an invocation's, the last
+// one has the id of those before.
+func (o *Objects) eventOf(name string, i Info) op.Op {
 	now := time.Now()
-	r := eventRecord{Name: name, Bucket: i.Bucket, Key: i.Key, Size: i.Size, ETag: i.ETag, ObjectID: i.ID, Time: now.UnixNano()}
+	r := eventRecord{Name: name, Bucket: i.Bucket, Key: i.Key, Size: i.Size, ETag: i.ETag, ObjectID: i.ID, Time: now.UnixNano(),
+		Function: o.origin.Function, Depth: o.origin.Depth}
 	if name == RemovedDelete {
 		r.Size, r.ETag = 0, ""
 	}
-	return op.Op{Kind: op.Set, Key: eventPrefix + newID(now), Value: encode(r), TTL: EventLife}
+	id := newID(now)
+	if o.moment != "" {
+		sum := sha256.Sum256([]byte(o.moment + objectKey(i.Bucket, i.Key)))
+		id = o.moment[:idBytes] + hex.EncodeToString(sum[:idBytes/2])
+	}
+	return op.Op{Kind: op.Set, Key: eventPrefix + id, Value: encode(r), TTL: EventLife}
 }
 
 // Events answers an app's oldest events that nobody has settled, at most MaxEvents, in an order in which those of one
@@ -100,7 +99,8 @@ func decodeEvent(i op.Item) (Event, error) {
 		return Event{}, err
 	}
 	return Event{Name: r.Name, Bucket: r.Bucket, Key: r.Key, Size: r.Size, ETag: r.ETag, ObjectID: r.ObjectID,
-		Time: time.Unix(0, r.Time).UTC(), ID: strings.TrimPrefix(i.Key, eventPrefix), Sequencer: fmt.Sprintf("%016X", i.Revision)}, nil
+		Time: time.Unix(0, r.Time).UTC(), ID: strings.TrimPrefix(i.Key, eventPrefix), Sequencer: fmt.Sprintf("%016X", i.Revision),
+		Origin: Origin{Function: r.Function, Depth: r.Depth}}, nil
 }
 
 // Settle takes events away. One that is not there is no error; after an error some are gone.

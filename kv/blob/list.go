@@ -60,7 +60,11 @@ func (o *Objects) list(ctx context.Context, app, bucket string, q Query) (Page, 
 			}
 			return l.page, nil
 		}
-		if err := l.take(page, bucket); err != nil || page.Cursor == "" {
+		more, err := l.take(page, bucket)
+		if more {
+			l.page.Token = l.token.String()
+		}
+		if err != nil || more || page.Cursor == "" {
 			return l.page, err
 		}
 	}
@@ -84,13 +88,17 @@ func (o *Objects) read(ctx context.Context, app, bucket string, l *listing, keys
 	return page, err
 }
 
-// take takes what the store answered.
-func (l *listing) take(page op.Page, bucket string) error {
+// take takes what the store answered, up to the limit, and says whether that left some: an op.Overlay answers more keys
+// than are asked for. The listing goes on among them then.
+func (l *listing) take(page op.Page, bucket string) (more bool, err error) {
 	skipping := ""
 	for _, i := range page.Items {
 		key := strings.TrimPrefix(i.Key, objectKey(bucket, ""))
 		if skipping != "" && strings.HasPrefix(key, skipping) {
 			continue
+		}
+		if len(l.page.Objects)+len(l.page.Prefixes) == l.query.Limit {
+			return true, nil
 		}
 		if skipping = common(l.query, key); skipping != "" {
 			l.page.Prefixes = append(l.page.Prefixes, skipping)
@@ -99,13 +107,13 @@ func (l *listing) take(page op.Page, bucket string) error {
 		}
 		m, err := decodeManifest(i.Value)
 		if err != nil {
-			return err
+			return false, err
 		}
 		l.page.Objects = append(l.page.Objects, m.info(bucket, key))
 		l.page.Last, l.token.from = key, key+"\x00"
 	}
 	l.token.cursor = page.Cursor
-	return nil
+	return false, nil
 }
 
 // common answers the common prefix that a key belongs to, or nothing.

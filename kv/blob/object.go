@@ -146,7 +146,7 @@ func (o *Objects) delete(ctx context.Context, app, bucket string, all map[string
 			less.bytes -= m.Size
 			t.Ops = append(t.Ops, op.Op{Kind: op.Delete, Key: objectKey(bucket, keys[i])})
 			if now.bucket.Events {
-				t.Ops = append(t.Ops, eventOf(RemovedDelete, m.info(bucket, keys[i])))
+				t.Ops = append(t.Ops, o.eventOf(RemovedDelete, m.info(bucket, keys[i])))
 			}
 		}
 		t.Ops = append(t.Ops, less.ops(bucket, now.quota)...)

@@ -167,7 +167,16 @@ func (s span) chunk(i int) Chunk {
 	return Chunk{Digest: hex.EncodeToString(digest), SizeBytes: min(s.Chunk, s.Size-int64(i)*s.Chunk)}
 }
 
-// open opens a chunk whose bytes are right, after bringing it here when it is not, or not whole.
+// OpenChunk opens a chunk whose bytes are right, after bringing it here when it is not, or not whole. The error is ErrLost
+// when no node has it.
+func (o *Objects) OpenChunk(ctx context.Context, c Chunk) (io.ReadCloser, error) {
+	f, err := o.open(ctx, c)
+	if err != nil {
+		return nil, coded("open chunk", err)
+	}
+	return f, nil
+}
+
 func (o *Objects) open(ctx context.Context, c Chunk) (*os.File, error) {
 	f, err := o.chunks.verified(c)
 	if err == nil {

@@ -104,6 +104,37 @@ func TestUploadRefusals(t *testing.T) {
 	}
 }
 
+// TestHeard has a bucket tell of its objects whatever it is asked to, as long as somebody listens.
+func TestHeard(t *testing.T) {
+	heard := true
+	o, err := Open(Config{Dir: t.TempDir(), Store: new(op.Memory), Heard: func(a, b string) bool { return heard && a == app && b == "pics" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	ctx := t.Context()
+	want := func(bucket string, events bool) {
+		t.Helper()
+		if b, err := o.Bucket(ctx, app, bucket); err != nil || b.Events != events {
+			t.Errorf("%s is %+v, %v, want events %v", bucket, b, err, events)
+		}
+	}
+	for _, name := range []string{"pics", "other"} {
+		if err := o.CreateBucket(ctx, app, Bucket{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+		want(name, name == "pics")
+	}
+	o.ChangeBucket(ctx, app, Bucket{Name: "pics"})
+	want("pics", true)
+	heard = false
+	o.ChangeBucket(ctx, app, Bucket{Name: "pics"})
+	want("pics", false)
+	if apps, err := o.Apps(ctx, op.Local); err != nil || !slices.Equal(apps, []string{app}) {
+		t.Errorf("Apps = %q, %v", apps, err)
+	}
+}
+
 func TestEvents(t *testing.T) {
 	o := withBucket(t)
 	ctx := t.Context()
@@ -112,7 +143,8 @@ func TestEvents(t *testing.T) {
 	u, _ := o.Create(ctx, pics("c"), About{})
 	p, _ := o.PutPart(ctx, u, 1, body([]byte("y")))
 	o.Complete(ctx, u, []Part{p}, Condition{})
-	o.DeleteMany(ctx, app, "pics", "a", "c", "none")
+	by := Origin{Function: "clean", Depth: 3}
+	o.By(by).DeleteMany(ctx, app, "pics", "a", "c", "none")
 	all, err := o.Events(ctx, app)
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +155,9 @@ func TestEvents(t *testing.T) {
 		ids = append(ids, e.ID)
 		if n > 0 && e.Sequencer < all[n-1].Sequencer || len(e.Sequencer) != 16 {
 			t.Errorf("sequencer %s comes after %s", e.Sequencer, all[n-1].Sequencer)
+		}
+		if want := map[bool]Origin{true: by}[e.Name == RemovedDelete]; e.Origin != want {
+			t.Errorf("%s %s: the origin is %+v, want %+v", e.Name, e.Key, e.Origin, want)
 		}
 	}
 	want := []string{"ObjectCreated:Put a", "ObjectCreated:Copy b", "ObjectCreated:CompleteMultipartUpload c", "ObjectRemoved:Delete a", "ObjectRemoved:Delete c"}

@@ -16,7 +16,9 @@ const (
 	// maxChangeBytes is for what commands change and answer. Any command fits alone: its data and changes have
 	// op.MaxTxnBytes each, and the keys in the expiry index, which are its deleted keys, once more.
 	maxChangeBytes = 3*op.MaxTxnBytes + op.MaxPreviousBytes + 1<<18
-	recordBytes    = 128 // of a request without results, or of a namespace's usage, or one in a list of them
+	// maxImageBytes is of values that are read only because changes keep them, for one command.
+	maxImageBytes = op.MaxTxnBytes
+	recordBytes   = 128 // of a request without results, or of a namespace's usage, or one in a list of them
 )
 
 // ErrTooNew is that of a feature level this build does not know. The node must not go on.
@@ -147,6 +149,8 @@ func (b *batch) do(revision uint64, c Command) (o Outcome, err error) {
 			return Outcome{}, fmt.Errorf("level %d: %w", c.Level, ErrTooNew)
 		}
 		b.progress.level = max(b.progress.level, c.Level)
+	case KeepPrevious:
+		err = b.keepPrevious(c)
 	case Queues:
 		o.Ops, err = b.doQueues(revision, c)
 	case Effects:
@@ -160,6 +164,14 @@ func (b *batch) do(revision uint64, c Command) (o Outcome, err error) {
 	}
 	o.Revision = revision
 	return o, err
+}
+
+func (b *batch) keepPrevious(c Command) error {
+	s, err := b.space(c.Namespace)
+	if err == nil {
+		s.keeps = c.Keep
+	}
+	return err
 }
 
 func (b *batch) setQuota(c Command) error {

@@ -10,8 +10,8 @@ import (
 
 // Level is the newest feature level this build knows, and that of everything in it. A command of level n acts only
 // once a RaiseLevel has set the group's level to n, which is done when every node knows n: until then it fails on
-// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues, level 3
-// effects, and the namespaces of apps' objects.
+// all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues; level 3
+// effects, the namespaces of apps' objects, and changes that say what was there before.
 const Level = 3
 
 // Limits of commands.
@@ -31,9 +31,10 @@ const (
 	RaiseLevel Kind = 3 // the group's feature level is Level, when it was lower
 	Tick       Kind = 4 // the first Limit keys whose time has come are deleted, in whatever namespace
 	Queues     Kind = 5 // Steps, one after the other, all of them or none; of feature level 2
-	// Effects are what an invocation asks for and the end of what caused it: Checks, Ops, Steps, and Record, which is deleted;
-	// all of it or nothing. Of Steps, messages to be deleted must still be had by their receipts. Of feature level 3.
-	Effects Kind = 6
+	// Effects are what an invocation asks for and the end of what caused it: Checks, Ops, Steps, and Record, which holds Becomes then, or goes;
+	// all of it or nothing, and Objects with it. Of Steps, messages to be deleted must still be had by their receipts. Of feature level 3.
+	Effects      Kind = 6
+	KeepPrevious Kind = 7 // changes of Namespace have the value before, or no more: Keep; of feature level 3
 )
 
 // Request names a command, so that it acts once even when it is proposed again; the zero value names none. No other
@@ -44,14 +45,17 @@ type Request [16]byte
 type Command struct {
 	Kind      Kind
 	Request   Request
-	Namespace string // of Transact, SetQuota, Queues and Effects; else empty
+	Namespace string // of Transact, SetQuota, Queues, Effects and KeepPrevious; else empty
 	Checks    []op.Check
 	Ops       []op.Op
 	Quota     op.Quota
 	Level     uint8
 	Limit     int
+	Keep      bool
 	Steps     []QueueStep
-	Record    op.Check // of Effects: a key of op.System and the revision it must have; no key: none
+	Record    op.Check         // of Effects: a key of op.System and the revision it must have; no key: none
+	Becomes   []byte           // of Effects: the value that Record gets; nil: it is deleted
+	Objects   op.ObjectEffects // of Effects: of the namespace of the objects of Namespace
 }
 
 // Validate answers op.ErrInvalid or op.ErrTooLarge for a command that would fail whatever the state. Only what is
@@ -65,6 +69,8 @@ func (c Command) Validate() error {
 			return err
 		}
 		return c.Quota.Validate()
+	case KeepPrevious:
+		return op.ValidateNamespace(c.Namespace)
 	case Queues:
 		if err := op.ValidateNamespace(c.Namespace); err != nil {
 			return err
@@ -87,11 +93,20 @@ func (c Command) Validate() error {
 }
 
 func (c Command) validateEffects() error {
-	if len(c.Checks) > MaxEffects || len(c.Ops) > MaxEffects {
-		return fmt.Errorf("an invocation reads %d keys and changes %d, at most %d of each are allowed: %w", len(c.Checks), len(c.Ops),
-			MaxEffects, op.ErrTooLarge)
+	parts := []op.Txn{{Namespace: c.Namespace, Checks: c.Checks, Ops: c.Ops}}
+	if len(c.Objects.Checks)+len(c.Objects.Ops) > 0 {
+		parts = append(parts, op.Txn{Namespace: op.ObjectsOf(c.Namespace), Checks: c.Objects.Checks, Ops: c.Objects.Ops})
 	}
 	size := 0
+	for _, p := range parts {
+		if len(p.Checks) > MaxEffects || len(p.Ops) > MaxEffects {
+			return fmt.Errorf("an invocation reads %d keys and changes %d in %s, at most %d of each are allowed: %w", len(p.Checks), len(p.Ops),
+				p.Namespace, MaxEffects, op.ErrTooLarge)
+		}
+		for _, o := range p.Ops {
+			size += len(o.Key) + len(o.Value)
+		}
+	}
 	for _, s := range c.Steps {
 		if s.Kind <= PurgeQueue {
 			return fmt.Errorf("a step of kind %d is no effect: %w", s.Kind, op.ErrInvalid)
@@ -100,34 +115,43 @@ func (c Command) validateEffects() error {
 			size += m.Bytes()
 		}
 	}
-	for _, o := range c.Ops {
-		size += len(o.Key) + len(o.Value)
-	}
 	if size > op.MaxTxnBytes {
 		return fmt.Errorf("an invocation writes and sends %d bytes, at most %d are allowed: %w", size, op.MaxTxnBytes, op.ErrTooLarge)
 	}
-	for rest := (op.Txn{Namespace: c.Namespace, Checks: c.Checks, Ops: c.Ops}); ; {
-		part := rest
-		part.Checks, part.Ops = rest.Checks[:min(len(rest.Checks), op.MaxChecks)], rest.Ops[:min(len(rest.Ops), op.MaxOps)]
-		if err := part.Validate(); err != nil {
+	for _, p := range parts {
+		if err := validateParts(p); err != nil {
 			return err
-		}
-		if rest.Checks, rest.Ops = rest.Checks[len(part.Checks):], rest.Ops[len(part.Ops):]; len(rest.Checks)+len(rest.Ops) == 0 {
-			break
 		}
 	}
 	if c.Record.Key != "" {
 		if c.Record.Kind != op.HasRevision || c.Record.Revision == 0 {
-			return fmt.Errorf("a record to be deleted has a revision: %w", op.ErrInvalid)
+			return fmt.Errorf("a record that ends has a revision: %w", op.ErrInvalid)
 		}
 		if err := op.ValidateKey(c.Record.Key); err != nil {
 			return err
+		}
+		if len(c.Becomes) > op.MaxValueBytes {
+			return fmt.Errorf("a record of %d bytes, at most %d are allowed: %w", len(c.Becomes), op.MaxValueBytes, op.ErrTooLarge)
 		}
 	}
 	if len(c.Steps) == 0 {
 		return nil
 	}
 	return validateSteps(c.Steps)
+}
+
+// validateParts is Validate of a transaction that may have more checks and ops than others.
+func validateParts(rest op.Txn) error {
+	for {
+		part := rest
+		part.Checks, part.Ops = rest.Checks[:min(len(rest.Checks), op.MaxChecks)], rest.Ops[:min(len(rest.Ops), op.MaxOps)]
+		if err := part.Validate(); err != nil {
+			return err
+		}
+		if rest.Checks, rest.Ops = rest.Checks[len(part.Checks):], rest.Ops[len(part.Ops):]; len(rest.Checks)+len(rest.Ops) == 0 {
+			return nil
+		}
+	}
 }
 
 // Append appends c as it is replicated. The first byte is the feature level c needs, the rest is as that level
@@ -138,7 +162,7 @@ func (c Command) Append(b []byte) []byte {
 	b = appendText(b, c.Namespace)
 	switch c.Kind {
 	case Transact:
-		b = c.appendTxn(b)
+		b = appendTxn(b, c.Checks, c.Ops)
 	case SetQuota:
 		b = binary.AppendUvarint(b, uint64(c.Quota.Keys))
 		b = binary.AppendUvarint(b, uint64(c.Quota.Bytes))
@@ -149,19 +173,25 @@ func (c Command) Append(b []byte) []byte {
 	case Queues:
 		b = c.appendSteps(b)
 	case Effects:
-		b = c.appendSteps(c.appendTxn(b))
+		b = c.appendSteps(appendTxn(b, c.Checks, c.Ops))
 		b = binary.AppendUvarint(appendText(b, c.Record.Key), c.Record.Revision)
+		if b = append(b, bit(c.Becomes != nil)); c.Becomes != nil {
+			b = appendText(b, c.Becomes)
+		}
+		b = appendTxn(b, c.Objects.Checks, c.Objects.Ops)
+	case KeepPrevious:
+		b = append(b, bit(c.Keep))
 	}
 	return b
 }
 
-func (c Command) appendTxn(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(c.Checks)))
-	for _, k := range c.Checks {
+func appendTxn(b []byte, checks []op.Check, ops []op.Op) []byte {
+	b = binary.AppendUvarint(b, uint64(len(checks)))
+	for _, k := range checks {
 		b = appendCheck(b, k)
 	}
-	b = binary.AppendUvarint(b, uint64(len(c.Ops)))
-	for _, o := range c.Ops {
+	b = binary.AppendUvarint(b, uint64(len(ops)))
+	for _, o := range ops {
 		b = appendOp(b, o)
 	}
 	return b
@@ -188,7 +218,7 @@ func (k Kind) level() byte {
 	switch k {
 	case Queues:
 		return 2
-	case Effects:
+	case Effects, KeepPrevious:
 		return 3
 	}
 	return 1
@@ -228,6 +258,12 @@ func decodeCommand(b []byte, known uint8) (c Command, err error) {
 		c.Steps = f.steps()
 		c.Record.Key = string(f.text())
 		c.Record.Revision = f.uvarint()
+		if f.bit() {
+			c.Becomes = f.text()
+		}
+		c.Objects.Checks, c.Objects.Ops = f.txn(MaxEffects, MaxEffects)
+	case KeepPrevious:
+		c.Keep = f.bit()
 	default:
 		f.fail()
 	}

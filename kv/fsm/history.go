@@ -37,8 +37,8 @@ func (b *batch) remember(c Command, key []byte, o Outcome) {
 }
 
 // change writes down the change that the command of a revision made to a cell.
-func (b *batch) change(c *cell, revision uint64) {
-	c.space.changes = appendChange(c.space.changes, revision, c.key, c.now)
+func (b *batch) change(c *cell, revision uint64, flags byte) {
+	c.space.changes = c.appendChange(c.space.changes, revision, flags)
 	b.history.changed = revision
 }
 

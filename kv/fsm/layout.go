@@ -14,7 +14,8 @@ import (
 //
 //	d <namespace> 0x00 <key>           revision, expiry, value: the data
 //	e <expiry> <namespace> 0x00 <key>  size of the value: for each key that expires, so that a Tick finds it
-//	u <namespace>                      keys, bytes and both quotas: what it holds, with keys that have expired
+//	u <namespace>                      keys, bytes and both quotas: what it holds, with keys that have expired; and 1,
+//	                                   when its changes have the value before
 //	c <namespace> 0x00 <index>         the changes of an entry, for watches
 //	h <index>                          leader time, newest revision, namespaces: of an entry that changed something
 //	r <namespace> 0x00 <request>       outcome of a request that is done
@@ -118,64 +119,86 @@ func timeOf(nanos int64) time.Time {
 
 // Flags of a change.
 const (
-	isDeleted  = 1
-	isExpiring = 2
+	isDeleted  = 1 << iota
+	isExpiring // and is not deleted: the time follows
+	hasExisted // the key was there before. This and what follows are of feature level 3
+	hasExpired // it is deleted because its time had come
+	hasBefore  // revision and value before follow
+
+	allFlags = 1<<iota - 1
 )
 
-// appendChange appends a key's change to those of the entry.
-func appendChange(b []byte, revision uint64, key string, s state) []byte {
-	b = binary.AppendUvarint(b, revision%MaxCommands)
+// appendChange appends a cell's change to those of the entry. Flags are those that the cell does not tell.
+func (c *cell) appendChange(b []byte, revision uint64, flags byte) []byte {
 	switch {
-	case !s.present:
-		return appendText(append(b, isDeleted), key)
-	case s.expires != 0:
-		b = appendTime(append(b, isExpiring), s.expires)
-	default:
-		b = append(b, 0)
+	case !c.now.present:
+		flags |= isDeleted
+	case c.now.expires != 0:
+		flags |= isExpiring
 	}
-	return appendText(appendText(b, key), s.value)
+	b = append(binary.AppendUvarint(b, revision%MaxCommands), flags)
+	if flags&isExpiring != 0 {
+		b = appendTime(b, c.now.expires)
+	}
+	b = appendText(b, c.key)
+	if flags&isDeleted == 0 {
+		b = appendText(b, c.now.value)
+	}
+	if flags&hasBefore != 0 {
+		b = appendText(binary.AppendUvarint(b, c.before.revision), c.before.value)
+	}
+	return b
 }
 
-// change reads one of the changes of an entry; its value is a part of what f reads.
+// change reads one of the changes of an entry; its values are parts of what f reads.
 func (f *fields) change(index uint64) (c op.Change) {
 	position := int(min(f.uvarint(), MaxCommands-1))
 	c.Revision = Revision(index, position)
 	flags := f.byte()
-	c.Deleted = flags == isDeleted
-	if flags == isExpiring {
+	c.Deleted, c.Existed, c.Expired = flags&isDeleted != 0, flags&hasExisted != 0, flags&hasExpired != 0
+	if flags&isExpiring != 0 {
 		c.Expires = timeOf(f.natural())
 	}
 	c.Key = string(f.text())
 	if !c.Deleted {
 		c.Value = f.text()
 	}
-	if flags > isExpiring {
+	if flags&hasBefore != 0 {
+		c.PreviousRevision, c.Previous = f.uvarint(), f.text()
+	}
+	if flags > allFlags || c.Deleted && flags&isExpiring != 0 || c.Expired && !c.Deleted {
 		f.fail()
 	}
 	return c
 }
 
-func appendUsage(b []byte, u op.Usage) []byte {
+func appendUsage(b []byte, u op.Usage, keeps bool) []byte {
 	for _, n := range []int64{u.Keys, u.Bytes, u.Quota.Keys, u.Quota.Bytes} {
 		b = binary.AppendUvarint(b, uint64(n))
+	}
+	if keeps {
+		b = append(b, 1)
 	}
 	return b
 }
 
-func decodeUsage(b []byte) (op.Usage, error) {
+func decodeUsage(b []byte) (u op.Usage, keeps bool, err error) {
 	f := fields{rest: b}
-	u := op.Usage{Keys: f.natural(), Bytes: f.natural()}
+	u = op.Usage{Keys: f.natural(), Bytes: f.natural()}
 	u.Quota = op.Quota{Keys: f.natural(), Bytes: f.natural()}
-	if !f.whole() {
-		return op.Usage{}, fmt.Errorf("usage: %w", errDamaged)
+	if keeps = len(f.rest) > 0; keeps && f.byte() != 1 {
+		f.fail()
 	}
-	return u, nil
+	if !f.whole() {
+		return op.Usage{}, false, fmt.Errorf("usage: %w", errDamaged)
+	}
+	return u, keeps, nil
 }
 
-func readUsage(v View, namespace string) (op.Usage, error) {
+func readUsage(v View, namespace string) (u op.Usage, keeps bool, err error) {
 	b, found, err := v.Get(usageKey(namespace))
 	if err != nil || !found {
-		return op.Usage{}, err
+		return op.Usage{}, false, err
 	}
 	return decodeUsage(b)
 }

@@ -23,6 +23,13 @@ func TestModel(t *testing.T) {
 			defer func() { failure = recover() }()
 			m := model{state: newMemory(), revisions: map[uint64]uint64{0: 0}, prompt: rapid.Bool().Draw(r, "ticks in time")}
 			m.want.History = 1 << 20
+			m.state.entry(r, time.Now(), Command{Kind: RaiseLevel, Level: Level})
+			if m.keeps = rapid.Bool().Draw(r, "keeps"); m.keeps {
+				for _, namespace := range []string{"app", "ap", op.System} {
+					time.Sleep(time.Nanosecond)
+					m.state.entry(r, time.Now(), Command{Kind: KeepPrevious, Namespace: namespace, Keep: true})
+				}
+			}
 			for range rapid.IntRange(1, 12).Draw(r, "entries") {
 				m.step(r)
 			}
@@ -40,6 +47,7 @@ type model struct {
 	want      op.Memory
 	revisions map[uint64]uint64 // of the machine, by those of want
 	requests  []request         // that were done
+	keeps     bool              // changes have the values before
 	prompt    bool              // keys that are due are deleted before anything else happens; else now and then
 }
 
@@ -279,7 +287,7 @@ func (m *model) compareChanges(t *rapid.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want = append(want, describe(c))
+				want = append(want, m.describe(c))
 			}
 			cancel()
 			if got := m.changes(t, Since{Namespace: namespace, Prefix: prefix, Limit: rapid.IntRange(1, 3).Draw(t, "limit")}); got != strings.Join(want, "\n") {
@@ -303,13 +311,18 @@ func (m *model) changes(t *rapid.T, q Since) string {
 			if c.Revision <= q.After || c.Revision > next {
 				t.Fatalf("Changes(%+v) answers %+v, next %d", q, c, next)
 			}
-			all = append(all, describe(c))
+			all = append(all, m.describe(c))
 		}
 		q.After = next
 	}
 	return strings.Join(all, "\n")
 }
 
-func describe(c op.Change) string {
-	return fmt.Sprintf("%q %q deleted=%v expires=%v", c.Key, c.Value, c.Deleted, c.Expires.UnixNano())
+func (m *model) describe(c op.Change) string {
+	text := fmt.Sprintf("%q %q deleted=%v expires=%v existed=%v expired=%v at=%v", c.Key, c.Value, c.Deleted, c.Expires.UnixNano(),
+		c.Existed, c.Expired, c.Time.Unix())
+	if m.keeps {
+		text += fmt.Sprintf(" previous=%q", c.Previous)
+	}
+	return text
 }

@@ -15,6 +15,8 @@ type space struct {
 	name   string
 	stored op.Usage // in the view
 	usage  op.Usage // now
+	kept   bool     // in the view: changes have the value before
+	keeps  bool     // now
 	cells  map[string]*cell
 	dirty  []*cell // those that a command changed, in the order it happened first
 
@@ -33,16 +35,24 @@ type cell struct {
 	hollow bool   // stored was not read whole: without a value, or a revision. Only deletes make such cells
 }
 
+// image is how many bytes the value before takes in the last command's change of c; 0 when it is not kept.
+func (c *cell) image() int {
+	if !c.space.keeps || !c.before.present || c.before.revision == 0 || len(c.before.value) != c.before.size {
+		return 0
+	}
+	return 2*binary.MaxVarintLen64 + c.before.size
+}
+
 // space answers a namespace's.
 func (b *batch) space(namespace string) (*space, error) {
 	if s := b.spaces[namespace]; s != nil {
 		return s, nil
 	}
-	u, err := readUsage(b.view, namespace)
+	u, keeps, err := readUsage(b.view, namespace)
 	if err != nil {
 		return nil, fmt.Errorf("read usage: %w", err)
 	}
-	s := &space{name: namespace, stored: u, usage: u, cells: make(map[string]*cell)}
+	s := &space{name: namespace, stored: u, usage: u, kept: keeps, keeps: keeps, cells: make(map[string]*cell)}
 	b.spaces[namespace] = s
 	b.order = append(b.order, s)
 	return s, nil
@@ -71,9 +81,11 @@ type draft struct {
 	batch    *batch
 	revision uint64
 	touched  []*cell
-	written  int // bytes of keys and values that were written, and of keys that were deleted
-	previous int // bytes of previous values that are answered
-	deleted  int // keys that went by DeletePrefix
+	written  int  // bytes of keys and values that were written, and of keys that were deleted
+	previous int  // bytes of previous values that are answered
+	deleted  int  // keys that went by DeletePrefix
+	read     int  // bytes of values that were read only to be kept in changes
+	expires  bool // it deletes what has expired
 }
 
 // put gives a cell a state.
@@ -104,9 +116,15 @@ func (d *draft) rollBack() {
 // commit makes what d did part of the batch, or refuses all of it.
 func (d *draft) commit(answered int) error {
 	b := d.batch
-	size := answered
+	size, images := answered, 0
 	for _, c := range d.touched {
 		size += c.writeBytes()
+		images += c.image()
+	}
+	// What does not fit even alone goes without values before: so a command that works does, whether they are kept or not.
+	withImages := size+images <= maxChangeBytes
+	if withImages {
+		size += images
 	}
 	if b.bytes+size > maxChangeBytes {
 		return refuse(fmt.Errorf("its log entry does too much already: %w", op.ErrUnavailable))
@@ -121,13 +139,30 @@ func (d *draft) commit(answered int) error {
 			continue
 		}
 		c.space.usage = c.count(c.space.usage)
-		b.change(c, d.revision)
+		b.change(c, d.revision, d.flags(c, withImages))
 		if !c.dirty {
 			c.dirty = true
 			c.space.dirty = append(c.space.dirty, c)
 		}
 	}
 	return nil
+}
+
+// flags answers what a cell's change says of what was there before: nothing below the feature level that has it.
+func (d *draft) flags(c *cell, withImages bool) (flags byte) {
+	if d.batch.progress.level < KeepPrevious.level() {
+		return 0
+	}
+	if c.before.present {
+		flags |= hasExisted
+	}
+	if d.expires {
+		flags |= hasExpired
+	}
+	if withImages && c.image() > 0 {
+		flags |= hasBefore
+	}
+	return flags
 }
 
 // count answers u after what the last command did to c.
@@ -162,12 +197,12 @@ func (b *batch) flush() {
 		for _, c := range s.dirty {
 			b.flushCell(c)
 		}
-		switch s.usage {
-		case s.stored:
-		case op.Usage{}:
+		switch {
+		case s.usage == s.stored && s.keeps == s.kept:
+		case s.usage == op.Usage{} && !s.keeps:
 			b.write(Write{Key: usageKey(s.name), Delete: true})
 		default:
-			b.write(Write{Key: usageKey(s.name), Value: appendUsage(nil, s.usage)})
+			b.write(Write{Key: usageKey(s.name), Value: appendUsage(nil, s.usage, s.keeps)})
 		}
 	}
 }

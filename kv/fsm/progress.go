@@ -59,10 +59,12 @@ type Progress struct {
 	Index uint64    // of the newest entry applied; 0: none
 	Time  time.Time // leader time of that entry: what has expired by then is gone
 	Level uint8     // feature level of the group
+
+	Compacted uint64 // the newest revision whose changes are forgotten
 }
 
 // ReadProgress answers how far v is.
 func ReadProgress(v View) (Progress, error) {
 	p, err := readProgress(v)
-	return Progress{Index: p.index, Time: timeOf(p.time), Level: p.level}, err
+	return Progress{Index: p.index, Time: timeOf(p.time), Level: p.level, Compacted: p.compacted}, err
 }

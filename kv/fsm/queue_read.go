@@ -49,7 +49,7 @@ func (h head) state(v View, name string, now int64) (QueueState, error) {
 	if err != nil {
 		return QueueState{}, err
 	}
-	s.Stats = op.QueueStats{Messages: h.messages, Bytes: h.bytes, InFlight: h.flying - flying, Delayed: h.delayed - delayed}
+	s.Stats = op.QueueStats{Messages: h.messages, Bytes: h.bytes, InFlight: h.flying - flying, Delayed: h.delayed - delayed, Arrived: int64(h.tail - 1)}
 	s.Stats.Visible = max(0, h.messages-s.Stats.InFlight-s.Stats.Delayed)
 	if h.messages == 0 {
 		return s, nil

@@ -74,7 +74,9 @@ func everyStep() []Command {
 			QueueStep{Kind: Redrive, Queue: "q", Limit: 7, To: []string{"r"}},
 			QueueStep{Kind: Replace, Queue: "q", Receipts: []Receipt{r}, Messages: []op.Outgoing{text("d")}}),
 		{Kind: Effects, Namespace: "app", Checks: []op.Check{{Key: "a", Revision: 300}}, Ops: []op.Op{set("k", "v")},
-			Steps: []QueueStep{{Kind: DeleteTaken, Queue: "q", Receipts: []Receipt{r}}}, Record: op.Check{Key: "schedule/x", Revision: 5}},
+			Steps: []QueueStep{{Kind: DeleteTaken, Queue: "q", Receipts: []Receipt{r}}}, Record: op.Check{Key: "schedule/x", Revision: 5},
+			Objects: op.ObjectEffects{Checks: []op.Check{{Kind: op.IsPresent, Key: "b/pics"}}, Ops: []op.Op{{Kind: op.Incr, Key: "n", Delta: 1}}}},
+		{Kind: Effects, Namespace: "app", Record: op.Check{Key: "stream/x", Revision: 5}, Becomes: []byte("next")},
 	}
 }
 

@@ -105,7 +105,16 @@ func (l *lister) visit(k, raw []byte) (more bool) {
 }
 
 // Usage answers what a namespace holds and may hold. Keys that have expired count until a Tick deletes them.
-func Usage(v View, namespace string) (op.Usage, error) { return readUsage(v, namespace) }
+func Usage(v View, namespace string) (op.Usage, error) {
+	u, _, err := readUsage(v, namespace)
+	return u, err
+}
+
+// Keeps says whether a namespace's changes have the value before: see KeepPrevious.
+func Keeps(v View, namespace string) (bool, error) {
+	_, keeps, err := readUsage(v, namespace)
+	return keeps, err
+}
 
 // Since asks for changes.
 type Since struct {
@@ -137,7 +146,29 @@ func Changes(v View, q Since) (changes []op.Change, next uint64, err error) {
 	if err = errors.Join(c.err, err); err != nil {
 		return nil, 0, err
 	}
-	return c.changes, c.next, nil
+	return c.changes, c.next, setTimes(v, c.changes)
+}
+
+// setTimes says of changes when their entries were.
+func setTimes(v View, changes []op.Change) error {
+	var index uint64
+	var at time.Time
+	for i := range changes {
+		c := &changes[i]
+		if Index(c.Revision) != index {
+			index = Index(c.Revision)
+			record, found, err := v.Get(indexKey(historyKind, index))
+			if err != nil {
+				return err
+			}
+			f := fields{rest: record}
+			if at = timeOf(f.natural()); !found || f.bad {
+				return fmt.Errorf("record of entry %d: %w", index, errDamaged)
+			}
+		}
+		c.Time = at
+	}
+	return nil
 }
 
 // collector gathers changes.
@@ -169,8 +200,8 @@ func (c *collector) visit(k, raw []byte) (more bool) {
 		c.last = change.Revision
 		c.seen++
 		if strings.HasPrefix(change.Key, c.since.Prefix) {
-			c.size += len(change.Key) + len(change.Value)
-			change.Value = bytes.Clone(change.Value)
+			c.size += len(change.Key) + len(change.Value) + len(change.Previous)
+			change.Value, change.Previous = bytes.Clone(change.Value), bytes.Clone(change.Previous)
 			c.changes = append(c.changes, change)
 		}
 	}

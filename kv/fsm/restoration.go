@@ -76,7 +76,7 @@ func (r *Restoration) usage(key, value []byte) ([]byte, bool, error) {
 	if string(key[1:]) != op.System {
 		return value, true, nil
 	}
-	u, err := decodeUsage(value)
+	u, keeps, err := decodeUsage(value)
 	if err != nil {
 		return nil, false, fmt.Errorf("restore: %w", err)
 	}
@@ -85,7 +85,7 @@ func (r *Restoration) usage(key, value []byte) ([]byte, bool, error) {
 	if u.Keys < 0 || u.Bytes < 0 {
 		return nil, false, fmt.Errorf("restore: usage: %w", errDamaged)
 	}
-	return appendUsage(nil, u), u != op.Usage{}, nil
+	return appendUsage(nil, u, keeps), u != op.Usage{} || keeps, nil
 }
 
 func (r *Restoration) progress(key, value []byte) ([]byte, bool, error) {

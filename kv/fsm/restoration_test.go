@@ -11,7 +11,7 @@ import (
 func FuzzRestoration(f *testing.F) {
 	f.Add(dataKey(op.System, "cluster/ca"), state{present: true, revision: 5}.append(nil))
 	f.Add(expiryKey(5, op.System, "cluster/ca"), []byte{1})
-	f.Add(usageKey(op.System), appendUsage(nil, op.Usage{Keys: 1, Bytes: 1}))
+	f.Add(usageKey(op.System), appendUsage(nil, op.Usage{Keys: 1, Bytes: 1}, false))
 	f.Add([]byte(progressKey), progress{index: 1, level: 1}.append(nil))
 	f.Add(changesKey("app", 1), []byte("x"))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
@@ -45,14 +45,14 @@ func TestRestorationDrops(t *testing.T) {
 		{"an app's key", dataKey("app", "cluster/ca"), live.append(nil), true},
 		{"an app's expiry", expiryKey(7, "app", "cluster/ca"), []byte{3}, true},
 		{"the past", changesKey("app", 5), nil, false},
-		{"what is left", usageKey(op.System), appendUsage(nil, op.Usage{Keys: 2, Bytes: 24}), true},
+		{"what is left", usageKey(op.System), appendUsage(nil, op.Usage{Keys: 2, Bytes: 24}, false), true},
 	} {
 		became, keep, err := r.Record(c.key, c.value)
 		if err != nil || keep != c.keep {
 			t.Errorf("%s: keep %v, %v, want %v", c.name, keep, err, c.keep)
 		}
 		if c.name == "what is left" {
-			if u, err := decodeUsage(became); err != nil || u != (op.Usage{Keys: 1, Bytes: 11}) {
+			if u, _, err := decodeUsage(became); err != nil || u != (op.Usage{Keys: 1, Bytes: 11}) {
 				t.Errorf("usage %+v, %v, want 1 key of 11 bytes", u, err)
 			}
 		}
@@ -60,7 +60,7 @@ func TestRestorationDrops(t *testing.T) {
 	for name, c := range map[string][2][]byte{
 		"no key":         {nil, nil},
 		"unknown":        {[]byte("zzz"), nil},
-		"more dropped":   {usageKey(op.System), appendUsage(nil, op.Usage{Keys: 0, Bytes: 1})},
+		"more dropped":   {usageKey(op.System), appendUsage(nil, op.Usage{Keys: 0, Bytes: 1}, false)},
 		"damaged":        {dataKey(op.System, "cluster/ca"), nil},
 		"other progress": {[]byte("mmm"), nil},
 	} {

@@ -50,7 +50,7 @@ func splitExpiry(k []byte) (at int64, namespace, key string, err error) {
 // least. Its result's Integer says how many. What else is due, the
 // entry deletes anyway.
 func (b *batch) tick(revision uint64, limit int) ([]op.OpResult, error) {
-	d := draft{batch: b, revision: revision}
+	d := draft{batch: b, revision: revision, expires: true}
 	due, expired, err := b.due(limit)
 	if err != nil {
 		return nil, fmt.Errorf("find what is due: %w", err)
@@ -77,7 +77,8 @@ func (b *batch) tick(revision uint64, limit int) ([]op.OpResult, error) {
 	return []op.OpResult{{Found: n > 0, Integer: int64(n)}}, nil
 }
 
-// due answers the cells of the first limit keys whose time had come in the view, and the time before which there are
+// due answers the cells of the first limit keys whose time had come in the view, or fewer when changes
+// keep the values of them, and the time before which there are
 // no others. Cells that the entry has not come upon are hollow and not in their space yet.
 func (b *batch) due(limit int) (due []*cell, expired int64, err error) {
 	type entry struct{ key, value []byte }
@@ -98,10 +99,18 @@ func (b *batch) due(limit int) (due []*cell, expired int64, err error) {
 	if err = errors.Join(err, scanned); err != nil {
 		return nil, 0, err
 	}
-	for _, e := range entries {
+	images := 0
+	for i, e := range entries {
 		c, err := b.dueCell(e.key, e.value)
 		if err != nil {
 			return nil, 0, err
+		}
+		if c.space.keeps {
+			images += c.stored.size
+		}
+		if images > maxImageBytes && i > 0 {
+			expired, _, _, err = splitExpiry(e.key)
+			return due, expired, err
 		}
 		due = append(due, c)
 	}
@@ -120,6 +129,9 @@ func (b *batch) dueCell(k, v []byte) (*cell, error) {
 	}
 	if c := s.cells[key]; c != nil {
 		return c, nil
+	}
+	if s.keeps {
+		return b.cell(s, key) // its value is kept in the change
 	}
 	f := fields{rest: v}
 	stored := state{present: true, expires: at, size: int(f.natural())}

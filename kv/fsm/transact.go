@@ -12,36 +12,15 @@ import (
 
 // transact does a transaction whole or refuses it.
 func (b *batch) transact(revision uint64, c Command) ([]op.OpResult, error) {
-	s, err := b.space(c.Namespace)
-	if err != nil {
-		return nil, err
-	}
-	for _, k := range c.Checks {
-		if err := b.check(s, k); err != nil {
-			return nil, err
-		}
-	}
 	d := draft{batch: b, revision: revision}
-	if c.Record.Key != "" {
-		if err := d.end(c.Record); err != nil {
-			d.rollBack()
-			return nil, err
-		}
+	results, err := d.part(c.Namespace, c.Checks, c.Ops)
+	if err == nil && c.Record.Key != "" {
+		err = d.end(c)
 	}
-	results := make([]op.OpResult, len(c.Ops))
-	for i := range c.Ops {
-		if results[i], err = d.do(s, &c.Ops[i]); err != nil {
-			d.rollBack()
-			return nil, err
-		}
+	if err == nil && len(c.Objects.Checks)+len(c.Objects.Ops) > 0 {
+		_, err = d.part(op.ObjectsOf(c.Namespace), c.Objects.Checks, c.Objects.Ops)
 	}
-	after := s.usage
-	for _, t := range d.touched {
-		if t.space == s {
-			after = t.count(after)
-		}
-	}
-	if err = refuse(s.usage.Quota.Refuses(s.usage, after)); err == nil {
+	if err == nil {
 		err = d.commit(d.previous + resultBytes*len(results))
 	}
 	if err != nil {
@@ -51,14 +30,44 @@ func (b *batch) transact(revision uint64, c Command) ([]op.OpResult, error) {
 	return results, nil
 }
 
-// end deletes a record of the platform's, if it is as it has to be.
-func (d *draft) end(record op.Check) error {
+// part does what a transaction does in one namespace, each of which has one part.
+func (d *draft) part(namespace string, checks []op.Check, ops []op.Op) ([]op.OpResult, error) {
+	s, err := d.batch.space(namespace)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range checks {
+		if err := d.batch.check(s, k); err != nil {
+			return nil, err
+		}
+	}
+	results := make([]op.OpResult, len(ops))
+	for i := range ops {
+		if results[i], err = d.do(s, &ops[i]); err != nil {
+			return nil, err
+		}
+	}
+	after := s.usage
+	for _, t := range d.touched {
+		if t.space == s {
+			after = t.count(after)
+		}
+	}
+	return results, refuse(s.usage.Quota.Refuses(s.usage, after))
+}
+
+// end deletes or changes a record of the platform's, if it is as it has to be.
+func (d *draft) end(c Command) error {
 	s, err := d.batch.space(op.System)
 	if err == nil {
-		err = d.batch.check(s, record)
+		err = d.batch.check(s, c.Record)
 	}
 	if err == nil {
-		_, err = d.do(s, &op.Op{Kind: op.Delete, Key: record.Key})
+		o := op.Op{Kind: op.Delete, Key: c.Record.Key}
+		if c.Becomes != nil {
+			o = op.Op{Kind: op.Set, Key: c.Record.Key, Value: c.Becomes}
+		}
+		_, err = d.do(s, &o)
 	}
 	return err
 }
@@ -224,7 +233,12 @@ func (d *draft) withPrefix(s *space, prefix string) (found []*cell, err error) {
 		if stored, err = decodeState(v); err != nil || !stored.live(now) {
 			return err == nil
 		}
-		stored.value = nil
+		if s.keeps && d.read+stored.size <= maxImageBytes {
+			d.read += stored.size
+			stored.value = append([]byte{}, stored.value...)
+		} else {
+			stored.value = nil
+		}
 		found = append(found, &cell{space: s, key: string(k[skip:]), stored: stored, now: stored, hollow: true})
 		others++
 		return others < op.MaxDeleteKeys

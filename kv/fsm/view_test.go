@@ -168,7 +168,7 @@ func (m *memory) check(t fataler) {
 	for k, v := range m.data {
 		switch k[0] {
 		case usageKind:
-			u, err := decodeUsage(v)
+			u, _, err := decodeUsage(v)
 			want := usages[k[1:]]
 			delete(usages, k[1:])
 			if want.Quota = u.Quota; err != nil || u != want {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestFormat(t *testing.T) {
 			Ops: []op.OpResult{{}, {Found: true, Integer: 1}, {Found: true, Previous: []byte("v")}}}.Append(nil)},
 		{"data", "8020" + "8094938ee79fe7cb17" + "76", m.data["dapp\x00k"]},
 		{"changes", "00" + "02" + "8094938ee79fe7cb17" + "016b" + "0176", m.data["capp\x00\x00\x00\x00\x00\x00\x00\x00\x01"]},
-		{"deletion", "ac02" + "01" + "016b", appendChange(nil, Revision(7, 300), "k", state{})},
+		{"deletion", "ac02" + "01" + "016b", (&cell{key: "k"}).appendChange(nil, Revision(7, 300), 0)},
 		{"history", "8080a8b1e39fe7cb17" + "8020" + "03617070", m.data["h\x00\x00\x00\x00\x00\x00\x00\x01"]},
 		{"expiry", "01", m.data["e"+"\x17\x97\x9c\xfe\x71\xc4\xca\x00"+"app\x00k"]},
 		{"usage", "01020000", m.data["uapp"]},
@@ -157,6 +158,39 @@ func FuzzDecodeOutcome(f *testing.F) {
 		}
 		if _, err := o.Result(); (err == nil) != (o.Failure == None) {
 			t.Errorf("Result of %+v = %v", o, err)
+		}
+	})
+}
+
+// FuzzChanges has any record of changes: what is read is written, and read the same.
+func FuzzChanges(f *testing.F) {
+	c := cell{key: "k", now: state{present: true, value: []byte("v"), expires: 7}, before: state{revision: 300, value: []byte("old")}}
+	f.Add(c.appendChange(nil, Revision(7, 300), hasExisted|hasBefore))
+	f.Add((&cell{key: "k"}).appendChange(nil, Revision(7, 3), hasExisted|hasExpired))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := fields{rest: b}
+		change := r.change(7)
+		if r.bad || len(r.rest) > 0 {
+			return
+		}
+		c := cell{key: change.Key, now: state{present: !change.Deleted, value: change.Value}}
+		if !change.Expires.IsZero() {
+			c.now.expires = change.Expires.UnixNano()
+		}
+		var flags byte
+		if change.Existed {
+			flags |= hasExisted
+		}
+		if change.Expired {
+			flags |= hasExpired
+		}
+		if change.Previous != nil {
+			flags |= hasBefore
+			c.before = state{revision: change.PreviousRevision, value: change.Previous}
+		}
+		again := fields{rest: c.appendChange(nil, change.Revision, flags)}
+		if got := again.change(7); !again.whole() || !reflect.DeepEqual(got, change) {
+			t.Errorf("%+v is read again as %+v", change, got)
 		}
 	})
 }

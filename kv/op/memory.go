@@ -158,6 +158,37 @@ func (m *Memory) Watch(ctx context.Context, namespace, prefix string, after uint
 	}
 }
 
+// Changes answers changes, as soon as there is one, or none when Follow.Wait is over. op.ErrCompacted says that some of
+// what was asked for is forgotten: Oldest is where to go on.
+func (m *Memory) Changes(ctx context.Context, namespace string, f Follow) (Changes, error) {
+	if err := firstError(ValidateNamespace(namespace), ValidatePrefix(f.Prefix)); err != nil {
+		return Changes{}, fmt.Errorf("changes: %w", err)
+	}
+	c := Changes{Next: f.After}
+	waiting, cancel := context.WithTimeout(ctx, f.Wait)
+	defer cancel()
+	for {
+		var err error
+		if c.Changes, err = m.since(namespace, f.Prefix, &c.Next); err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return Changes{}, fmt.Errorf("changes: %w", err)
+		}
+		if c.Newest = c.Next; len(c.Changes) > 0 || waiting.Err() != nil {
+			return c, nil
+		}
+		m.wait(waiting, c.Next)
+	}
+}
+
+// Oldest answers the newest revision whose changes are forgotten.
+func (m *Memory) Oldest() (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.compacted, nil
+}
+
 // Usage answers what a namespace holds and may hold.
 func (m *Memory) Usage(ctx context.Context, namespace string) (Usage, error) {
 	if err := firstError(ctx.Err(), ValidateNamespace(namespace)); err != nil {
@@ -249,10 +280,13 @@ func (m *Memory) replace(namespace string, items map[string]Item) {
 			keys[k] = true
 		}
 	}
+	now := time.Now()
 	for _, k := range slices.Sorted(maps.Keys(keys)) {
 		i, stays := items[k]
+		old, existed := before[k]
 		m.history = append(m.history, event{namespace, Change{
-			Key: k, Value: i.Value, Revision: m.revision, Expires: i.Expires, Deleted: !stays}})
+			Key: k, Value: i.Value, Revision: m.revision, Expires: i.Expires, Deleted: !stays, Time: now,
+			Existed: existed, Expired: !stays && old.Expired(now), Previous: old.Value, PreviousRevision: old.Revision}})
 	}
 	m.forget()
 	if m.changed != nil {
@@ -284,7 +318,7 @@ func (m *Memory) since(namespace, prefix string, after *uint64) ([]Change, error
 	var changes []Change
 	for _, e := range m.history {
 		if e.namespace == namespace && strings.HasPrefix(e.Key, prefix) && e.Revision > *after {
-			e.Value = slices.Clone(e.Value)
+			e.Value, e.Previous = slices.Clone(e.Value), slices.Clone(e.Previous)
 			changes = append(changes, e.Change)
 		}
 	}

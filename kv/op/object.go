@@ -101,6 +101,28 @@ type ObjectCopy struct {
 	If      ObjectCondition
 }
 
+// ObjectOrigin is the invocation that changed an object. The zero value: no function did.
+type ObjectOrigin struct {
+	Function string // of the object's app
+	Depth    int    // how many functions and destinations led to the invocation
+}
+
+// ObjectEvent says what became of an object.
+type ObjectEvent struct {
+	Name     string // in S3's words: ObjectCreated:Put
+	Bucket   string
+	Key      string
+	Size     int64  // 0 when the object was removed
+	ETag     string // empty when the object was removed
+	ObjectID string // of the put; of a removal, that which was removed
+	Time     time.Time
+	// ID names the event: one that comes again has the same.
+	ID string
+	// Sequencer is higher for what happened later to the same key, on whatever node; it is compared as text.
+	Sequencer string
+	Origin    ObjectOrigin // who did it
+}
+
 // ObjectQuery asks for a bucket's objects in ascending order of their keys' bytes.
 type ObjectQuery struct {
 	Prefix    string

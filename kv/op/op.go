@@ -171,6 +171,27 @@ type Change struct {
 	Revision uint64
 	Expires  time.Time // zero: never
 	Deleted  bool      // by an op or because it expired
+	Time     time.Time // of the transaction
+
+	// What follows a replicated store knows from feature level 3 on.
+	Existed          bool   // the key was there before
+	Expired          bool   // it is Deleted because its time had come
+	Previous         []byte // the value before; nil: there was none, or it is not kept
+	PreviousRevision uint64 // that Previous had
+}
+
+// Follow asks for changes.
+type Follow struct {
+	Prefix string        // of the keys
+	After  uint64        // a revision: only what came later. 0 is before the first change
+	Wait   time.Duration // for a change, when there is none
+}
+
+// Changes are some of those that were asked for, oldest first and by whole transactions.
+type Changes struct {
+	Changes []Change
+	Next    uint64 // all changes up to this revision were looked at: Follow.After of the next call
+	Newest  uint64 // the newest revision there was
 }
 
 // Quota limits a namespace; 0 means no limit. Writes that would pass it fail with ErrQuota; those that make the

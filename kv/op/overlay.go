@@ -29,6 +29,7 @@ const firstProvisional = 1 << 62
 type Overlay struct {
 	under     Reader
 	namespace string
+	sums      bool // what Incr answers is told to nobody
 
 	mu       sync.Mutex // guards what follows
 	cells    map[string]*overlaid
@@ -43,11 +44,13 @@ type overlaid struct {
 	base    uint64 // revision in the store; 0: absent
 	changed bool
 	item    Item // as it is now; Revision 0: absent
+	sum     *Op  // the Incrs that are all its changes, as one; nil: it has others, or none
+	set     bool // it has others, in an Overlay of sums
 }
 
 // read notes that a key of the store was read, the first time.
 func (o *Overlay) read(key string, base uint64) {
-	if c := o.cells[key]; c != nil && c.changed {
+	if c := o.cells[key]; c != nil && c.changed && c.sum == nil {
 		return // what was read is a change of here
 	}
 	if _, known := o.reads[key]; !known {
@@ -59,6 +62,15 @@ func (o *Overlay) read(key string, base uint64) {
 func NewOverlay(under Reader, namespace string) *Overlay {
 	return &Overlay{under: under, namespace: namespace, cells: map[string]*overlaid{}, reads: map[string]uint64{},
 		pages: map[string]string{}, revision: firstProvisional}
+}
+
+// NewObjectsOverlay answers an Overlay of the namespace of an app's objects. Their counters change with each of them, and
+// nobody is told what Incr answers there: it does not count as read, and what it has added is added at the end, within the
+// bounds of the last one that grew.
+func NewObjectsOverlay(under Reader, app string) *Overlay {
+	o := NewOverlay(under, ObjectsOf(app))
+	o.sums = true
+	return o
 }
 
 // Get answers a key's value, which the caller owns, or ErrNotFound.
@@ -145,7 +157,7 @@ func (o *Overlay) List(ctx context.Context, namespace string, q Query) (Page, er
 		return c != nil && c.changed
 	})
 	for _, k := range o.changed {
-		if strings.HasPrefix(k, q.Prefix) && k > after && (k <= last || page.Cursor == "") && o.cells[k].item.Revision != 0 {
+		if strings.HasPrefix(k, q.Prefix) && k >= q.From && k > after && (k <= last || page.Cursor == "") && o.cells[k].item.Revision != 0 {
 			l := Listed{Item: o.cells[k].item.clone(), Size: len(o.cells[k].item.Value)}
 			if q.KeysOnly {
 				l.Value = nil
@@ -198,7 +210,39 @@ func (o *Overlay) Commit(ctx context.Context, t Txn) (Result, error) {
 			o.changed = append(o.changed, k)
 		}
 	}
+	if o.sums {
+		o.add(t.Ops)
+	}
 	return Result{Revision: o.revision, Ops: results}, nil
+}
+
+// add sums what ops add to keys that are not changed otherwise. A key that is, after it was added to, was read for that or
+// has nothing left of it.
+func (o *Overlay) add(ops []Op) {
+	for _, p := range ops {
+		if p.Kind == DeletePrefix {
+			for k, c := range o.cells {
+				if strings.HasPrefix(k, p.Key) {
+					c.sum, c.set = nil, true
+				}
+			}
+			continue
+		}
+		c := o.cells[p.Key]
+		switch {
+		case p.Kind != Incr:
+			c.sum, c.set = nil, true
+		case c.set:
+		case c.sum == nil:
+			c.sum = &p
+		default:
+			delta := c.sum.Delta + p.Delta
+			if p.Bounded {
+				*c.sum = p
+			}
+			c.sum.Delta = delta
+		}
+	}
 }
 
 // touched fetches the keys of a transaction, and says of each whether that reads it.
@@ -214,7 +258,7 @@ func (o *Overlay) touched(ctx context.Context, t Txn) (keys map[string]bool, err
 			}
 			continue
 		}
-		keys[p.Key] = keys[p.Key] || p.Previous || p.Kind != Set && p.Kind != Delete
+		keys[p.Key] = keys[p.Key] || p.Previous || p.Kind != Set && p.Kind != Delete && !(o.sums && p.Kind == Incr)
 	}
 	return keys, o.fetch(ctx, slices.Sorted(maps.Keys(keys)), Read{})
 }
@@ -242,6 +286,16 @@ func (o *Overlay) Effects() (checks []Check, ops []Op) {
 	}
 	for _, k := range o.changed {
 		c := o.cells[k]
+		if c.sum != nil {
+			if p := *c.sum; p.Delta != 0 {
+				p.Bounded = p.Bounded && p.Delta > 0
+				if !p.Bounded {
+					p.Min, p.Max = 0, 0
+				}
+				ops = append(ops, p)
+			}
+			continue
+		}
 		p := Op{Kind: Set, Key: k, Value: c.item.Value}
 		if !c.item.Expires.IsZero() {
 			p.TTL = max(MinTTL, time.Until(c.item.Expires))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -89,9 +90,10 @@ func names(checks []Check) (all []string) {
 // that it lies over the same.
 func TestOverlayIsLikeTheStore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		namespace := rapid.SampledFrom([]string{"app", ObjectsOf("app")}).Draw(t, "namespace")
 		key := rapid.SampledFrom([]string{"a", "b", "c/1", "c/2", "c/3"})
 		some := func() Txn {
-			txn := Txn{Namespace: "app"}
+			txn := Txn{Namespace: namespace}
 			for range rapid.IntRange(1, 4).Draw(t, "ops") {
 				p := Op{Kind: Kind(rapid.IntRange(1, 6).Draw(t, "kind")), Key: key.Draw(t, "key")}
 				switch p.Kind {
@@ -116,7 +118,10 @@ func TestOverlayIsLikeTheStore(t *testing.T) {
 		first := some()
 		_, _ = under.Commit(ctx, first) // as good as it goes
 		_, _ = model.Commit(ctx, first)
-		o := NewOverlay(under, "app")
+		o := NewOverlay(under, namespace)
+		if IsObjects(namespace) {
+			o = NewObjectsOverlay(under, "app")
+		}
 		for range rapid.IntRange(1, 6).Draw(t, "transactions") {
 			txn := some()
 			got, err := o.Commit(ctx, txn)
@@ -124,27 +129,89 @@ func TestOverlayIsLikeTheStore(t *testing.T) {
 			if (err == nil) != (wantErr == nil) || fmt.Sprint(got.Ops) != fmt.Sprint(want.Ops) {
 				t.Fatalf("%+v = %+v, %v, want %+v, %v", txn, got.Ops, err, want.Ops, wantErr)
 			}
-			page, err := o.List(ctx, "app", Query{Limit: 2})
+			page, err := o.List(ctx, namespace, Query{Limit: 2})
 			all := page.Items
 			for err == nil && page.Cursor != "" {
-				page, err = o.List(ctx, "app", Query{Limit: 2, Cursor: page.Cursor})
+				page, err = o.List(ctx, namespace, Query{Limit: 2, Cursor: page.Cursor})
 				all = append(all, page.Items...)
 			}
-			wanted, _ := model.List(ctx, "app", Query{})
+			wanted, _ := model.List(ctx, namespace, Query{})
 			if err != nil || !slices.EqualFunc(all, wanted.Items, func(a, b Listed) bool { return a.Key == b.Key && string(a.Value) == string(b.Value) }) {
 				t.Fatalf("list = %v, %v, want %v", all, err, wanted.Items)
 			}
 		}
 		checks, ops := o.Effects()
-		if _, err := under.Commit(ctx, Txn{Namespace: "app", Checks: checks, Ops: ops}); err != nil {
+		if _, err := under.Commit(ctx, Txn{Namespace: namespace, Checks: checks, Ops: ops}); err != nil {
 			t.Fatal(err)
 		}
-		got, _ := under.List(ctx, "app", Query{})
-		want, _ := model.List(ctx, "app", Query{})
+		got, _ := under.List(ctx, namespace, Query{})
+		want, _ := model.List(ctx, namespace, Query{})
 		if !slices.EqualFunc(got.Items, want.Items, func(a, b Listed) bool {
 			return a.Key == b.Key && string(a.Value) == string(b.Value) && a.Expires.IsZero() == b.Expires.IsZero()
 		}) {
 			t.Fatalf("the store has %v, want %v", got.Items, want.Items)
 		}
 	})
+}
+
+// TestObjectsOverlay: what is added to a counter of objects is added, whatever others add meanwhile, unless it was looked at.
+func TestObjectsOverlay(t *testing.T) {
+	incr := func(key string, delta, most int64) Txn {
+		p := Op{Kind: Incr, Key: key, Delta: delta}
+		if most != 0 {
+			p.Bounded, p.Min, p.Max = true, math.MinInt64, most
+		}
+		return Txn{Namespace: ObjectsOf("app"), Ops: []Op{p}}
+	}
+	for name, c := range map[string]struct {
+		do      func(o *Overlay) error // beside adding 2 within 10, and 3
+		another int64                  // added by another meanwhile
+		err     error
+		want    string
+	}{
+		"alone":              {func(*Overlay) error { return nil }, 0, nil, "6"},
+		"another adds":       {func(*Overlay) error { return nil }, 4, nil, "10"},
+		"over the bound":     {func(*Overlay) error { return nil }, 5, ErrRange, "6"},
+		"less in the end":    {func(o *Overlay) error { _, err := o.Commit(t.Context(), incr("n", -6, 0)); return err }, 10, nil, "10"},
+		"nothing in the end": {func(o *Overlay) error { _, err := o.Commit(t.Context(), incr("n", -5, 0)); return err }, 10, nil, "11"},
+		"looked at": {func(o *Overlay) error {
+			i, err := o.Get(t.Context(), ObjectsOf("app"), "n", Read{})
+			if string(i.Value) != "6" {
+				t.Errorf("n = %s, want 6", i.Value)
+			}
+			return err
+		}, 1, ErrConflict, "2"},
+	} {
+		under := new(Memory)
+		under.Commit(t.Context(), incr("n", 1, 0))
+		o := NewObjectsOverlay(under, "app")
+		_, err := o.Commit(t.Context(), incr("n", 2, 10))
+		_, more := o.Commit(t.Context(), incr("n", 3, 10))
+		if err := errors.Join(err, more, c.do(o)); err != nil {
+			t.Fatal(err)
+		}
+		under.Commit(t.Context(), incr("n", c.another, 0))
+		checks, ops := o.Effects()
+		_, err = under.Commit(t.Context(), Txn{Namespace: ObjectsOf("app"), Checks: checks, Ops: append(ops, Op{Kind: Set, Key: "x"})})
+		i, _ := under.Get(t.Context(), ObjectsOf("app"), "n", Read{})
+		if !errors.Is(err, c.err) || (err == nil) != (c.err == nil) || string(i.Value) != c.want {
+			t.Errorf("%s: n = %s, %v, want %s, %v", name, i.Value, err, c.want, c.err)
+		}
+	}
+	o := NewObjectsOverlay(new(Memory), "app")
+	if _, err := o.Commit(t.Context(), incr("n", 11, 10)); !errors.Is(err, ErrRange) {
+		t.Errorf("over the bound at once: %v", err)
+	}
+}
+
+// TestOverlayFrom: a listing that begins behind a key has nothing of before it.
+func TestOverlayFrom(t *testing.T) {
+	o := NewOverlay(new(Memory), "app")
+	for _, k := range []string{"a", "b", "c"} {
+		o.Commit(t.Context(), Txn{Namespace: "app", Ops: []Op{{Kind: Set, Key: k}}})
+	}
+	page, err := o.List(t.Context(), "app", Query{From: "b"})
+	if err != nil || len(page.Items) != 2 || page.Items[0].Key != "b" {
+		t.Errorf("list from b = %+v, %v", page, err)
+	}
 }

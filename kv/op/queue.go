@@ -90,6 +90,7 @@ type QueueStats struct {
 	InFlight int64
 	Delayed  int64
 	Oldest   time.Time // when the oldest came into this queue; zero: there is none
+	Arrived  int64     // that have ever come into it; 0 where it is not told
 }
 
 // Receive says how messages are received.

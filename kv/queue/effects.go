@@ -31,5 +31,5 @@ func (q *Queues) Commit(ctx context.Context, app string, e *op.Effects, end op.E
 	if all = append(all, settling...); len(all) > fsm.MaxSteps {
 		return coded("commit effects", fmt.Errorf("%d sends, at most %d are made by an invocation: %w", len(e.Sends), fsm.MaxSteps-2, op.ErrTooLarge))
 	}
-	return coded("commit effects", q.store.Effects(ctx, app, *e, end.Record, all...))
+	return coded("commit effects", q.store.Effects(ctx, app, *e, end, all...))
 }

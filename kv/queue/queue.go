@@ -24,8 +24,8 @@ import (
 type Store interface {
 	// Queues does steps, all of them or none.
 	Queues(ctx context.Context, namespace string, steps ...fsm.QueueStep) (op.Result, error)
-	// Effects does what an invocation asks for, and steps, and deletes a record, all of it or nothing.
-	Effects(ctx context.Context, namespace string, e op.Effects, record op.Check, steps ...fsm.QueueStep) error
+	// Effects does what an invocation asks for, and steps, and ends what caused it, all of it or nothing.
+	Effects(ctx context.Context, namespace string, e op.Effects, end op.Ending, steps ...fsm.QueueStep) error
 	// ReadQueues runs f on a state that r may see.
 	ReadQueues(ctx context.Context, r op.Read, f func(v fsm.View, now time.Time) error) error
 	// QueueChanged answers a channel that is closed when there may be more to receive.

@@ -77,7 +77,7 @@ func (a *Async) message(i *Invocation) (op.Outgoing, error) {
 		return op.Outgoing{}, abi.WithCode(abi.TooLarge, fmt.Errorf("payload of %d bytes: over the limit of %d bytes of an asynchronous invocation",
 			len(i.Payload), MaxAsyncBytes))
 	case i.Depth > abi.MaxDepth:
-		return op.Outgoing{}, abi.WithCode(abi.InvalidInput, fmt.Errorf("over %d functions and destinations led here, which looks like a loop", abi.MaxDepth))
+		return op.Outgoing{}, errLoop()
 	}
 	now := time.Now()
 	if i.App = a.config.App; i.ID == "" {

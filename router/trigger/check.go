@@ -32,6 +32,10 @@ func Check(s registry.Settings) error {
 			for _, f := range t.Queue.Filters {
 				filter("queue", t.Queue.Queue, f)
 			}
+		case t.Stream != nil:
+			for _, f := range t.Stream.Filters {
+				filter("stream", t.Stream.ID(), f)
+			}
 		case t.Topic != nil:
 			filter("topic", t.Topic.Topic, t.Topic.Filter)
 		case t.Event != nil:

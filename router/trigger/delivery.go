@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/runtime/registry"
@@ -126,6 +127,11 @@ func (i *Invocation) event() *abi.Event {
 	}
 	e.Invocation, e.Trigger, e.Attempt, e.Depth, e.Body = i.ID, i.Trigger, i.Failed+1, i.Depth, i.Payload
 	return &e
+}
+
+// errLoop is why an invocation is not run, or not sent, whose depth is over abi.MaxDepth.
+func errLoop() error {
+	return abi.WithCode(abi.InvalidInput, fmt.Errorf("over %d functions and destinations led here, which looks like a loop", abi.MaxDepth))
 }
 
 // Verdict is what becomes of an invocation after an attempt.

@@ -145,7 +145,7 @@ func (d *Delivery) send(ctx context.Context, i *Invocation, p Parcel) bool {
 	}
 	err := error(nil)
 	if p.Depth > abi.MaxDepth {
-		err = abi.WithCode(abi.InvalidInput, fmt.Errorf("over %d functions and destinations led here, which looks like a loop", abi.MaxDepth))
+		err = errLoop()
 	} else {
 		err = d.config.Destinations.Send(ctx, p)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/runtime/registry"

@@ -21,7 +21,8 @@ const (
 	messageFiltered = "filtered"
 	messageDead     = "dead"
 
-	messageForwarded = "forwarded" // a publication to a subscriber
+	messageForwarded = "forwarded" // a publication to a subscriber, what became of an object to a function
+	messageOwn       = "own"       // what became of an object, which the function did itself and is not told
 )
 
 // metrics are the package's collectors.
@@ -30,6 +31,9 @@ type metrics struct {
 	givenUp  *prometheus.CounterVec
 	ticks    *prometheus.CounterVec
 	messages *prometheus.CounterVec
+	waited   prometheus.Histogram
+	trims    *prometheus.CounterVec
+	lag      *lags
 }
 
 // newMetrics makes the collectors and registers them; a nil registerer leaves them unregistered.
@@ -41,12 +45,16 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		attempts: counter("sett_router_attempts_total", "Attempts of invocations that are kept, by outcome.", "trigger", "outcome"),
 		givenUp:  counter("sett_router_given_up_invocations_total", "Invocations that were given up.", "trigger", "condition"),
 		ticks:    counter("sett_router_schedule_ticks_total", "Ticks of schedules, by what became of them on this node.", "outcome"),
-		messages: counter("sett_router_messages_total", "Messages of queues and topics, by what became of them.", "trigger", "outcome"),
+		messages: counter("sett_router_messages_total", "Messages of queues and topics and changes of streams, by what became of them.", "trigger", "outcome"),
+		trims:    counter("sett_router_stream_trims_total", "Times that changes were forgotten before a function had them.", "app", "function"),
+		lag:      newLags(),
+		waited: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "sett_router_upload_lag_seconds",
+			Help: "Time from what became of an object until it was handed on.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 10)}),
 	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.attempts, m.givenUp, m.ticks, m.messages} {
+	for _, c := range []prometheus.Collector{m.attempts, m.givenUp, m.ticks, m.messages, m.trims, m.lag, m.waited} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

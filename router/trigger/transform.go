@@ -26,12 +26,12 @@ const (
 
 // template is an input transformer, read.
 type template struct {
-	paths  map[string]path
-	pieces []piece
+	paths     map[string]path
+	fragments []fragment
 }
 
-// piece is some text of a template, and the name of what follows it.
-type piece struct {
+// fragment is some text of a template, and the name of what follows it.
+type fragment struct {
 	text   string
 	name   string // empty: nothing follows
 	quoted bool   // what follows is within a JSON string
@@ -61,7 +61,7 @@ func parseTransformer(t registry.InputTransformer) (*template, error) {
 		return nil, fmt.Errorf("input template: %w", err)
 	}
 	var example strings.Builder
-	for _, p := range out.pieces {
+	for _, p := range out.fragments {
 		example.WriteString(p.text)
 		if p.name != "" && !p.quoted {
 			example.WriteString("null")
@@ -73,35 +73,35 @@ func parseTransformer(t registry.InputTransformer) (*template, error) {
 	return out, nil
 }
 
-// read cuts a template into pieces. Within strings \< is a < that begins no name.
+// read cuts a template into fragments. Within strings \< is a < that begins no name.
 func (t *template) read(text string) error {
 	quoted := false
-	var piece piece
+	var fragment fragment
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case c == '"':
 			quoted = !quoted
-			piece.text += `"`
+			fragment.text += `"`
 		case quoted && c == '\\' && i+1 < len(text):
 			if i++; text[i] != '<' {
-				piece.text += `\`
+				fragment.text += `\`
 			}
-			piece.text += text[i : i+1]
+			fragment.text += text[i : i+1]
 		case c == '<':
 			name, _, closed := strings.Cut(text[i+1:], ">")
 			if !closed || !t.knows(name) {
 				return fmt.Errorf("<%.80s is no name of the input paths", text[i+1:])
 			}
-			piece.name, piece.quoted = name, quoted
-			t.pieces = append(t.pieces, piece)
-			piece.text, piece.name = "", ""
+			fragment.name, fragment.quoted = name, quoted
+			t.fragments = append(t.fragments, fragment)
+			fragment.text, fragment.name = "", ""
 			i += len(name) + 1
 		default:
-			piece.text += text[i : i+1]
+			fragment.text += text[i : i+1]
 		}
 	}
-	piece.name = ""
-	t.pieces = append(t.pieces, piece)
+	fragment.name = ""
+	t.fragments = append(t.fragments, fragment)
 	return nil
 }
 
@@ -121,7 +121,7 @@ func (t *template) apply(event []byte, at time.Time, of rule) ([]byte, error) {
 		return nil, fmt.Errorf("read event: %w", err)
 	}
 	var out []byte
-	for _, p := range t.pieces {
+	for _, p := range t.fragments {
 		out = append(out, p.text...)
 		if p.name == "" {
 			continue

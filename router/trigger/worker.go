@@ -37,8 +37,9 @@ type Worker struct {
 	encode      func(batch []op.Message) ([]byte, error)
 	matches     func(m op.Message) bool
 	policy      func() Policy
-	backoff     time.Duration // before what failed comes again, at most
-	lease       time.Duration // how long what was received is invisible when nobody holds it any more
+	depth       func(m op.Message) int // of a batch's first; nil: 0
+	backoff     time.Duration          // before what failed comes again, at most
+	lease       time.Duration          // how long what was received is invisible when nobody holds it any more
 	batch       int
 	window      time.Duration
 	slots       int
@@ -218,8 +219,8 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) op.S
 	if err != nil {
 		w.delivery.log.Error("encode messages", "app", w.invocation.App, "function", w.invocation.Function, "err", err)
 		if w.each { // it will be no other next time
-			i := w.invocation
-			i.ID, i.Payload, i.Accepted = batchID(w.name, batch), batch[0].Body, batch[0].Sent
+			i := w.begin(batch)
+			i.Payload = batch[0].Body
 			return w.settlement(lingering, batch, &i, Outcome{Verdict: GivenUp, Condition: ConditionRetries, Result: new(abi.Result), Err: err})
 		}
 		return w.again(batch, maxQueueBackoff)
@@ -229,10 +230,15 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) op.S
 		s, rest := w.invoke(ctx, lingering, batch[:half]), w.invoke(ctx, lingering, batch[half:])
 		return op.Settlement{Delete: append(s.Delete, rest.Delete...), Release: append(s.Release, rest.Release...)}
 	}
-	i := w.invocation
-	i.ID, i.Payload, i.Failed, i.Accepted = batchID(w.name, batch), event, receives(batch)-1, batch[0].Sent
+	i := w.begin(batch)
+	i.Payload, i.Failed = event, receives(batch)-1
 	i.quiet = i.Trigger == abi.TriggerEvent && isPlatform(batch[0].Body)
 	policy := w.policy()
+	if i.Depth > abi.MaxDepth {
+		i.Depth = abi.MaxDepth - 1 // the function's destination hears of it still
+		o := Outcome{Verdict: GivenUp, Condition: ConditionRetries, Result: new(abi.Result), Err: errLoop()}
+		return w.settlement(lingering, batch, &i, w.delivery.ended(lingering, &i, o))
+	}
 	o := Outcome{Verdict: Interrupted}
 	for ctx.Err() == nil {
 		o = w.delivery.Attempt(lingering, &i, policy, func(ctx context.Context, o Outcome) error {
@@ -246,6 +252,16 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) op.S
 		}
 	}
 	return w.settlement(lingering, batch, &i, o)
+}
+
+// begin answers a batch's invocation, without its payload.
+func (w *Worker) begin(batch []op.Message) Invocation {
+	i := w.invocation
+	i.ID, i.Accepted = batchID(w.name, batch), batch[0].Sent
+	if w.depth != nil {
+		i.Depth = w.depth(batch[0])
+	}
+	return i
 }
 
 // receives is how often the message that was received most often was.

@@ -47,12 +47,17 @@ type Call struct {
 	Log           func(level int32, record []byte) // takes one record; must copy what it keeps
 
 	App           string // whose keys the guest reads and writes
+	Function      string // that runs
 	Store         Store  // where they are, as this invocation sees it; nil: nowhere
 	MaxStoreCalls int
 
 	Queues        Queues // of App, and its topics; nil: it has none
 	Events        Events // of App's bus; nil: it has none
 	MaxQueueCalls int
+
+	Objects        Objects // of all apps; nil: there are none
+	Records        Store   // through which the guest sees and changes them; nil: those of the store itself
+	MaxObjectCalls int
 
 	Egress      []string // hosts the guest may call, as registry.Settings has them
 	Fetcher     Fetcher  // calls them; nil: nobody does
@@ -67,14 +72,20 @@ type Call struct {
 	Started     bool // the reply goes by Pieces
 	Description *abi.Description
 	Drawn       []uint64 // random numbers the guest drew last, in order
-	StoreFault  error    // what Store or Queues answered last that is no error of package op
+	StoreFault  error    // what Store, Queues or Objects answered last that is no error of package op
 	Fault       error    // what Fetcher or Invoker answered last that is no error of package abi's
 
 	answer     []byte // of the last call that answers, where the guest had no room for it
 	seen       uint64 // the highest revision the guest was told
 	storeCalls int
 	queueCalls int
-	outgoing   int
+
+	seenObjects ObjectCalls // of Objects, once the guest has asked
+	objectCalls int
+	streams     map[uint32]stream // that are open, by their numbers; at most abi.MaxObjectStreams
+	lastStream  uint32
+
+	outgoing int
 }
 
 // Function is one call the host offers.
@@ -110,6 +121,16 @@ func Functions() []Function {
 		queueStats(),
 		topicPublish(),
 		eventPut(),
+		objectHead(),
+		objectOpen(),
+		objectRead(),
+		objectCreate(),
+		objectWrite(),
+		objectCommit(),
+		objectClose(),
+		objectList(),
+		objectCopy(),
+		objectDelete(),
 		answerRead(),
 	}
 }

@@ -34,7 +34,7 @@ func (r *reader) events(f field, cors *registry.Cors, claims *claims) (routes []
 				if ok && r.claim(sub, route, claims) {
 					routes = append(routes, route)
 				}
-			case "schedule", "sqs", "sns":
+			case "schedule", "sqs", "sns", "stream", "s3":
 				if trigger, ok := r.trigger(sub); ok {
 					triggers = append(triggers, trigger)
 				}
@@ -54,11 +54,12 @@ func (r *reader) events(f field, cors *registry.Cors, claims *claims) (routes []
 // eventKind reports an event that is only a word, or of a kind we do not offer.
 func (r *reader) eventKind(f field) {
 	example := map[string]string{"http": "'GET /users/{id}'", "httpApi": "'GET /users/{id}'", "schedule": "rate(1 hour)",
-		"sqs": "orders", "sns": "orders", "eventBridge": "{pattern: {source: [shop]}}"}[f.key]
+		"sqs": "orders", "sns": "orders", "eventBridge": "{pattern: {source: [shop]}}", "stream": "users/", "s3": "pictures"}[f.key]
 	need := map[string]string{"http": "a method and a path", "httpApi": "a method and a path", "schedule": "the times it fires at",
-		"sqs": "a queue", "sns": "a topic", "eventBridge": "a pattern or a schedule"}[f.key]
+		"sqs": "a queue", "sns": "a topic", "eventBridge": "a pattern or a schedule", "stream": "the keys whose changes are wanted",
+		"s3": "a bucket"}[f.key]
 	ours := map[string]string{"queue": "sqs", "topic": "sns", "cron": "schedule", "rate": "schedule",
-		"event": "eventBridge", "bus": "eventBridge"}[f.key]
+		"event": "eventBridge", "bus": "eventBridge", "change": "stream", "upload": "s3", "bucket": "s3"}[f.key]
 	switch {
 	case example != "":
 		r.faultAt(f.at, f.path, "needs %s, as in %s: %s", need, f.key, example)

@@ -24,7 +24,7 @@ const (
 	MaxDepth         = 64        // nested lists and mappings, and variables whose value is a variable
 	MaxFields        = 20000     // fields and variables read, counted again each time an alias or a variable is followed
 	MaxFunctions     = 100       // one deployment is one transaction
-	MaxChannels      = 100       // queues, and topics
+	MaxChannels      = 100       // queues, topics, and buckets
 	MaxFiles         = 64        // that ${file(...)} names
 	MaxExpandedBytes = 4 << 20   // text made of variables
 	MaxFaults        = 50        // reported; the rest is counted
@@ -42,6 +42,7 @@ type App struct {
 	Functions []Function // in the order of the file
 	Queues    []registry.Queue
 	Topics    []registry.Topic
+	Buckets   []string
 	Notes     []string // keys that have no effect here, with their place
 }
 
@@ -73,19 +74,43 @@ func Parse(file string, data []byte) (*App, error) { return Config{File: file}.P
 
 // Parse reads a manifest as c says. Errors are those of the function Parse.
 func (c Config) Parse(data []byte) (*App, error) {
-	r := &reader{config: c, files: map[string]*yaml.Node{}, origin: map[*yaml.Node]string{}, resolved: map[*yaml.Node]*yaml.Node{},
-		resources: map[string]resource{}, broken: &yaml.Node{Value: "broken"}, resolving: &yaml.Node{Value: "resolving"}}
+	r := c.reader()
 	app := r.app(data)
-	if len(r.faults) > 0 {
-		slices.SortStableFunc(r.faults, func(a, b Fault) int {
-			if a.File != b.File {
-				return cmp.Or(first(b.File == c.File)-first(a.File == c.File), cmp.Compare(a.File, b.File))
-			}
-			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-		})
-		return nil, abi.WithCode(abi.InvalidInput, r.faults)
+	if err := r.err(); err != nil {
+		return nil, err
 	}
 	return app, nil
+}
+
+// Service answers the app's name that a manifest gives, empty when it gives none. Faults elsewhere in the file are none here.
+func (c Config) Service(data []byte) (string, error) {
+	r := c.reader()
+	var name string
+	if r.root = r.load(c.File, data); r.root != nil {
+		if f, ok := section(r.raw(field{value: r.root})).find("service"); ok {
+			name = r.service(r.resolveAll([]field{f}))
+		}
+	}
+	return name, r.err()
+}
+
+func (c Config) reader() *reader {
+	return &reader{config: c, files: map[string]*yaml.Node{}, origin: map[*yaml.Node]string{}, resolved: map[*yaml.Node]*yaml.Node{},
+		resources: map[string]resource{}, broken: &yaml.Node{Value: "broken"}, resolving: &yaml.Node{Value: "resolving"}}
+}
+
+// err answers all faults, in the order of their places, or nil.
+func (r *reader) err() error {
+	if len(r.faults) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.faults, func(a, b Fault) int {
+		if file := r.config.File; a.File != b.File {
+			return cmp.Or(first(b.File == file)-first(a.File == file), cmp.Compare(a.File, b.File))
+		}
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return abi.WithCode(abi.InvalidInput, r.faults)
 }
 
 func first(yes bool) int {
@@ -118,6 +143,11 @@ func (a *App) Mentions() (queues, topics []string) {
 			}
 			if t.Event != nil {
 				mention(registry.DestinationQueue, t.Event.DeadLetter)
+			}
+			if t.Stream != nil {
+				if kind, name, err := registry.ParseDestination(t.Stream.OnFailure); err == nil {
+					mention(kind, name)
+				}
 			}
 		}
 		if async := f.Settings.Async; async != nil {
@@ -154,7 +184,8 @@ func (r *reader) app(data []byte) *App {
 	if ok && functions.value.Kind == yaml.MappingNode {
 		r.functionIDs(functions.value)
 	}
-	app.Queues, app.Topics = r.channels(sections)
+	declared := r.channels(sections)
+	app.Queues, app.Topics, app.Buckets = declared.queues, declared.topics, declared.buckets
 	if !ok {
 		if !r.hasKey(r.root, "functions") {
 			r.faultAt(r.root, "functions", "missing: a manifest needs at least one function")
@@ -210,7 +241,7 @@ func (r *reader) params(sections section) {
 	}
 }
 
-// checkNames finds what names a queue, a topic or a function that is not there, and nearly one that is.
+// checkNames finds what names a queue, a topic, a bucket or a function that is not there, and nearly one that is.
 func (r *reader) checkNames(app *App) {
 	declared := map[string][]string{}
 	for _, q := range app.Queues {
@@ -219,6 +250,7 @@ func (r *reader) checkNames(app *App) {
 	for _, t := range app.Topics {
 		declared[registry.DestinationTopic] = append(declared[registry.DestinationTopic], t.Name)
 	}
+	declared[kindBucket] = app.Buckets
 	for _, f := range app.Functions {
 		declared[registry.DestinationFunction] = append(declared[registry.DestinationFunction], f.Name)
 	}

@@ -103,8 +103,18 @@ func TestFaults(t *testing.T) {
 		"known, not offered":   {one("    image: x\n"), "functions.f.image: not offered yet sett.yaml:4:5"},
 		"top, not offered":     {"layers: {}\n" + one(""), "layers: not offered yet sett.yaml:1:1"},
 		"variable":             {"service: ${self:custom.x}\n" + one(""), "service: ${self:custom.x} has no value; give it a default, as in ${env:NAME, 'default'} sett.yaml:1:10"},
-		"event not offered":    {one("    events: [{stream: x}]\n"), "functions.f.events.stream: stream events are not offered yet sett.yaml:4:15"},
-		"event as a word":      {one("    events: [s3]\n"), "functions.f.events.s3: s3 events are not offered yet sett.yaml:4:14"},
+		"event not offered":    {one("    events: [{kafka: x}]\n"), "functions.f.events.kafka: kafka events are not offered yet sett.yaml:4:15"},
+		"event as a word":      {one("    events: [kafka]\n"), "functions.f.events.kafka: kafka events are not offered yet sett.yaml:4:14"},
+		"s3 empty":             {one("    events: [s3]\n"), "functions.f.events.s3: needs a bucket, as in s3: pictures sett.yaml:4:14"},
+		"s3 without a bucket":  {one("    events: [{s3: {existing: true}}]\n"), "functions.f.events.s3: bucket is missing, as in bucket: pictures sett.yaml:4:15"},
+		"s3 no bucket":         {one("    events: [{s3: Pics}]\n"), `functions.f.events.s3: bucket "Pics" is not 3 to 63 of a-z, 0-9, - and . with a letter or digit at both ends: invalid request sett.yaml:4:19`},
+		"s3 queue":             {one("    events: [{s3: 'queue:pics'}]\n"), `functions.f.events.s3: "pics" is a queue where a bucket is needed sett.yaml:4:19`},
+		"s3 event":             {one("    events: [{s3: {bucket: pics, event: 's3:ObjectTagging:*'}}]\n"), `functions.f.events.s3.event: "s3:ObjectTagging:*" is not s3:ObjectCreated:* or s3:ObjectCreated:Put or s3:ObjectCreated:Post or s3:ObjectCreated:Copy or s3:ObjectCreated:CompleteMultipartUpload or s3:ObjectRemoved:* or s3:ObjectRemoved:Delete sett.yaml:4:41`},
+		"s3 two prefixes":      {one("    events: [{s3: {bucket: pics, rules: [{prefix: a}, {prefix: b}]}}]\n"), `functions.f.events.s3.rules.prefix: given twice; write an event for each prefix sett.yaml:4:56`},
+		"s3 rule":              {one("    events: [{s3: {bucket: pics, rules: [{prefx: a}]}}]\n"), `functions.f.events.s3.rules.prefx: unknown key, did you mean prefix? sett.yaml:4:43`},
+		"s3 rule empty":        {one("    events: [{s3: {bucket: pics, rules: [{prefix: ''}]}}]\n"), `functions.f.events.s3.rules.prefix: is empty; leave it out sett.yaml:4:51`},
+		"s3 twice":             {one("    events: [{s3: {bucket: pics, rules: [{prefix: a}]}}, {s3: {bucket: pics, rules: [{prefix: a}]}}]\n"), "functions.f: upload pics s3:ObjectCreated:* prefix a: given twice sett.yaml:2:3"},
+		"bucket twice":         {"buckets: {pics: }\nresources: {buckets: {pics: {}}}\n" + one(""), `resources.buckets.pics: bucket "pics" is declared already, at buckets.pics sett.yaml:2:23`},
 		"event unknown":        {one("    events: [{htpApi: '*'}]\n"), "functions.f.events.htpApi: unknown event, did you mean httpApi? sett.yaml:4:15"},
 		"event empty":          {one("    events: [httpApi]\n"), "functions.f.events.httpApi: needs a method and a path, as in httpApi: 'GET /users/{id}' sett.yaml:4:14"},
 		"event null":           {one("    events: [{http: }]\n"), "functions.f.events.http: needs a method and a path, as in http: 'GET /users/{id}' sett.yaml:4:15"},
@@ -285,4 +295,20 @@ func FuzzParse(f *testing.F) {
 		}
 		app.Mentions()
 	})
+}
+
+func TestService(t *testing.T) {
+	for text, want := range map[string]string{
+		"service: shop": "shop", "service: {name: shop}": "shop", "service: ${env:NONE, 'shop'}\nwhat: {is: this}": "shop",
+		"functions: {a: {handler: 5}}": "", "service: Shop": "error", "service: ${env:NONE}": "error", "": "error", "- a": "error",
+	} {
+		c := Config{File: "sett.yaml", Env: func(string) (string, bool) { return "", false }}
+		got, err := c.Service([]byte(text))
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("Service(%q) = %q, %v, want %q", text, got, err, want)
+		}
+	}
 }

@@ -6,21 +6,23 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
 )
 
-// Kinds of what a manifest may refer to: those of registry's destinations, and what only exists in a cloud.
+// Kinds of what a manifest may refer to: those of registry's destinations, buckets, and what only exists in a cloud.
 const (
 	kindQueue    = registry.DestinationQueue
 	kindTopic    = registry.DestinationTopic
 	kindFunction = registry.DestinationFunction
-	kindCloud    = "cloud" // a table, a bucket
+	kindBucket   = "bucket"
+	kindCloud    = "cloud" // a table
 )
 
 // resource is what a logical id of CloudFormation stands for.
 type resource struct{ kind, name string }
 
-// use is a name of a queue, a topic or a function that something refers to.
+// use is a name of a queue, a topic, a bucket or a function that something refers to.
 type use struct {
 	at         field
 	kind, name string
@@ -49,6 +51,8 @@ func (r *reader) target(f field, kinds ...string) (found resource, ok bool) {
 	switch found.kind {
 	case kindTopic:
 		check = registry.CheckTopicName
+	case kindBucket:
+		check = op.ValidateBucket
 	case kindFunction:
 		check = func(name string) error { return registry.CheckName(kindFunction, name) }
 	}
@@ -142,11 +146,13 @@ func (r *reader) arn(f field, text string) (resource, bool) {
 		return resource{kindQueue, name}, true
 	case "sns":
 		return resource{kindTopic, name}, true
+	case "s3":
+		return resource{kindBucket, name}, true
 	case "lambda":
 		name, _, _ = strings.Cut(strings.TrimPrefix(name, "function:"), ":") // a version may follow
 		return resource{kindFunction, name}, true
 	}
-	r.faultAt(f.value, f.path, "%q is of %s; queues, topics and functions are offered", clip(text), clip(part[2]))
+	r.faultAt(f.value, f.path, "%q is of %s; queues, topics, buckets and functions are offered", clip(text), clip(part[2]))
 	return resource{}, false
 }
 

@@ -6,20 +6,22 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
 )
 
-// channels collects the queues and topics of a manifest: our short form at the top or under resources, and
+// channels collects the queues, topics and buckets of a manifest: our short form at the top or under resources, and
 // CloudFormation's under resources.Resources.
 type channels struct {
-	queues []registry.Queue
-	topics []registry.Topic
-	places map[string]string // path where queue:NAME or topic:NAME is declared
-	later  []func()          // dead-letter queues, read when every resource is known
+	queues  []registry.Queue
+	topics  []registry.Topic
+	buckets []string
+	places  map[string]string // path where queue:NAME, topic:NAME or bucket:NAME is declared
+	later   []func()          // dead-letter queues, read when every resource is known
 }
 
-// channels reads queues and topics.
-func (r *reader) channels(sections section) ([]registry.Queue, []registry.Topic) {
+// channels reads queues, topics and buckets.
+func (r *reader) channels(sections section) *channels {
 	c := &channels{places: map[string]string{}}
 	for _, f := range sections {
 		switch f.key {
@@ -27,6 +29,8 @@ func (r *reader) channels(sections section) ([]registry.Queue, []registry.Topic)
 			r.queues(f, c)
 		case "topics":
 			r.topics(f, c)
+		case "buckets":
+			r.buckets(f, c)
 		case "resources":
 			parts := []field{f}
 			if f.value.Kind == yaml.SequenceNode {
@@ -45,7 +49,7 @@ func (r *reader) channels(sections section) ([]registry.Queue, []registry.Topic)
 			r.faultAt(r.root, c.places[kindQueue+":"+c.queues[i].Name], "%v", err)
 		}
 	}
-	return c.queues, c.topics
+	return c
 }
 
 func (r *reader) resourcesIn(f field, c *channels) {
@@ -55,6 +59,8 @@ func (r *reader) resourcesIn(f field, c *channels) {
 			r.queues(sub, c)
 		case "topics":
 			r.topics(sub, c)
+		case "buckets":
+			r.buckets(sub, c)
 		case "Resources":
 			for _, entry := range r.mapping(sub) {
 				r.resource(entry, c)
@@ -66,8 +72,11 @@ func (r *reader) resourcesIn(f field, c *channels) {
 // declare remembers a name, and refuses one that is declared already.
 func (r *reader) declare(f field, c *channels, kind, name string) bool {
 	check := registry.CheckQueueName
-	if kind == kindTopic {
+	switch kind {
+	case kindTopic:
 		check = registry.CheckTopicName
+	case kindBucket:
+		check = op.ValidateBucket
 	}
 	if err := check(name); err != nil {
 		r.faultAt(f.at, f.path, "%v", err)
@@ -78,10 +87,17 @@ func (r *reader) declare(f field, c *channels, kind, name string) bool {
 		return false
 	}
 	c.places[kind+":"+name] = f.path
-	if len(c.places) == 2*MaxChannels+1 {
+	if kind == kindBucket {
+		if len(c.buckets) == MaxChannels {
+			r.faultAt(f.at, f.path, "more than %d buckets", MaxChannels)
+		}
+		return len(c.buckets) < MaxChannels
+	}
+	channels := len(c.places) - len(c.buckets)
+	if channels == 2*MaxChannels+1 {
 		r.faultAt(f.at, f.path, "more than %d queues and topics", 2*MaxChannels)
 	}
-	return len(c.places) <= 2*MaxChannels
+	return channels <= 2*MaxChannels
 }
 
 // queues reads our short form.
@@ -153,6 +169,16 @@ func (r *reader) topics(f field, c *channels) {
 	}
 }
 
+// buckets reads our short form.
+func (r *reader) buckets(f field, c *channels) {
+	for _, entry := range r.mapping(f) {
+		r.keys(entry, bucketWords())
+		if r.declare(entry, c, kindBucket, entry.key) {
+			c.buckets = append(c.buckets, entry.key)
+		}
+	}
+}
+
 // resource reads one entry of CloudFormation.
 func (r *reader) resource(f field, c *channels) {
 	fields := section(r.keys(f, resourceWords()))
@@ -181,6 +207,8 @@ func (r *reader) resource(f field, c *channels) {
 		r.sqsQueue(f, properties, c)
 	case kind == "AWS::SNS::Topic":
 		r.snsTopic(f, properties, c)
+	case kind == "AWS::S3::Bucket":
+		r.s3Bucket(f, properties, c)
 	case isCloudOnly(kind):
 		r.resources[f.key] = resource{kindCloud, r.cloudName(f.key, properties)}
 		r.note(at.value, f.path, "is a %s, which has no effect here", kind)
@@ -193,19 +221,17 @@ func (r *reader) resource(f field, c *channels) {
 	}
 }
 
-// cloudName answers the name of a table or bucket, else the logical id: functions are told it in their environment.
+// cloudName answers the name of a table, else the logical id: functions are told it in their environment.
 func (r *reader) cloudName(logical string, properties field) string {
 	if properties.value.Kind != yaml.MappingNode {
 		return logical
 	}
-	for _, key := range []string{"TableName", "BucketName"} {
-		n, err := r.step(properties.value, key)
-		if n == nil || err != nil {
-			continue
-		}
-		if n, ok := r.resolve(properties.path, n); ok && n.Kind == yaml.ScalarNode && strings.HasPrefix(n.ShortTag(), "!!") {
-			return n.Value
-		}
+	n, err := r.step(properties.value, "TableName")
+	if n == nil || err != nil {
+		return logical
+	}
+	if n, ok := r.resolve(properties.path, n); ok && n.Kind == yaml.ScalarNode && strings.HasPrefix(n.ShortTag(), "!!") {
+		return n.Value
 	}
 	return logical
 }
@@ -277,5 +303,19 @@ func (r *reader) snsTopic(f, properties field, c *channels) {
 	if name != "" && r.declare(f, c, kindTopic, name) {
 		r.resources[f.key] = resource{kindTopic, name}
 		c.topics = append(c.topics, registry.Topic{Name: name})
+	}
+}
+
+// s3Bucket reads the properties of AWS::S3::Bucket. One without a name is called by its logical id, in lower case.
+func (r *reader) s3Bucket(f, properties field, c *channels) {
+	name := strings.ToLower(f.key)
+	for _, sub := range r.keys(properties, s3Words()) {
+		if sub.key == "BucketName" {
+			name, _ = r.text(sub)
+		}
+	}
+	if name != "" && r.declare(f, c, kindBucket, name) {
+		r.resources[f.key] = resource{kindBucket, name}
+		c.buckets = append(c.buckets, name)
 	}
 }

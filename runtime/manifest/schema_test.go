@@ -23,8 +23,9 @@ func places() map[string]words {
 		"httpApi": httpAPIWords(), "http": httpWords(), "request": requestWords(), "cors": corsWords(), "httpApiCors": httpAPICorsWords(),
 		"schedule": scheduleWords(), "sqs": sqsEventWords(), "sns": snsEventWords(), "snsRedrive": snsRedriveWords(),
 		"eventBridge": eventBridgeWords(), "inputTransformer": inputTransformerWords(),
+		"s3": s3EventWords(), "s3Rule": s3RuleWords(), "bucket": bucketWords(), "s3Bucket": s3Words(),
 		"resources": resourcesWords(), "queue": queueWords(), "topic": topicWords(), "resource": resourceWords(),
-		"sqsQueue": sqsWords(), "redrive": redriveWords(), "snsTopic": snsWords()}
+		"sqsQueue": sqsWords(), "redrive": redriveWords(), "snsTopic": snsWords(), "stream": streamWords(), "streamDestinations": streamDestinationsWords()}
 }
 
 // definition is what the tests read of a schema.
@@ -91,6 +92,10 @@ func TestSchemaHasTheLimits(t *testing.T) {
 		"function.provisionedConcurrency":        {0, registry.MaxReserved},
 		"function.maximumRetryAttempts":          {0, registry.MaxRetries},
 		"sqs.batchSize":                          {1, registry.MaxBatch},
+		"stream.batchSize":                       {1, registry.MaxStreamBatch},
+		"stream.parallelizationFactor":           {1, registry.MaxParallel},
+		"stream.maximumRetryAttempts":            {-1, registry.MaxStreamRetries},
+		"stream.maximumRecordAgeInSeconds":       {-1, registry.MaxStreamAgeSeconds},
 		"sqs.maximumConcurrency":                 {1, registry.MaxBatches},
 		"cors.maxAge":                            {0, registry.MaxCorsSeconds},
 		"httpApiCors.maxAge":                     {0, registry.MaxCorsSeconds},
@@ -141,7 +146,7 @@ func TestSchemaAgrees(t *testing.T) {
 	}
 	for _, text := range []string{
 		"service: a", "functions: {f: {}}", "functions: {f: {handler: f, memorySise: 1}}", "functions: {f: {handler: f, memorySize: 0}}",
-		"functions: {f: {handler: f, events: [stream: x]}}", "functions: {f: {handler: f, events: [sqs: {queue: a, batchSize: 10001}]}}",
+		"functions: {f: {handler: f, events: [stream: {prefix: x, parallelizationFactor: 11}]}}", "functions: {f: {handler: f, events: [sqs: {queue: a, batchSize: 10001}]}}",
 		"functions: {f: {handler: f, events: [http: {path: a, method: get, private: true}]}}", "queues: {a: {maxReceives: 0}}\nfunctions: {f: {handler: f}}",
 		"resources: {Resources: {A: {Type: AWS::RDS::DBInstance}}}\nfunctions: {f: {handler: f}}", "layers: {}\nfunctions: {f: {handler: f}}",
 		"resources: {Resources: {A: {Type: AWS::SQS::Queue, Properties: {Name: a}}}}\nfunctions: {f: {handler: f}}",

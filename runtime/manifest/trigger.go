@@ -8,7 +8,7 @@ import (
 	"github.com/sett-run/sett/runtime/registry"
 )
 
-// trigger reads a schedule, sqs or sns event. It reports false when there is a fault, or the event is not enabled.
+// trigger reads a schedule, sqs, sns, stream or s3 event. It reports false when there is a fault, or the event is not enabled.
 func (r *reader) trigger(f field) (t registry.Trigger, ok bool) {
 	if isNull(f.value) {
 		r.eventKind(f)
@@ -23,6 +23,10 @@ func (r *reader) trigger(f field) (t registry.Trigger, ok bool) {
 		t.Queue, enabled = r.sqs(f)
 	case "sns":
 		t.Topic = r.sns(f)
+	case "s3":
+		t.Upload = r.s3(f)
+	case "stream":
+		t.Stream, enabled = r.stream(f)
 	}
 	return t, enabled && len(r.faults) == before
 }

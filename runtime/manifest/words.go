@@ -14,8 +14,8 @@ type words struct {
 // topWords are the keys of the file.
 func topWords() words {
 	return words{
-		offered: []string{"service", "provider", "functions", "queues", "topics", "resources", "params", "stages", "egress"},
-		refused: []string{"variablesResolutionMode", "useDotenv", "layers", "stepFunctions", "workflows", "schedules", "buckets",
+		offered: []string{"service", "provider", "functions", "queues", "topics", "buckets", "resources", "params", "stages", "egress"},
+		refused: []string{"variablesResolutionMode", "useDotenv", "layers", "stepFunctions", "workflows", "schedules",
 			"policies", "secrets"},
 		noted: []string{"app", "build", "configValidationMode", "console", "custom", "dashboard", "deprecationNotificationMode",
 			"disabledDeprecations", "frameworkVersion", "licenseKey", "org", "outputs", "package", "plugins", "tenant"},
@@ -71,10 +71,10 @@ func destinationWords() words { return words{offered: []string{"type", "arn"}} }
 // eventWords are the keys of one event: its kind.
 func eventWords() words {
 	return words{
-		offered: []string{"httpApi", "http", "schedule", "sqs", "sns", "eventBridge"},
-		refused: []string{"activemq", "alb", "alexaSkill", "alexaSmartHome", "change", "cloudFront", "cloudwatchEvent",
+		offered: []string{"httpApi", "http", "schedule", "sqs", "sns", "s3", "eventBridge", "stream"},
+		refused: []string{"activemq", "alb", "alexaSkill", "alexaSmartHome", "cloudFront", "cloudwatchEvent",
 			"cloudwatchLog", "cognitoUserPool", "documentDb", "iot", "iotFleetProvisioning", "kafka", "msk",
-			"rabbitmq", "s3", "stream", "upload", "websocket"},
+			"rabbitmq", "websocket"},
 	}
 }
 
@@ -144,6 +144,19 @@ func snsEventWords() words {
 	}
 }
 
+// streamWords are the keys under a stream event.
+func streamWords() words {
+	return words{
+		offered: []string{"type", "prefix", "arn", "name", "batchSize", "batchWindow", "startingPosition", "parallelizationFactor",
+			"bisectBatchOnFunctionError", "maximumRetryAttempts", "maximumRecordAgeInSeconds", "functionResponseType",
+			"filterPatterns", "destinations", "enabled"},
+		refused: []string{"consumer", "startingPositionTimestamp", "tumblingWindowInSeconds"},
+	}
+}
+
+// streamDestinationsWords are the keys under destinations of a stream event.
+func streamDestinationsWords() words { return words{offered: []string{"onFailure"}} }
+
 // snsRedriveWords are the keys under redrivePolicy of an sns event.
 func snsRedriveWords() words {
 	return words{
@@ -151,6 +164,14 @@ func snsRedriveWords() words {
 		refused: []string{"deadLetterTargetImport"},
 	}
 }
+
+// s3EventWords are the keys under an s3 event.
+func s3EventWords() words {
+	return words{offered: []string{"bucket", "event", "rules", "existing"}, noted: []string{"forceDeploy"}}
+}
+
+// s3RuleWords are the keys of one of the rules of an s3 event.
+func s3RuleWords() words { return words{offered: []string{"prefix", "suffix"}} }
 
 // eventBridgeWords are the keys under an eventBridge event.
 func eventBridgeWords() words {
@@ -169,8 +190,8 @@ func inputTransformerWords() words {
 // resourcesWords are the keys under resources.
 func resourcesWords() words {
 	return words{
-		offered: []string{"queues", "topics", "Resources"},
-		refused: []string{"buckets", "extensions"},
+		offered: []string{"queues", "topics", "buckets", "Resources"},
+		refused: []string{"extensions"},
 		noted: []string{"AWSTemplateFormatVersion", "Conditions", "Description", "Mappings", "Metadata", "Outputs", "Parameters",
 			"Transform"},
 	}
@@ -184,6 +205,9 @@ func queueWords() words {
 
 // topicWords are the keys of a topic: it has none.
 func topicWords() words { return words{} }
+
+// bucketWords are the keys of a bucket: it has none.
+func bucketWords() words { return words{} }
 
 // resourceWords are the keys of one entry of resources.Resources.
 func resourceWords() words {
@@ -216,13 +240,27 @@ func snsWords() words {
 	}
 }
 
-// resourceTypes are the types of CloudFormation that mean something here.
-func resourceTypes() []string { return []string{"AWS::SQS::Queue", "AWS::SNS::Topic"} }
+// s3Words are the properties of AWS::S3::Bucket.
+func s3Words() words {
+	return words{
+		offered: []string{"BucketName"},
+		noted: []string{"AccelerateConfiguration", "AccessControl", "AnalyticsConfigurations", "BucketEncryption", "CorsConfiguration",
+			"IntelligentTieringConfigurations", "InventoryConfigurations", "LifecycleConfiguration", "LoggingConfiguration",
+			"MetadataConfiguration", "MetadataTableConfiguration", "MetricsConfigurations", "NotificationConfiguration",
+			"ObjectLockConfiguration", "ObjectLockEnabled", "OwnershipControls", "PublicAccessBlockConfiguration",
+			"ReplicationConfiguration", "Tags", "VersioningConfiguration", "WebsiteConfiguration"},
+	}
+}
 
-// cloudTypes are types of CloudFormation that are common beside functions, and have no effect here: a store and
-// objects need no declaration, and there is no IAM.
+// resourceTypes are the types of CloudFormation that mean something here.
+func resourceTypes() []string {
+	return []string{"AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket"}
+}
+
+// cloudTypes are types of CloudFormation that are common beside functions, and have no effect here: a store needs
+// no declaration, and there is no IAM.
 func cloudTypes() []string {
-	return []string{"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable",
+	return []string{"AWS::S3::BucketPolicy", "AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable",
 		"AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::Lambda::Permission", "AWS::SSM::Parameter", "AWS::SecretsManager::Secret"}
 }
 

@@ -182,6 +182,11 @@ func (s Settings) documentBytes() (n int) {
 		if t.Event != nil {
 			n += t.Event.documentBytes()
 		}
+		if t.Stream != nil {
+			for _, f := range t.Stream.Filters {
+				n += len(f)
+			}
+		}
 	}
 	return n
 }

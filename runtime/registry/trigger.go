@@ -25,10 +25,12 @@ const (
 
 // Trigger is what invokes a version besides HTTP. Exactly one of its parts is set.
 type Trigger struct {
-	Schedule *Schedule    `json:"schedule,omitempty"`
-	Queue    *QueueSource `json:"queue,omitempty"`
-	Topic    *TopicSource `json:"topic,omitempty"`
-	Event    *EventSource `json:"event,omitempty"`
+	Schedule *Schedule     `json:"schedule,omitempty"`
+	Queue    *QueueSource  `json:"queue,omitempty"`
+	Topic    *TopicSource  `json:"topic,omitempty"`
+	Event    *EventSource  `json:"event,omitempty"`
+	Upload   *UploadSource `json:"upload,omitempty"`
+	Stream   *StreamSource `json:"stream,omitempty"`
 }
 
 // Policies for the ticks of a schedule that nobody was there to fire.
@@ -105,6 +107,12 @@ func (t Trigger) complete() Trigger {
 	if t.Event != nil {
 		t.Event = t.Event.complete()
 	}
+	if t.Upload != nil {
+		t.Upload = t.Upload.complete()
+	}
+	if t.Stream != nil {
+		t.Stream = t.Stream.complete()
+	}
 	return t
 }
 
@@ -125,7 +133,7 @@ func (s Settings) validateTriggers() []error {
 	for i, t := range s.Triggers {
 		switch parts := t.parts(); {
 		case parts != 1:
-			faults.add("trigger %d: has %d sources; it has one: schedule, queue, topic or event", i+1, parts)
+			faults.add("trigger %d: has %d sources; it has one: schedule, queue, topic, event, stream or upload", i+1, parts)
 		case t.Schedule != nil:
 			if t.Schedule.Name != "" {
 				once("schedule " + t.Schedule.Name)
@@ -134,9 +142,15 @@ func (s Settings) validateTriggers() []error {
 		case t.Queue != nil:
 			once("queue " + t.Queue.Queue)
 			t.Queue.validate(&faults)
+		case t.Stream != nil:
+			once("stream " + t.Stream.ID())
+			t.Stream.validate(&faults)
 		case t.Topic != nil:
 			once("topic " + t.Topic.Topic)
 			t.Topic.validate(&faults)
+		case t.Upload != nil:
+			once("upload " + t.Upload.String())
+			t.Upload.validate(&faults)
 		default:
 			if t.Event.Name != "" {
 				once("rule " + t.Event.Name)
@@ -148,7 +162,7 @@ func (s Settings) validateTriggers() []error {
 }
 
 func (t Trigger) parts() (n int) {
-	for _, set := range []bool{t.Schedule != nil, t.Queue != nil, t.Topic != nil, t.Event != nil} {
+	for _, set := range []bool{t.Schedule != nil, t.Queue != nil, t.Topic != nil, t.Event != nil, t.Stream != nil, t.Upload != nil} {
 		if set {
 			n++
 		}

@@ -23,6 +23,12 @@ func TestValidateTriggers(t *testing.T) {
 	queue := func(q QueueSource) Settings { return Settings{Triggers: []Trigger{{Queue: &q}}} }
 	topic := func(s TopicSource) Settings { return Settings{Triggers: []Trigger{{Topic: &s}}} }
 	rule := func(e EventSource) Settings { return Settings{Triggers: []Trigger{{Event: &e}}} }
+	upload := func(u ...UploadSource) (s Settings) {
+		for _, u := range u {
+			s.Triggers = append(s.Triggers, Trigger{Upload: &u})
+		}
+		return s
+	}
 	paths := map[string]string{}
 	for i := range MaxInputPaths + 1 {
 		paths["p"+strings.Repeat("x", i)] = "$"
@@ -52,6 +58,14 @@ func TestValidateTriggers(t *testing.T) {
 		"schedule zone":           {schedule(Schedule{Timezone: "a\nb"}), "timezone"},
 		"schedule missed":         {schedule(Schedule{Missed: "all"}), "it is skip or once"},
 		"input too large":         {schedule(Schedule{Input: long}), "documents: "},
+		"upload":                  {upload(UploadSource{Bucket: "my.pics", Event: "s3:ObjectRemoved:Delete", Prefix: "a\tb", Suffix: ".png", Existing: true}), ""},
+		"uploads":                 {upload(UploadSource{Bucket: "pics"}, UploadSource{Bucket: "pics", Prefix: "a"}, UploadSource{Bucket: "pics", Event: UploadRemoved}), ""},
+		"upload twice":            {upload(UploadSource{Bucket: "pics"}, UploadSource{Bucket: "pics", Event: UploadCreated}), "upload pics s3:ObjectCreated:*: given twice"},
+		"upload bucket":           {upload(UploadSource{Bucket: "Pics"}), `upload: bucket "Pics" is not 3 to 63`},
+		"upload event":            {upload(UploadSource{Bucket: "pics", Event: "s3:ObjectTagging:*"}), `event "s3:ObjectTagging:*"; it is one of s3:ObjectCreated:*, `},
+		"upload prefix":           {upload(UploadSource{Bucket: "pics", Prefix: strings.Repeat("x", 1025)}), "is no part of a key, which has at most 1024 bytes"},
+		"upload suffix":           {upload(UploadSource{Bucket: "pics", Suffix: "\xff"}), `suffix "\xff" is no part of a key`},
+		"upload zero":             {upload(UploadSource{Bucket: "pics", Prefix: "a\x00"}), "is no part of a key"},
 		"queue":                   {queue(QueueSource{Queue: "Orders_1.fifo", BatchSize: MaxBatch, WindowMS: MaxWindowMS, Concurrency: MaxBatches, Filters: []json.RawMessage{raw("{}")}}), ""},
 		"queue name":              {queue(QueueSource{Queue: "a.b"}), `queue name "a.b"`},
 		"queue name long":         {queue(QueueSource{Queue: strings.Repeat("a", MaxQueueNameBytes+1)}), "queue name"},

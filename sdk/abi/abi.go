@@ -50,6 +50,16 @@ const (
 	ImportQueueStats   = "queue_stats"       // func(ptr, len, to, room, timeout i32) i32: counts what a queue holds
 	ImportTopicPublish = "topic_publish"     // func(ptr, len, to, room, timeout i32) i32: publishes messages to a topic
 	ImportEventPut     = "event_put"         // func(ptr, len, to, room, timeout i32) i32: puts events on the app's bus
+	ImportObjectHead   = "object_head"       // func(ptr, len, to, room, timeout i32) i32: what is known of an object
+	ImportObjectOpen   = "object_open"       // func(ptr, len, to, room, timeout i32) i32: opens an object as a stream
+	ImportObjectRead   = "object_read"       // func(ptr, len, to, room, timeout i32) i32: reads on in an object
+	ImportObjectCreate = "object_create"     // func(ptr, len, to, room, timeout i32) i32: begins a new object as a stream
+	ImportObjectWrite  = "object_write"      // func(ptr, len, to, room, timeout i32) i32: writes on in a new object
+	ImportObjectCommit = "object_commit"     // func(ptr, len, to, room, timeout i32) i32: makes a new object visible
+	ImportObjectClose  = "object_close"      // func(ptr, len, to, room, timeout i32) i32: closes a stream
+	ImportObjectList   = "object_list"       // func(ptr, len, to, room, timeout i32) i32: reads a page of objects
+	ImportObjectCopy   = "object_copy"       // func(ptr, len, to, room, timeout i32) i32: copies an object
+	ImportObjectDelete = "object_delete"     // func(ptr, len, to, room, timeout i32) i32: deletes objects
 	ImportAnswerRead   = "answer_read"       // func(ptr, len i32) i32: copies what the last call had no room for
 )
 
@@ -64,6 +74,8 @@ const (
 	TriggerQueue    = "queue"    // a batch of a queue's messages
 	TriggerTopic    = "topic"    // a message published to a topic
 	TriggerEvent    = "event"    // an event on the app's bus
+	TriggerUpload   = "upload"   // what became of an object in a bucket
+	TriggerStream   = "stream"   // a batch of the changes of keys
 	TriggerAsync    = "async"    // an asynchronous invocation
 )
 

@@ -295,7 +295,7 @@ func TestKVAllocations(t *testing.T) {
 func fuzzKV(f *testing.F, name string) {
 	file := schema(f)
 	var m kvMessage
-	for _, m = range slices.Concat(kvMessages(), outgoingMessages(), queueMessages()) {
+	for _, m = range slices.Concat(kvMessages(), outgoingMessages(), queueMessages(), objectMessages()) {
 		f.Add(m.append(m.sample))
 		if m.name == name {
 			break

@@ -24,6 +24,7 @@ type QueueStats struct {
 	InFlight int64     `json:"in_flight"`       // were received, and are not settled
 	Delayed  int64     `json:"delayed"`         // cannot be received yet
 	Oldest   time.Time `json:"oldest,omitzero"` // absent: there is none
+	Arrived  int64     `json:"arrived"`         // that have ever come into the queue
 }
 
 // QueuePage is the response that lists queues by name.
@@ -133,7 +134,7 @@ type RedriveResponse struct {
 // QueueInfoOf shows a queue.
 func QueueInfoOf(q registry.QueueInfo) QueueInfo {
 	s := q.Stats
-	return QueueInfo{q.Queue, q.Created, QueueStats{s.Messages, s.Bytes, s.Visible, s.InFlight, s.Delayed, s.Oldest}}
+	return QueueInfo{q.Queue, q.Created, QueueStats{s.Messages, s.Bytes, s.Visible, s.InFlight, s.Delayed, s.Oldest, s.Arrived}}
 }
 
 // Info is the queue in the words of package registry.

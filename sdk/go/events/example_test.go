@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 	"github.com/sett-run/sett/sdk/go/topic"
 )
 
-// The code of docs/QUEUES.md and docs/ASYNC.md, which TestDocumentedCode finds here.
+// The code of docs/QUEUES.md, docs/ASYNC.md and docs/UPLOADS.md, which TestDocumentedCode finds here.
 
 func place(w sett.ResponseWriter, r *sett.Request) {
 	id, err := queue.Send(r.Context(), "orders", r.Body)
@@ -77,6 +78,16 @@ func init() {
 	})
 }
 
+func init() {
+	sett.Handle("index", func(ctx context.Context, e events.Upload) (struct{}, error) {
+		r := e.Records[0]
+		if r.Removed() {
+			return struct{}{}, kv.Delete(ctx, r.Key())
+		}
+		return struct{}{}, kv.Set(ctx, r.Key(), []byte(strconv.FormatInt(r.S3.Object.Size, 10)))
+	})
+}
+
 func init() { sett.HTTP("POST /orders", place) }
 
 func ship(_ context.Context, order string) error {
@@ -122,6 +133,22 @@ func TestDocumentedRest(t *testing.T) {
 	}
 }
 
+// TestDocumentedStream: the Go code of docs/STREAMS.md is that of the example audit, which a test runs.
+func TestDocumentedStream(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/STREAMS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile("../../../examples/audit/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) == 0 || !strings.Contains(string(code), blocks[0][1]) {
+		t.Errorf("examples/audit has not the code of docs/STREAMS.md: %q", blocks)
+	}
+}
+
 func TestDocumentedAsync(t *testing.T) {
 	settest.Invocations(t, func(_ context.Context, i settest.Invocation) ([]byte, error) {
 		if !i.Async || i.Function != "mail" || string(i.Payload) != `{"to":"ada"}` {
@@ -142,14 +169,27 @@ func TestDocumentedAsync(t *testing.T) {
 	}
 }
 
-// TestDocumentedCode: the Go code of docs/QUEUES.md for functions, and of docs/ASYNC.md, is in this file, and so it
+func TestDocumentedUploads(t *testing.T) {
+	entity := events.UploadEntity{Object: events.UploadObject{Key: "in/my+cat.png", Size: 5}}
+	for _, tt := range []struct{ name, want string }{{"ObjectCreated:Put", "5"}, {"ObjectRemoved:Delete", ""}} {
+		e := events.Upload{Records: []events.UploadRecord{{Name: tt.name, S3: entity}}}
+		if err := settest.Invoke(t, "index", e, nil); err != nil {
+			t.Error(err)
+		}
+		if got, _ := kv.Get(settest.Context(t), "in/my cat.png"); string(got) != tt.want {
+			t.Errorf("after %s there is %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestDocumentedCode: the Go code of docs/QUEUES.md for functions, of docs/ASYNC.md and of docs/UPLOADS.md is in this file, and so it
 // compiles and runs.
 func TestDocumentedCode(t *testing.T) {
 	code, err := os.ReadFile("example_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for page, heading := range map[string]string{"QUEUES.md": "\n## From functions\n", "ASYNC.md": "\n## In Go\n"} {
+	for page, heading := range map[string]string{"QUEUES.md": "\n## From functions\n", "ASYNC.md": "\n## In Go\n", "UPLOADS.md": "\n## What a function gets\n"} {
 		text, err := os.ReadFile("../../../docs/" + page)
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,5 @@
-// Command faulty is what the fault tests deploy. Handle exact is the worker of TestEffectFaults. Handle note marks what has come: see TestEventFaults. Handle work is the
+// Command faulty is what the fault tests deploy. Handle exact is the worker of TestEffectFaults, and handle follow that of
+// TestStreamFaults. Handle note marks what has come: see TestEventFaults. Handle work is the
 // worker of TestQueueFaults. It handles messages whose bodies are numbers: it counts an attempt of
 // each, marks those that succeed and reports the others. Those that end in "x" never succeed; of the others one attempt
 // in ten fails.
@@ -6,10 +7,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
+	"strconv"
 	"strings"
 
 	sett "github.com/sett-run/sett/sdk/go"
+	"github.com/sett-run/sett/sdk/go/blob"
+	"github.com/sett-run/sett/sdk/go/events"
 	"github.com/sett-run/sett/sdk/go/kv"
 	"github.com/sett-run/sett/sdk/go/queue"
 )
@@ -38,24 +43,58 @@ func init() {
 	sett.Handle("work", work)
 	sett.Handle("note", note)
 	sett.Handle("exact", exact)
+	sett.Handle("follow", follow)
 }
 
-// publication is the part of a topic's event that note looks at.
+// publication is the part of a topic's or the bus's event that note looks at.
 type publication struct {
+	ID      string // of one on the bus
 	Records []struct {
 		Sns struct{ Message string }
 	}
 }
 
-// note marks an event: a publication by its text, others by their invocation's id.
+// note marks an event: a publication by its text, one on the bus by its id, others by their invocation's.
 func note(ctx context.Context, p publication) (struct{}, error) {
 	i := sett.Invocation(ctx)
 	what := i.ID
-	if len(p.Records) > 0 {
+	switch {
+	case len(p.Records) > 0:
 		what = p.Records[0].Sns.Message
+	case i.Trigger == "event":
+		what = p.ID
 	}
 	_, err := kv.Incr(ctx, "noted/"+i.Function+"/"+i.Trigger+"/"+what, 1)
 	return struct{}{}, err
+}
+
+// follow copies counters that grow by one, and counts what it finds out of order. One attempt in ten fails.
+func follow(ctx context.Context, batch events.Stream) (events.Failures, error) {
+	i := sett.Invocation(ctx)
+	h := fnv.New32a()
+	h.Write([]byte(i.ID + "/" + strconv.Itoa(i.Attempt)))
+	if h.Sum32()%10 == 0 {
+		return events.Failures{}, errors.New("one in ten")
+	}
+	return batch.Each(func(c events.Change) error {
+		copied := "followed/" + strings.TrimPrefix(c.Key(), "counter/")
+		last, err := kv.GetItem(ctx, copied)
+		if err != nil && !errors.Is(err, kv.ErrNotFound) {
+			return err
+		}
+		before, _ := strconv.Atoi(string(last.Value))
+		old, _ := strconv.Atoi(string(c.Old()))
+		n, err := strconv.Atoi(string(c.New()))
+		if err != nil || n <= before {
+			return err // it has come before
+		}
+		t := new(kv.Txn).Set(copied, c.New(), kv.IfRevision(last.Revision))
+		if n != before+1 || old != before {
+			t.Incr("faults/"+c.Key(), 1)
+		}
+		_, err = t.Commit(ctx)
+		return err
+	})
 }
 
 func work(ctx context.Context, e event) (r report, err error) {
@@ -82,17 +121,22 @@ func exact(ctx context.Context, e event) (report, error) {
 	for _, f := range r.Failures {
 		failed[f.ID] = true
 	}
-	done := []queue.Message{}
+	done, bodies := []queue.Message{}, []string{}
 	for _, m := range e.Records {
 		if !failed[m.ID] {
 			done = append(done, queue.Message{Body: []byte(m.Body)})
+			bodies = append(bodies, m.Body)
 		}
 	}
 	if len(done) == 0 {
 		return r, nil
 	}
-	if _, err = queue.SendAll(ctx, "done", done...); err == nil {
-		_, err = kv.Incr(ctx, "sum", int64(len(done)))
+	if _, err = queue.SendAll(ctx, "done", done...); err != nil {
+		return r, err
+	}
+	sum, err := kv.Incr(ctx, "sum", int64(len(done)))
+	if err == nil {
+		_, err = blob.Bucket("done").Put(ctx, strconv.FormatInt(sum, 10), strings.NewReader(strings.Join(bodies, "\n")))
 	}
 	return r, err
 }

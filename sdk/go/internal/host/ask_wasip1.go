@@ -18,11 +18,15 @@ const answerRoom = 512
 
 // ask makes one call and answers its answer, which the caller owns. Kind says what the numbers of its errors mean.
 func ask(ctx context.Context, kind func(int32) error, call func(to []byte, timeout uint32) int32) ([]byte, error) {
+	return askInto(ctx, make([]byte, answerRoom), kind, call)
+}
+
+// askInto is ask with room for the answer, which the answer is part of when it fits.
+func askInto(ctx context.Context, room []byte, kind func(int32) error, call func(to []byte, timeout uint32) int32) ([]byte, error) {
 	timeout, err := timeout(ctx)
 	if err != nil {
 		return nil, err
 	}
-	room := make([]byte, answerRoom)
 	n := call(room, timeout)
 	if n < 0 {
 		return nil, &CallError{Message: string(kept(room)), Kind: kind(-n)}

@@ -11,10 +11,11 @@ import (
 
 // World is what functions in the same process reach besides the store. What is nil is not there.
 type World struct {
-	Fetch  func(ctx context.Context, r *abi.FetchRequest) (*abi.Reply, error)
-	Invoke func(ctx context.Context, r *abi.InvokeRequest) (*abi.Reply, error)
-	Queues Queues
-	Events func(ctx context.Context, events []op.Outgoing) ([]op.Sent, error)
+	Fetch   func(ctx context.Context, r *abi.FetchRequest) (*abi.Reply, error)
+	Invoke  func(ctx context.Context, r *abi.InvokeRequest) (*abi.Reply, error)
+	Queues  Queues
+	Objects Objects
+	Events  func(ctx context.Context, events []op.Outgoing) ([]op.Sent, error)
 }
 
 var world World // of the invocation that runs, guarded by mu
