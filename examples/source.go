@@ -11,6 +11,6 @@ import (
 var source embed.FS
 
 // Sources answers the examples, a folder each: hello, users, greet, nethttp, counter, session,
-// todo, fanout, checkout, report, ledger, audit, thumbnail, wagi, c, rust and assemblyscript; the components js-fetch,
+// ticker, todo, fanout, checkout, report, ledger, audit, thumbnail, wagi, c, rust and assemblyscript; the components js-fetch,
 // js-state, c-component and py-http.
 func Sources() fs.FS { return source }

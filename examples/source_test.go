@@ -19,7 +19,7 @@ func TestExamplesAreProjects(t *testing.T) {
 	folders := map[string]string{"assemblyscript": "reverse.ts", "audit": "main.go", "c": "wordcount.c", "c-component": "mirror.c",
 		"checkout": "main.go", "counter": "main.go", "fanout": "main.go", "greet": "main.go", "hello": "main.go", "js-fetch": "echo.js",
 		"js-state": "visits.js", "ledger": "main.go", "nethttp": "main.go", "py-http": "look.py", "report": "main.go",
-		"rust": "rot13.rs", "session": "main.go", "thumbnail": "main.go", "todo": "main.go", "users": "main.go", "wagi": "main.go"}
+		"rust": "rot13.rs", "session": "main.go", "thumbnail": "main.go", "ticker": "main.go", "todo": "main.go", "users": "main.go", "wagi": "main.go"}
 	entries, err := fs.ReadDir(Sources(), ".")
 	if err != nil {
 		t.Fatal(err)

@@ -54,8 +54,8 @@ type record struct {
 	start      abi.Start
 	took       time.Duration
 	fuel       uint64
-	request    int
-	reply      int
+	request    int64
+	reply      int64
 }
 
 // short is the beginning of a string.
@@ -80,7 +80,19 @@ type access struct {
 	start  abi.Start
 	took   time.Duration
 	fuel   uint64
-	reply  int
+	// Bytes of the bodies.
+	request, reply int64
+}
+
+// countPieces adds the bytes that passed in pieces, where the client is this node's.
+func (a *access) countPieces() {
+	s, ok := a.event.Stream.(*clientStream)
+	if !ok {
+		return
+	}
+	if a.reply += s.sent; a.event.More {
+		a.request += s.q.body.read
+	}
 }
 
 // write enters a record. It copies, so that nothing of the request is kept.
@@ -99,7 +111,7 @@ func (r *ring) write(a *access) {
 	k.path.n = uint8(copy(k.path.bytes[:], e.Path))
 	k.remote.n = uint8(copy(k.remote.bytes[:], e.Remote))
 	k.status, k.code, k.start, k.took, k.fuel = a.status, a.code, a.start, a.took, a.fuel
-	k.request, k.reply = len(e.Body), a.reply
+	k.request, k.reply = max(a.request, int64(len(e.Body))), a.reply
 }
 
 // read answers the records after a sequence number, oldest first, at most limit, and the number to go on from.
@@ -132,7 +144,7 @@ func (k *record) access() Access {
 		Method: string(k.method.bytes[:k.method.n]), Path: string(k.path.bytes[:k.path.n]),
 		Remote: string(k.remote.bytes[:k.remote.n]),
 		Status: k.status, Code: k.code, Start: k.start, Took: k.took, Fuel: k.fuel,
-		RequestBytes: int64(k.request), ReplyBytes: int64(k.reply),
+		RequestBytes: k.request, ReplyBytes: k.reply,
 	}
 	if k.target != nil {
 		v := k.target.version

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,14 +25,20 @@ type replay struct {
 	request string
 	n       int
 	wire    *capture // nil: nobody looks
+	rest    string   // of the request that is being sent
 }
 
 func (c *replay) Read(p []byte) (int, error) {
-	if c.n == 0 {
-		return 0, io.EOF
+	if c.rest == "" {
+		if c.n == 0 {
+			return 0, io.EOF
+		}
+		c.n--
+		c.rest = c.request
 	}
-	c.n--
-	return copy(p, c.request), nil
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
 }
 
 func (c *replay) Write(p []byte) (int, error) {
@@ -90,6 +98,17 @@ func BenchmarkServe(b *testing.B) {
 		defer reportCPU(b)()
 		_ = r.server.ServeConn(&conn{Conn: &replay{request: benchRequest, n: b.N}, router: r, remote: "192.0.2.7:4321"})
 	})
+	for name, size := range map[string]int{"sett-post": 200, "sett-post-large": 64 << 10} {
+		b.Run(name, func(b *testing.B) {
+			r := newRouter(b, Config{Invoker: same{&abi.Result{Start: abi.Warm, Reply: abi.Reply{Body: []byte("answer")}}}, Metrics: prometheus.NewRegistry()},
+				live("users", registry.Settings{Routes: []registry.Route{{Pattern: "POST /users"}}}))
+			request := "POST /users HTTP/1.1\r\nHost: shop.example\r\nContent-Length: " + strconv.Itoa(size) + "\r\n\r\n" + strings.Repeat("a", size)
+			b.ReportAllocs()
+			b.ResetTimer()
+			defer reportCPU(b)()
+			_ = r.server.ServeConn(&conn{Conn: &replay{request: request, n: b.N}, router: r, remote: "192.0.2.7:4321"})
+		})
+	}
 	b.Run("sett-parallel", func(b *testing.B) {
 		r := newRouter(b, Config{Invoker: same{&abi.Result{Start: abi.Warm, Reply: abi.Reply{Headers: []abi.Field{{Name: "Content-Type", Value: "application/json"}}, Body: []byte("answer")}}}, Metrics: prometheus.NewRegistry()},
 			live("users", registry.Settings{Routes: []registry.Route{{Pattern: "GET /users/{id}"}}}))

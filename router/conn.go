@@ -17,6 +17,7 @@ const (
 	phaseBody                // reading its body
 	phaseServe               // waiting for the function, which has a limit of its own
 	phaseWrite               // writing the reply
+	phaseNew                 // waiting for the first byte of the first request
 	phases
 )
 
@@ -29,7 +30,16 @@ type conn struct {
 	remote  string       // host:port of the client
 	state   atomic.Int64 // nanoseconds of the router's clock, the lowest three bits replaced by the phase
 	expired atomic.Bool  // its request did not arrive in time
+	gone    atomic.Bool  // its client has left while its request was being answered
+	pieces  bool         // it is served by the server that does not read bodies; set once
 	served  uint64       // requests the router had answered when this one last read; of the goroutine that reads
+
+	// Of the goroutine that serves.
+	flushed bool // the replies before the request that is served have left fasthttp's buffer
+	muted   bool // the reply was written past fasthttp: what it writes is not sent
+
+	watch  sync.Mutex
+	cancel func() // ends the invocation that waits for its context; nil: none does
 }
 
 const phaseBits = 3
@@ -42,13 +52,25 @@ const company = 2
 // there, and the kernel is asked for it once. Without, nearly every request costs a read that finds nothing, and a
 // sleep: a tenth of all that answering a small one does.
 func (c *conn) Read(p []byte) (int, error) {
-	if phase(c.state.Load()&(1<<phaseBits-1)) == phaseIdle {
+	switch phase(c.state.Load() & (1<<phaseBits - 1)) {
+	case phaseIdle, phaseNew:
 		if c.router.config.Idle != nil {
 			c.router.config.Idle()
 		}
 		c.yield()
+		c.flushed = true
+	case phaseHeader:
+		c.flushed = true // fasthttp flushes before it waits for a header
 	}
 	return c.Conn.Read(p)
+}
+
+// Write sends what fasthttp has written, but the place-holder of a reply that was sent past it.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.muted {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
 }
 
 func (c *conn) yield() {
@@ -97,25 +119,55 @@ func (l *listener) Close() error {
 	return l.err
 }
 
-// Accept waits for the next client.
+// Accept waits for the next client of the server that reads bodies whole. Where a function takes bodies in pieces, clients are
+// the other server's.
 func (l *listener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := &conn{Conn: nc, router: l.router, remote: string(appendRemote(nil, nc.RemoteAddr())), pieces: l.router.table.Load().pieces}
+		c.enter(phaseNew)
+		l.router.mu.Lock()
+		l.router.conns[c] = struct{}{}
+		l.router.mu.Unlock()
+		if !c.pieces {
+			return c, nil
+		}
+		l.router.handOver(c)
 	}
-	c := &conn{Conn: nc, router: l.router, remote: string(appendRemote(nil, nc.RemoteAddr()))}
-	c.enter(phaseIdle)
-	l.router.mu.Lock()
-	l.router.conns[c] = struct{}{}
-	l.router.mu.Unlock()
-	return c, nil
 }
+
+// leave ends what is being answered: its client has left.
+func (c *conn) leave() {
+	c.gone.Store(true)
+	c.watch.Lock()
+	defer c.watch.Unlock()
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+// onLeave has cancel called when the client leaves, or at once when it has; nil takes the last one back.
+func (c *conn) onLeave(cancel func()) {
+	c.watch.Lock()
+	c.cancel = cancel
+	c.watch.Unlock()
+	if cancel != nil && c.gone.Load() {
+		cancel()
+	}
+}
+
+// leaveInterval is how often connections whose requests are being answered are looked at at least, for clients that have
+// left. Shorter ends what nobody waits for earlier, and costs a system call for each.
+const leaveInterval = 500 * time.Millisecond
 
 // sweepInterval is how often connections are looked at: often enough that the shortest limit is late by an eighth.
 func (r *Router) sweepInterval() time.Duration {
 	c := &r.config
 	shortest := min(c.HeaderTimeout, c.BodyTimeout, c.WriteTimeout, c.IdleTimeout)
-	return min(max(shortest/8, time.Millisecond), time.Second)
+	return min(max(shortest/8, time.Millisecond), leaveInterval)
 }
 
 // sweep keeps the clock and ends connections that are over their limits, until Shutdown is over.
@@ -134,11 +186,11 @@ func (r *Router) sweep() {
 }
 
 // endSlow ends the connections that are over their limits: an idle one silently, one that reads with 408, one that
-// writes by cutting it.
+// writes by cutting it. One whose client has left ends what it is waiting for.
 func (r *Router) endSlow() {
 	limits := [phases]time.Duration{
 		phaseIdle: r.config.IdleTimeout, phaseHeader: r.config.HeaderTimeout,
-		phaseBody: r.config.BodyTimeout, phaseWrite: r.config.WriteTimeout,
+		phaseBody: r.config.BodyTimeout, phaseWrite: r.config.WriteTimeout, phaseNew: r.config.IdleTimeout,
 	}
 	now, past := r.clock.Load(), time.Unix(1, 0)
 	r.mu.Lock()
@@ -146,12 +198,18 @@ func (r *Router) endSlow() {
 	for c := range r.conns {
 		state := c.state.Load()
 		p := phase(state & (1<<phaseBits - 1))
-		if p == phaseServe || time.Duration(now-state) <= limits[p] {
+		if p == phaseServe {
+			if !c.gone.Load() && hasLeft(c.Conn) {
+				c.leave()
+			}
+			continue
+		}
+		if time.Duration(now-state) <= limits[p] {
 			continue
 		}
 		// Errors are of no interest: the connection is ending, by us or by its client.
 		switch p {
-		case phaseIdle:
+		case phaseIdle, phaseNew:
 			_ = c.Close()
 		case phaseWrite:
 			_ = c.SetWriteDeadline(past)

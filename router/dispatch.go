@@ -113,6 +113,9 @@ func (r *Router) invoke(c *invocationContext, k *candidate, e *abi.Event, by Inv
 	if err != nil || result.Error != "" {
 		return result, err
 	}
+	if result.Streamed {
+		return result, nil // checked before it was sent
+	}
 	if err = checkReply(&result.Reply, r.config.MaxReplyBytes, e.Method == "HEAD"); err != nil {
 		return result, r.fail(k.target, e, err)
 	}
@@ -233,18 +236,21 @@ func (r *Router) Load() (running, capacity int64) { return r.running.Load(), r.c
 func (r *Router) account(a *access, result *abi.Result, err error) {
 	a.took = time.Since(a.time)
 	a.status, a.code = outcome(result, err)
-	a.start, a.fuel, a.reply = result.Start, result.Fuel, len(result.Body)
+	a.start, a.fuel, a.request, a.reply = result.Start, result.Fuel, int64(len(a.event.Body)), int64(len(result.Body))
+	if result.Streamed || a.event.More {
+		a.countPieces()
+	}
 	m := a.target.meters(r.metrics)
 	m.classes[a.status/100].Inc()
 	m.duration.Observe(a.took.Seconds())
 	if result.Start == abi.Cold {
 		m.coldStarts.Inc()
 	}
-	if n := len(a.event.Body); n > 0 {
-		m.requestBytes.Add(float64(n))
+	if a.request > 0 {
+		m.requestBytes.Add(float64(a.request))
 	}
-	if n := len(result.Body); n > 0 {
-		m.replyBytes.Add(float64(n))
+	if a.reply > 0 {
+		m.replyBytes.Add(float64(a.reply))
 	}
 	r.access.write(a)
 }

@@ -41,8 +41,12 @@ type request struct {
 	path    []byte // memory of it
 	host    []byte // as patterns name it
 	remote  []byte
-	named   bool // Connection names headers to drop
-	async   bool // the client asks for it to be run later
+	body    bodyReader
+	memory  []byte // of the event's body
+	stream  clientStream
+	table   *Table // that the request sees
+	named   bool   // Connection names headers to drop
+	async   bool   // the client asks for it to be run later
 	fault   error
 	context *invocationContext
 }
@@ -54,6 +58,12 @@ func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 // field of the event anew.
 func (q *request) reset() {
 	q.event.Body = nil // the one that may be large
+	if cap(q.memory) > keptBodyBytes {
+		q.memory = nil
+	}
+	if q.body = (bodyReader{}); q.stream.started || q.stream.stopped || q.event.More {
+		q.stream = clientStream{} // else offer finds it at rest
+	}
 	q.headers, q.params, q.named, q.async, q.fault = q.headers[:0], q.params[:0], false, false, nil
 	if !q.context.reusable() {
 		q.context = new(invocationContext)
@@ -67,7 +77,6 @@ func (q *request) read(ctx *fasthttp.RequestCtx, c *conn) (err error) {
 	*e = abi.Event{Trigger: abi.TriggerHTTP, Attempt: 1, Scheme: "http", Proto: "HTTP/1.1"}
 	e.Invocation = text(q.id[:])
 	e.Method = text(h.Method())
-	e.Body = ctx.Request.Body()
 	if ctx.IsTLS() {
 		e.Scheme = "https"
 	}

@@ -43,11 +43,12 @@ func putULID(dst *[invocationIDBytes]byte, t time.Time, a, b uint64) {
 }
 
 // invocationContext is the context of one invocation. It has a deadline, and ends with the router's base context
-// (forced shutdown), with its caller's, or when the invocation returns. A timer and a channel are made only once
+// (forced shutdown), with its caller's, when its client leaves, or when the invocation returns. A timer and a channel are made only once
 // someone asks for Done, and only then it cannot be used again for another invocation.
 type invocationContext struct {
 	caller   context.Context
 	base     context.Context
+	client   *conn // who waits for it; nil: nobody who could leave
 	deadline time.Time
 
 	armed atomic.Pointer[armedContext]
@@ -91,6 +92,8 @@ func (c *invocationContext) Err() error {
 		return c.caller.Err()
 	case c.base.Err() != nil:
 		return c.base.Err()
+	case c.client != nil && c.client.gone.Load():
+		return context.Canceled
 	case !time.Now().Before(c.deadline):
 		return context.DeadlineExceeded
 	}
@@ -121,6 +124,9 @@ func (c *invocationContext) arm() *armedContext {
 		armed.end()
 		return c.armed.Load()
 	}
+	if c.client != nil {
+		c.client.onLeave(cancel)
+	}
 	if c.ended.Load() {
 		armed.end()
 	}
@@ -135,5 +141,8 @@ func (c *invocationContext) finish() {
 	c.ended.Store(true)
 	if armed := c.armed.Load(); armed != nil {
 		armed.end()
+		if c.client != nil {
+			c.client.onLeave(nil)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,8 +12,8 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// newServer makes the fasthttp server. Its own timeouts are off: see conn. Bodies are read whole before serve runs, so that a slow upload holds a
-// connection and not one of the function's invocations, and MaxRequestBodySize is enforced while reading.
+// newServer makes the fasthttp server. Its own timeouts are off: see conn. Bodies are read whole before serve runs, so that a
+// slow upload holds a connection and not one of the function's invocations, and MaxRequestBodySize is enforced while reading.
 func (r *Router) newServer() *fasthttp.Server {
 	c := &r.config
 	return &fasthttp.Server{
@@ -45,11 +46,23 @@ func (r *Router) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfi
 // expect answers a client that asks before it sends a body. One that is too large is refused now, before it is
 // sent; fasthttp then writes the response as it is and closes the connection.
 func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
-	if ctx.Request.Header.ContentLength() > r.config.MaxBodyBytes {
+	if n := ctx.Request.Header.ContentLength(); n > r.config.MaxBodyBytes && !(int64(n) <= r.config.MaxStreamBytes && r.mayStream(ctx)) {
 		r.unreadable(ctx, fasthttp.ErrBodyTooLarge)
 		return fasthttp.StatusRequestEntityTooLarge
 	}
 	return fasthttp.StatusContinue
+}
+
+// mayStream says whether the function that a request is for, read or not, takes its body in pieces.
+func (r *Router) mayStream(ctx *fasthttp.RequestCtx) bool {
+	q, c := new(request), connOf(ctx.Conn())
+	q.context = new(invocationContext)
+	if q.read(ctx, c) != nil {
+		return false
+	}
+	k, _ := r.choose(q)
+	q.offer(r, ctx, c, k)
+	return c != nil && c.pieces && q.event.Stream != nil && k.pieces
 }
 
 // connState follows a connection from request to request.
@@ -60,6 +73,9 @@ func (r *Router) connState(nc net.Conn, state fasthttp.ConnState) {
 		c.enter(phaseHeader)
 	case fasthttp.StateIdle:
 		c.enter(phaseIdle)
+		if c != nil {
+			c.flushed, c.muted = false, false
+		}
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
 		r.mu.Lock()
 		delete(r.conns, c)
@@ -104,7 +120,7 @@ func (r *Router) Shutdown(ctx context.Context) error {
 	wait, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(r.base, stop)()
-	err := r.server.ShutdownWithContext(wait)
+	err := errors.Join(r.server.ShutdownWithContext(wait), r.pieces.ShutdownWithContext(wait))
 	if err == nil {
 		err = r.await(wait)
 	}
@@ -130,6 +146,7 @@ func (r *Router) drain() bool {
 	for _, l := range r.listeners {
 		_ = l.Close() // nothing is to be done about it
 	}
+	_ = r.handoff.Close()
 	return true
 }
 

@@ -29,6 +29,7 @@ const (
 	DefaultHeaderBytes   = 16 << 10
 	DefaultConcurrent    = 4096
 	DefaultConnections   = 65536
+	DefaultStreamBytes   = 1 << 30
 	DefaultHeaderTimeout = 10 * time.Second
 	DefaultBodyTimeout   = 60 * time.Second
 	DefaultWriteTimeout  = 60 * time.Second
@@ -51,11 +52,14 @@ type Config struct {
 	// off by default, since it tells strangers what a function does with their input.
 	FuelHeader bool
 
-	// MaxBodyBytes is the largest request body; 0 means registry.DefaultBodyBytes. More lets clients take more
+	// MaxBodyBytes is the largest request body that is not read in pieces; 0 means registry.DefaultBodyBytes. More lets clients take more
 	// memory: a body is held whole until its invocation ends.
 	MaxBodyBytes int
-	// MaxReplyBytes is the largest reply body; 0 means registry.DefaultBodyBytes.
+	// MaxReplyBytes is the largest reply body that is not sent in pieces; 0 means registry.DefaultBodyBytes.
 	MaxReplyBytes int
+	// MaxStreamBytes is the largest body, of a request or a reply, that passes in pieces; 0 means DefaultStreamBytes. It takes no
+	// memory: more lets one invocation occupy the network longer.
+	MaxStreamBytes int64
 	// MaxHeaderBytes is the largest request line with headers; 0 means DefaultHeaderBytes. Each connection holds
 	// a buffer of this size.
 	MaxHeaderBytes int
@@ -66,8 +70,8 @@ type Config struct {
 	// answered 503 and closed.
 	MaxConnections int
 
-	// HeaderTimeout bounds reading a request's header, BodyTimeout its body, WriteTimeout writing the reply,
-	// IdleTimeout the wait for the next request; 0 means the defaults. Longer is kinder to slow clients, and to
+	// HeaderTimeout bounds reading a request's header, BodyTimeout its body, WriteTimeout writing the reply, the latter two each
+	// piece of one that passes in pieces; IdleTimeout the wait for the next request; 0 means the defaults. Longer is kinder to slow clients, and to
 	// those that hold connections on purpose.
 	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
 }
@@ -76,6 +80,7 @@ func (c Config) complete() Config {
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, registry.DefaultBodyBytes)
 	c.MaxReplyBytes = cmp.Or(c.MaxReplyBytes, registry.DefaultBodyBytes)
+	c.MaxStreamBytes = cmp.Or(c.MaxStreamBytes, DefaultStreamBytes)
 	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, DefaultHeaderBytes)
 	c.MaxConcurrent = cmp.Or(c.MaxConcurrent, DefaultConcurrent)
 	c.MaxConnections = cmp.Or(c.MaxConnections, DefaultConnections)
@@ -94,7 +99,7 @@ func (c Config) Validate() error {
 	}
 	for name, n := range map[string]int64{
 		"MaxBodyBytes": int64(c.MaxBodyBytes), "MaxReplyBytes": int64(c.MaxReplyBytes),
-		"MaxHeaderBytes": int64(c.MaxHeaderBytes), "MaxConcurrent": c.MaxConcurrent,
+		"MaxStreamBytes": c.MaxStreamBytes, "MaxHeaderBytes": int64(c.MaxHeaderBytes), "MaxConcurrent": c.MaxConcurrent,
 		"MaxConnections": int64(c.MaxConnections), "HeaderTimeout": int64(c.HeaderTimeout),
 		"BodyTimeout": int64(c.BodyTimeout), "WriteTimeout": int64(c.WriteTimeout), "IdleTimeout": int64(c.IdleTimeout),
 	} {
@@ -110,7 +115,9 @@ var errNoInvoker = errors.New("Invoker is required")
 // Router answers HTTP requests and dispatches invocations. Its methods may be called at once.
 type Router struct {
 	config   Config
-	server   *fasthttp.Server
+	server   *fasthttp.Server // reads bodies before serve
+	pieces   *fasthttp.Server // leaves them to serve; it takes over when a function takes bodies in pieces
+	handoff  *handoff         // the listener of pieces
 	metrics  *metrics
 	rejected rejections
 	access   ring
@@ -128,10 +135,11 @@ type Router struct {
 	idle     chan struct{} // the last invocation ended while draining
 	done     chan struct{} // Shutdown is over
 
-	started   time.Time
-	clock     atomic.Int64 // nanoseconds since started, as of the last sweep
-	sweepOnce sync.Once
-	sweeping  sync.WaitGroup
+	started    time.Time
+	clock      atomic.Int64 // nanoseconds since started, as of the last sweep
+	sweepOnce  sync.Once
+	piecesOnce sync.Once
+	sweeping   sync.WaitGroup // what runs until Shutdown is over
 
 	mu        sync.Mutex // guards conns, listeners, and that none is added once draining
 	conns     map[*conn]struct{}
@@ -154,7 +162,7 @@ func New(c Config) (*Router, error) {
 	}
 	r.base, r.end = context.WithCancel(context.Background())
 	r.requests.New = func() any { return &request{context: new(invocationContext)} }
-	r.server = r.newServer()
+	r.server, r.pieces, r.handoff = r.newServer(), r.newPiecesServer(), newHandoff()
 	return r, r.Swap(nothing{})
 }
 
@@ -177,6 +185,9 @@ func (r *Router) Swap(s Snapshot) error {
 		return err
 	}
 	r.table.Store(t)
+	if t.pieces && !old.pieces {
+		r.changeServers()
+	}
 	r.metrics.inFlight.table.Store(t)
 	r.metrics.forget(old, t)
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -43,19 +44,29 @@ type refusal struct {
 func (r *Router) serve(ctx *fasthttp.RequestCtx) {
 	q := r.requests.Get().(*request)
 	c := connOf(ctx.Conn())
-	c.enter(phaseServe)
 	defer c.enter(phaseWrite)
 	q.start = time.Now()
 	putInvocationID(&q.id, q.start)
 	defer r.recover(ctx, q)
+	q.context.client = c
 	err := q.read(ctx, c)
+	var k *candidate
+	used := 0
+	if err == nil {
+		k, used = r.choose(q)
+		q.offer(r, ctx, c, k)
+	}
 	switch {
+	case !r.receive(ctx, q, c, k):
 	case err != nil:
 		r.refuse(ctx, q, r.malformed(err))
 	case r.draining.Load():
 		r.refuse(ctx, q, refusal{503, abi.Unavailable, errClosed.Error(), r.rejected.draining, true})
 	default:
-		r.route(ctx, q)
+		r.route(ctx, q, k, used)
+		if c != nil && !c.pieces && q.table.pieces {
+			ctx.SetConnectionClose() // the client comes back to the other server
+		}
 	}
 	q.reset()
 	r.requests.Put(q)
@@ -74,16 +85,38 @@ func (r *Router) malformed(err error) refusal {
 func (r *Router) recover(ctx *fasthttp.RequestCtx, q *request) {
 	if p := recover(); p != nil {
 		r.config.Log.Error("serve request", "invocation", string(q.id[:]), "panic", p, "stack", string(debug.Stack()))
-		writeProblem(ctx, string(q.id[:]), refusal{status: 500, code: abi.Internal})
+		writeProblem(ctx, string(q.id[:]), refusal{status: 500, code: abi.Internal, close: true})
 	}
 }
 
-// route finds the function and dispatches to it.
-func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
+// choose finds the function that answers a request, nil for none. It notes which table it looked at.
+func (r *Router) choose(q *request) (k *candidate, used int) {
 	t, e := r.table.Load(), &q.event
 	if q.host = q.host[:0]; len(t.hosts) > 0 {
 		q.host = routeHost(q.host, e.Host)
 	}
+	q.table = t
+	c, used := t.lookup(e.Method, text(q.host), q.decoded, &q.values)
+	if c == nil {
+		return nil, 0
+	}
+	return c.pick(), used
+}
+
+// offer gives the event its client, where that can take a reply in pieces: nothing may be waiting in fasthttp's buffer before
+// it, nor may the reply need the whole.
+func (q *request) offer(r *Router, ctx *fasthttp.RequestCtx, c *conn, k *candidate) {
+	if k == nil || c == nil || !c.flushed || q.async || k.async || k.payload != registry.PayloadRaw || ctx.Conn() != net.Conn(c) {
+		return
+	}
+	s := &q.stream // at rest, but for these
+	s.router, s.ctx, s.conn, s.q, s.k, s.closes = r, ctx, c, q, k, ctx.Request.Header.ConnectionClose()
+	q.event.Stream = s
+}
+
+// route dispatches to the function that was chosen, or answers in place of one.
+func (r *Router) route(ctx *fasthttp.RequestCtx, q *request, k *candidate, used int) {
+	t, e := q.table, &q.event
 	if e.Method == "CONNECT" || e.Method == "TRACE" || e.Path == "/*" && string(ctx.Request.Header.RequestURI()) == "*" {
 		r.noFunction(ctx, q)
 		return
@@ -91,12 +124,10 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
 	if e.Method == "OPTIONS" && r.preflight(ctx, q, t) {
 		return
 	}
-	c, used := t.lookup(e.Method, text(q.host), q.decoded, &q.values)
-	if c == nil {
+	if k == nil {
 		r.unrouted(ctx, q, t)
 		return
 	}
-	k := c.pick()
 	q.bind(k, used)
 	if err := k.schemas.check(e); err != nil {
 		r.refuse(ctx, q, refusal{400, abi.InvalidInput, err.Error(), r.rejected.invalid, false})
@@ -108,6 +139,24 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request) {
 		return
 	}
 	result, err := r.Dispatch(r.base, Call{Event: e, chosen: k, start: q.start, memory: q.context})
+	r.respond(ctx, q, k, result, err)
+	q.stream.rest()
+}
+
+// respond sends what an invocation has answered, or the end of it.
+func (r *Router) respond(ctx *fasthttp.RequestCtx, q *request, k *candidate, result *abi.Result, err error) {
+	e := &q.event
+	switch s := &q.stream; {
+	case s.started:
+		if err == nil && result.Error != "" {
+			err = errFailed
+		}
+		s.end(err)
+		return
+	case s.fault != nil && err != nil:
+		r.unreadable(ctx, s.refusal())
+		return
+	}
 	if err == nil && result.Error == "" {
 		if k.cors != nil {
 			result.Headers = withoutCors(result.Headers)
@@ -134,7 +183,7 @@ func (k *candidate) share(ctx *fasthttp.RequestCtx, e *abi.Event) {
 
 // tell tells the client how many instructions its invocation took, and on which other node it ran.
 func (r *Router) tell(h *fasthttp.ResponseHeader, result *abi.Result) {
-	if r.config.FuelHeader && result.Start != "" {
+	if r.config.FuelHeader && result.Start != "" && !result.Streamed {
 		h.Set(headerFuel, strconv.FormatUint(result.Fuel, 10))
 	}
 	if result.Node != "" {
@@ -156,11 +205,38 @@ func clientDetail(code abi.Code, err error) string {
 // reply writes a checked reply.
 func (r *Router) reply(ctx *fasthttp.RequestCtx, t *target, e *abi.Event, result *abi.Result) {
 	h := &ctx.Response.Header
+	typed := r.head(ctx, e, result)
+	switch {
+	case bodyless(result.Status):
+		h.SetNoDefaultContentType(true)
+		return
+	case typed:
+	case len(result.Body) == 0:
+		h.SetNoDefaultContentType(true)
+	default:
+		h.SetContentType(t.contentType())
+	}
+	ctx.Response.SetBodyRaw(result.Body)
+}
+
+// contentType is that of a reply that names none.
+func (t *target) contentType() string {
+	if t.version.Settings.Handler != "" {
+		return contentTypeJSON
+	}
+	return contentTypeText
+}
+
+// bodyless says whether replies of a status have no body. Source: RFC 9110 section 6.4.1; 205 by section 15.3.6.
+func bodyless(status int) bool { return status == 204 || status == 205 || status == 304 }
+
+// head writes the status and the headers of a checked reply, and answers whether they name a content type.
+func (r *Router) head(ctx *fasthttp.RequestCtx, e *abi.Event, result *abi.Result) (typed bool) {
+	h := &ctx.Response.Header
 	h.DisableNormalizing()
 	if result.Status != 0 {
 		h.SetStatusCode(result.Status)
 	}
-	typed := false
 	for i := range result.Headers {
 		f := &result.Headers[i]
 		switch {
@@ -179,19 +255,7 @@ func (r *Router) reply(ctx *fasthttp.RequestCtx, t *target, e *abi.Event, result
 	h.SetCanonical(raw(headerInvocation), raw(e.Invocation))
 	h.SetCanonical(raw(headerStart), raw(string(result.Start)))
 	r.tell(h, result)
-	switch {
-	case result.Status == 204 || result.Status == 205 || result.Status == 304:
-		h.SetNoDefaultContentType(true)
-		return
-	case typed:
-	case len(result.Body) == 0:
-		h.SetNoDefaultContentType(true)
-	case t.version.Settings.Handler != "":
-		h.SetContentType(contentTypeJSON)
-	default:
-		h.SetContentType(contentTypeText)
-	}
-	ctx.Response.SetBodyRaw(result.Body)
+	return typed
 }
 
 // raw is s as bytes without a copy, for those who only read them.

@@ -23,6 +23,7 @@ type Table struct {
 	routes   *node            // patterns for any host
 	defaults *node            // /NAME and below, /APP/NAME and below
 	apps     map[string]map[string]*function
+	pieces   bool // a candidate takes bodies in pieces
 }
 
 // function is what a table knows of a function, for those who call it by name.
@@ -68,6 +69,7 @@ type candidate struct {
 	cors    *registry.Cors // nil: none
 	schemas schemas        // nil: none
 	async   bool           // requests are run later
+	pieces  bool           // it takes a body that is too large to be read whole
 }
 
 // choice is one or more versions of one function, picked among by weight.
@@ -261,6 +263,7 @@ func (b *builder) route(r *registry.Function, k candidate) {
 			b.faults = append(b.faults, fmt.Errorf("function %s/%s version %d: route %s: %w", r.App, r.Name, k.version.Number, route.Pattern, err))
 			continue
 		}
+		k.pieces = k.version.Settings.Streaming && k.schemas == nil
 		tree := b.table.routes
 		if p.Host != "" {
 			if tree = b.table.hosts[p.Host]; tree == nil {
@@ -277,11 +280,13 @@ func (b *builder) route(r *registry.Function, k candidate) {
 			return
 		}
 		k.pattern, k.payload, k.names, k.cors, k.schemas, k.async = "", registry.PayloadRaw, nil, nil, nil, false
+		k.pieces = k.version.Settings.Streaming
 		b.enter(b.table.defaults, p, r, k)
 	}
 }
 
 func (b *builder) enter(tree *node, p registry.Pattern, r *registry.Function, k candidate) {
+	b.table.pieces = b.table.pieces || k.pieces
 	c := tree.insert(p.Segments).at(p.Method)
 	owner := r.App + "/" + r.Name
 	if other := b.owners[c]; other != "" && other != owner {

@@ -26,6 +26,7 @@ type call struct {
 	host      host.Call
 	component component.Call
 	held      *held // nil: what is asked for happens at once
+	pieces    pieces
 
 	// Memory that the next call uses again.
 	event  abi.Event
@@ -88,7 +89,7 @@ func (c *call) finish() {
 		cancel() // somebody waited for it, and may still look at it
 		return
 	}
-	c.event, c.parent, c.host, c.held, c.component = abi.Event{}, nil, host.Call{}, nil, component.Call{}
+	c.event, c.parent, c.host, c.held, c.component, c.pieces = abi.Event{}, nil, host.Call{}, nil, component.Call{}, pieces{}
 	if cap(c.encode) > maxKeptBytes {
 		c.encode = nil
 	}

@@ -33,7 +33,12 @@ func environment(software string, v *registry.Version, e *abi.Event) ([]string, 
 	set("SCRIPT_NAME", "")
 	set("PATH_INFO", path)
 	set("QUERY_STRING", e.Query)
-	if len(e.Body) > 0 {
+	switch {
+	case e.More:
+		if i := slices.IndexFunc(e.Headers, func(h abi.Field) bool { return strings.EqualFold(h.Name, "Content-Length") }); i >= 0 {
+			set("CONTENT_LENGTH", e.Headers[i].Value) // else the body ends where standard input does
+		}
+	case len(e.Body) > 0:
 		set("CONTENT_LENGTH", strconv.Itoa(len(e.Body)))
 	}
 	setPlatform(set, v, e)

@@ -68,6 +68,13 @@ func (c *call) reason(err error) *failure {
 	var trap *host.Trap
 	var fault *component.Trap
 	var bug goruntime.Error
+	var left *lost
+	if errors.As(err, &left) {
+		if f := left.failure(c); f != nil {
+			return f
+		}
+		err = wasip1.ErrInterrupted
+	}
 	switch {
 	case c.process.Exited && c.process.ExitCode == 0:
 		return nil

@@ -22,7 +22,7 @@ var goGuests = sync.OnceValues(func() (map[string][]byte, error) {
 	defer os.RemoveAll(dir)
 	all := make(map[string][]byte)
 	for name, mode := range map[string]string{"command": "exe", "reactor": "c-shared", "isolation": "c-shared", "heavy": "c-shared",
-		"state": "c-shared", "statecommand": "exe"} {
+		"state": "c-shared", "statecommand": "exe", "stream": "c-shared"} {
 		file := filepath.Join(dir, name)
 		cmd := exec.Command("go", "build", "-buildmode="+mode, "-o", file, "./testdata/"+name)
 		cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")

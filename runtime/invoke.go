@@ -55,6 +55,8 @@ func (i *instance) answer(c *call, e *abi.Event, result *abi.Result) *failure {
 	c.event = *e
 	c.event.DeadlineUnixMS = c.deadline.UnixMilli()
 	c.host.Depth = e.Depth
+	c.pieces.open(c, result)
+	c.host.Pieces = &c.pieces
 	c.process.Monotonic = i.image.monotonic
 	run := i.handle
 	switch i.code.Kind {
@@ -67,6 +69,7 @@ func (i *instance) answer(c *call, e *abi.Event, result *abi.Result) *failure {
 		return &failure{outcomeUnloaded, errMemoryGone.Error(), errUnavailable}
 	}
 	f := run(c, &c.event, &result.Reply)
+	result.Streamed = c.pieces.sent()
 	result.MemoryBytes = int64(i.memory.Size())
 	result.Fuel = i.end(c)
 	i.r.metrics.fuel.Add(float64(result.Fuel))
@@ -97,6 +100,12 @@ func (i *instance) command(c *call, e *abi.Event, reply *abi.Reply) *failure {
 	}
 	stdout := &limited{limit: i.r.config.MaxReplyBytes + MaxHeaderBytes}
 	c.process.Env, c.process.Stdin, c.process.Stdout = env, e.Body, stdout
+	if e.More {
+		c.process.StdinRest = &c.pieces
+	}
+	if c.version.Settings.Streaming && !c.pieces.hold {
+		return i.streamCommand(c)
+	}
 	if f := i.prepare(c); f != nil {
 		return f
 	}
@@ -114,6 +123,23 @@ func (i *instance) command(c *call, e *abi.Event, reply *abi.Reply) *failure {
 	return nil
 }
 
+// streamCommand runs a command whose reply is sent while it runs.
+func (i *instance) streamCommand(c *call) *failure {
+	stdout := &cgiStream{to: &c.pieces}
+	c.process.Stdout = stdout
+	if f := i.prepare(c); f != nil {
+		return f
+	}
+	c.host.Phase = host.Commanding
+	if f := i.call(c, i.entry, abi.ExportStart, nil); f != nil {
+		return f
+	}
+	if c.pieces.started {
+		return nil
+	}
+	return failed(outcomeReply, parseCGI(stdout.head, new(abi.Reply)).Error())
+}
+
 // handle runs a sett module: it reads the event by host call and writes the reply by another.
 func (i *instance) handle(c *call, e *abi.Event, reply *abi.Reply) *failure {
 	c.process.Env = settingsEnv(c.version, func(string) bool { return false })
@@ -129,6 +155,9 @@ func (i *instance) handle(c *call, e *abi.Event, reply *abi.Reply) *failure {
 	}
 	if result := api.DecodeI32(stack[0]); result != 0 {
 		return failed(outcomeExit, abi.ExportHandle+" answered "+count(int(result), "instead of 0"))
+	}
+	if c.host.Started {
+		return nil
 	}
 	if !c.host.Replied {
 		return failed(outcomeReply, "the handler wrote no reply")

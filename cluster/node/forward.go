@@ -70,17 +70,33 @@ func (n spill) Invoke(ctx context.Context, v *registry.Version, e *abi.Event) (*
 // elsewhere runs an invocation on the first of the nodes that takes it; errNobody: none did. It is not run twice, as by
 // a node that was asked and went away, unless it is of a kind that may be.
 func (n *Node) elsewhere(ctx context.Context, v *registry.Version, e *abi.Event, nodes []peer.Node) (*abi.Result, error) {
-	i := peer.Invocation{App: v.App, Function: v.Function, Version: v.Number, Event: e}
+	i, sent := peer.Invocation{App: v.App, Function: v.Function, Version: v.Number, Event: e}, *e
 	for _, node := range nodes {
+		if e.Stream != nil {
+			sent.Stream = &distant{e.Stream, n.nameOf(node.ID)}
+			i.Event = &sent
+		}
 		result, err := n.den.client.Invoke(ctx, node, i)
 		if errors.Is(err, peer.ErrNotHere) || errors.Is(err, peer.ErrUnreachable) || abi.CodeOf(err) == abi.TooManyRequests ||
-			errors.Is(err, peer.ErrUnknown) && safe(e) {
+			errors.Is(err, peer.ErrUnknown) && safe(e) && !e.More && !result.Streamed {
 			continue
 		}
 		result.Node = n.nameOf(node.ID)
 		return result, err
 	}
 	return new(abi.Result), errNobody
+}
+
+// distant is a client here of an invocation on another node.
+type distant struct {
+	abi.Stream
+	node string // its name
+}
+
+// Start is for abi.Stream.
+func (d *distant) Start(r *abi.Result) error {
+	r.Node = d.node
+	return d.Stream.Start(r)
 }
 
 // safe says whether an event is a request that asks for nothing to be changed. Source: RFC 9110 section 9.2.1.

@@ -1,13 +1,16 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -160,4 +163,58 @@ func compiled(t *testing.T, n *Node) uint64 {
 	}
 	t.Fatal("no metric of compiling")
 	return 0
+}
+
+// TestForwardInPieces has a reply that starts before it ends, and a large body, pass through the node that was asked.
+func TestForwardInPieces(t *testing.T) {
+	a := start(t, t.TempDir())
+	b := join(t, a, "b")
+	d, err := deployFunction(t.Context(), a, chatty(), client.DeployFunction{Name: "chatty", Settings: registry.Settings{Streaming: true, TimeoutMS: 60_000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := versionKey{"default", "chatty", d.Version}
+	await(t, "b runs the function", func() bool {
+		return b.waiting.on(k) == nil && b.registry.Snapshot().Function("default", "chatty") != nil
+	})
+	b.waiting.change([]versionKey{k}, func(versionKey) bool { return true })
+	large := bytes.NewReader(make([]byte, registry.DefaultBodyBytes+1))
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+b.HTTPAddr()+"/chatty", large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.DefaultClient.Do(request) // it goes on for ever
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	head := make([]byte, 5)
+	if _, err := io.ReadFull(r.Body, head); err != nil || r.StatusCode != 200 || r.Header.Get("Sett-Node") != a.Name() || string(head) != "hello" {
+		t.Errorf("reply = %d on node %q, %q, %v; want hello from %s", r.StatusCode, r.Header.Get("Sett-Node"), head, err, a.Name())
+	}
+	running := func(n *Node) bool { running, _ := n.router.Load(); return running > 0 }
+	if !running(a) || !running(b) {
+		t.Error("the function does not run any more")
+	}
+	leave()
+	await(t, "the function ends on both nodes", func() bool { return !running(a) && !running(b) })
+}
+
+// chatty is a command that reads its input to the end, says hello, and goes on for ever.
+func chatty() []byte {
+	var m wasmtest.Module
+	m.Import(wasip1.ModuleName, "fd_read", "iiii:i")
+	m.Import(wasip1.ModuleName, "fd_write", "iiii:i")
+	m.Memory(0, 1)
+	const text = "A: b\n\nhello"
+	m.Data(64, text)
+	m.Data(0, "\x00\x04\x00\x00\x00\x04\x00\x00") // 1024 bytes at 1024
+	eqz := []byte{0x45}
+	m.Func("_start", "", wasmtest.Loop(
+		// fd_read stores how many bytes it has read at 16: none at the end.
+		wasmtest.I32(0), wasmtest.I32(0), wasmtest.I32(1), wasmtest.I32(16), wasmtest.Call(0), wasmtest.Drop(),
+		wasmtest.I32(16), wasmtest.Load32(), eqz, wasmtest.If(wasmtest.Write(1, 1, 64, int32(len(text))), wasmtest.Loop())))
+	return m.Bytes()
 }

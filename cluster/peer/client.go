@@ -64,7 +64,7 @@ func NewClient(config ClientConfig) (*Client, error) {
 	c.transport = &http.Transport{
 		DialContext: c.dial, DisableCompression: true,
 		MaxConnsPerHost: MaxConnections, MaxIdleConnsPerHost: MaxIdleConnections, IdleConnTimeout: idleTimeout,
-		MaxResponseHeaderBytes: maxHeaderBytes,
+		MaxResponseHeaderBytes: maxHeaderBytes, ExpectContinueTimeout: stallTimeout,
 	}
 	return c, nil
 }

@@ -19,12 +19,27 @@ import (
 // coded abi.Timeout or abi.Unavailable, and the invocation may have run. The event may be used again after the return.
 func (c *Client) Invoke(ctx context.Context, node Node, i Invocation) (*abi.Result, error) {
 	start := time.Now()
-	result, err := c.invoke(ctx, node, i)
+	result, err := c.invokeSomehow(ctx, node, i)
 	c.metrics.forward(outcomeOf(err), start)
 	if err != nil {
 		err = fmt.Errorf("invoke at %s: %w", node.ID, err)
 	}
 	return result, err
+}
+
+// invokeSomehow has pieces passed on where there is somebody who takes them; by an older node only what needs none is run.
+func (c *Client) invokeSomehow(ctx context.Context, node Node, i Invocation) (*abi.Result, error) {
+	if i.Event.Stream == nil {
+		return c.invoke(ctx, node, i)
+	}
+	result, err := c.invokeInPieces(ctx, node, i)
+	switch {
+	case !errors.Is(err, errNoPieces):
+		return result, err
+	case i.Event.More:
+		return result, abi.WithCode(abi.Unavailable, fmt.Errorf("%w: %w", ErrNotHere, err))
+	}
+	return c.invoke(ctx, node, i)
 }
 
 func (c *Client) invoke(ctx context.Context, node Node, i Invocation) (*abi.Result, error) {

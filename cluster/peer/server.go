@@ -77,6 +77,7 @@ func NewServer(config ServerConfig) (*Server, error) {
 	}
 	mux.HandleFunc("GET /code/{digest}", s.code)
 	mux.HandleFunc("POST /invoke", s.invoke)
+	mux.HandleFunc("POST /stream", s.invokeInPieces)
 	if config.Admin != nil {
 		mux.Handle("/v1/", config.Admin)
 	}

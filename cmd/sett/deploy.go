@@ -28,12 +28,13 @@ type deployFlags struct {
 	schedules, queues, topics     []string
 	memory, provisioned, reserved int
 	isolation, effects            string
+	streaming                     bool
 	timeout                       time.Duration
 }
 
 // names of the flags that stand in a manifest instead.
 func (deployFlags) names() []string {
-	return []string{"name", "route", "memory", "timeout", "env", "provisioned", "reserved", "isolation", "effects", "allow-host", "schedule", "queue", "topic"}
+	return []string{"name", "route", "memory", "timeout", "env", "provisioned", "reserved", "isolation", "effects", "streaming", "allow-host", "schedule", "queue", "topic"}
 }
 
 // deploy uploads modules and makes new versions live, all at once.
@@ -87,6 +88,7 @@ func (c *cli) deploy() *cobra.Command {
 	f.StringArrayVar(&flags.queues, "queue", nil, "queue whose messages it is given (repeatable)")
 	f.StringArrayVar(&flags.topics, "topic", nil, "topic it is subscribed to (repeatable)")
 	f.StringVar(&flags.effects, "effects", "", "transactional: what it writes and sends happens when it has succeeded, once (default: at once)")
+	f.BoolVar(&flags.streaming, "streaming", false, "large request bodies come, and a command's reply is sent, in pieces")
 	f.StringVar(&flags.isolation, "isolation", "", "strict: an instance for each invocation (default: one that is reset between them)")
 	return cmd
 }
@@ -132,7 +134,7 @@ func (d deployFlags) apply(cmd *cobra.Command, p *project) error {
 		faults = append(faults, err)
 	}
 	s := registry.Settings{MemoryMB: d.memory, TimeoutMS: int(d.timeout.Milliseconds()), Provisioned: d.provisioned, Reserved: d.reserved,
-		Isolation: registry.Isolation(d.isolation), Effects: registry.Effects(d.effects)}
+		Isolation: registry.Isolation(d.isolation), Effects: registry.Effects(d.effects), Streaming: d.streaming}
 	for _, zero := range []struct {
 		name  string
 		value int

@@ -95,6 +95,9 @@ func (c *cli) showFunction(f client.Function) error {
 	if s.Effects != "" {
 		lines = append(lines, [2]string{"effects", string(s.Effects)})
 	}
+	if s.Streaming {
+		lines = append(lines, [2]string{"streaming", "on"})
+	}
 	if s.Handler != "" {
 		lines = append(lines, [2]string{"handler", s.Handler})
 	}

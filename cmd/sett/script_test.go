@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 //	node signal            SIGTERM, without waiting
 //	node gone              wait for the end after a signal, which must not be status 0
 //	node log               print what the node wrote to stderr
-//	http [-X M] [-d BODY] [-H 'K: V'] PATH|URL    one request; prints status, headers, body
+//	http [-X M] [-d BODY|-size N] [-H 'K: V'] [-until TEXT] PATH|URL    one request; prints status, headers, body
 //	await FILE|URL REGEXP  look again and again until it matches, for a minute at most
 //	wasm KIND FILE [TEXT]  write a module; see testModule
 //	example NAME           copy an example and the SDK it needs to a project of its own, in folder NAME
@@ -328,7 +328,7 @@ func scriptEnviron(ts *testscript.TestScript) []string {
 }
 
 func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
-	method, body := "", ""
+	method, body, until := "", "", ""
 	headers := http.Header{}
 	for len(args) > 1 {
 		switch args[0] {
@@ -336,6 +336,12 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 			method = args[1]
 		case "-d":
 			body = args[1]
+		case "-size":
+			n, err := strconv.Atoi(args[1])
+			ts.Check(err)
+			body = strings.Repeat("a", n)
+		case "-until":
+			until = args[1]
 		case "-H":
 			k, v, _ := strings.Cut(args[1], ":")
 			headers.Set(k, strings.TrimSpace(v))
@@ -345,7 +351,7 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		args = args[2:]
 	}
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: http [-X METHOD] [-d BODY] [-H 'K: V'] PATH|URL")
+		ts.Fatalf("usage: http [-X METHOD] [-d BODY|-size BYTES] [-H 'K: V'] [-until TEXT] PATH|URL")
 	}
 	if method == "" && body != "" {
 		method = "POST"
@@ -362,13 +368,28 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	res, err := http.DefaultTransport.RoundTrip(req)
 	ts.Check(err)
 	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
+	text, err := readUntil(res.Body, until)
 	ts.Check(err)
 	fmt.Fprintf(ts.Stdout(), "%d\n", res.StatusCode)
 	for _, k := range slices.Sorted(maps.Keys(res.Header)) {
 		fmt.Fprintf(ts.Stdout(), "%s: %s\n", k, strings.Join(res.Header[k], " | "))
 	}
 	fmt.Fprintf(ts.Stdout(), "\n%s", text)
+}
+
+// readUntil reads until text stands in what was read, or for an empty one to the end.
+func readUntil(r io.Reader, text string) ([]byte, error) {
+	if text == "" {
+		return io.ReadAll(r)
+	}
+	var all []byte
+	for buffer := make([]byte, 4096); !bytes.Contains(all, []byte(text)); {
+		n, err := r.Read(buffer)
+		if all = append(all, buffer[:n]...); err != nil {
+			return all, fmt.Errorf("read until %q: %w", text, err)
+		}
+	}
+	return all, nil
 }
 
 func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {

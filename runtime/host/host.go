@@ -43,6 +43,7 @@ type Call struct {
 	Phase         Phase
 	Event         []byte                           // encoded; its owner may change it when the guest has ended
 	MaxReplyBytes int                              // the longest encoded reply
+	Pieces        Pieces                           // the client, for Handling
 	Log           func(level int32, record []byte) // takes one record; must copy what it keeps
 
 	App           string // whose keys the guest reads and writes
@@ -68,6 +69,7 @@ type Call struct {
 
 	Reply       []byte // what the guest wrote last, a copy
 	Replied     bool
+	Started     bool // the reply goes by Pieces
 	Description *abi.Description
 	Drawn       []uint64 // random numbers the guest drew last, in order
 	StoreFault  error    // what Store, Queues or Objects answered last that is no error of package op
@@ -101,6 +103,9 @@ func Functions() []Function {
 	return []Function{
 		eventRead(),
 		replyWrite(),
+		bodyRead(),
+		replyStart(),
+		replySend(),
 		descriptionWrite(),
 		logWrite(),
 		randomDrawn(),

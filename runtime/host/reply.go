@@ -17,6 +17,9 @@ func replyWrite() Function {
 			if c.Phase != Handling {
 				panic(&Trap{"reply_write: no event is being handled"})
 			}
+			if c.Started {
+				panic(&Trap{"reply_write: the reply was started, and is sent in pieces"})
+			}
 			b := view(mem, abi.ImportReplyWrite, stack[0], stack[1])
 			if len(b) > c.MaxReplyBytes {
 				panic(&Trap{"reply_write: a reply of " + strconv.Itoa(len(b)) + " bytes is over the limit of " +

@@ -97,6 +97,8 @@ func (r *reader) function(f field, own settings, claims *claims) Function {
 			s.Isolation = r.isolation(sub)
 		case "effects":
 			s.Effects = r.effects(sub)
+		case "streaming":
+			s.Streaming = r.yes(sub)
 		case "events":
 			s.Routes, s.Triggers = r.events(sub, inherited.cors, claims)
 		case "egress":

@@ -54,7 +54,7 @@ func providerHTTPAPIWords() words {
 func functionWords() words {
 	return words{
 		offered: []string{"handler", "memorySize", "timeout", "environment", "reservedConcurrency", "provisionedConcurrency", "isolation", "effects",
-			"events", "maximumRetryAttempts", "maximumEventAge", "destinations", "onError", "egress"},
+			"streaming", "events", "maximumRetryAttempts", "maximumEventAge", "destinations", "onError", "egress"},
 		refused: []string{"fileSystemConfig", "image", "policies", "stream", "url", "useProvider"},
 		noted: []string{"architecture", "awsKmsKeyArn", "condition", "dependsOn", "description", "disableLogs",
 			"ephemeralStorageSize", "iamRoleStatements", "kmsKeyArn", "layers", "logRetentionInDays", "logs", "name", "package",

@@ -72,6 +72,7 @@ type Settings struct {
 	Provisioned int               `json:"provisioned,omitempty"` // instances kept ready
 	Reserved    int               `json:"reserved,omitempty"`    // concurrent invocations at most; 0: DefaultConcurrency
 	Effects     Effects           `json:"effects,omitempty"`     // EffectsTransactional, or empty: they happen at once
+	Streaming   bool              `json:"streaming,omitempty"`   // large request bodies come, and a command's reply is sent, in pieces
 	Isolation   Isolation         `json:"isolation,omitempty"`   // IsolationStrict, or empty: what the module allows
 	Triggers    []Trigger         `json:"triggers,omitempty"`    // what invokes it besides HTTP
 	Async       *Async            `json:"async,omitempty"`       // nil: every default

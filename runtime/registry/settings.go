@@ -93,6 +93,9 @@ func (s Settings) Validate() error {
 	if s.Effects != "" && s.Effects != EffectsTransactional {
 		fault("effects: %.40q; it is %q or left out", s.Effects, EffectsTransactional)
 	}
+	if s.Streaming && s.Effects == EffectsTransactional {
+		fault("streaming: a reply is sent after the commit where effects are %s, and so is not sent in pieces", EffectsTransactional)
+	}
 	if len(s.Handler) > MaxHandlerBytes || !isText(s.Handler) {
 		fault("handler: %.40q; it is at most %d bytes of text", s.Handler, MaxHandlerBytes)
 	}

@@ -1,6 +1,10 @@
 package wasip1
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+)
 
 // Rights and file types. Source: preview1/docs.md, "rights" and "filetype".
 const (
@@ -129,11 +133,28 @@ func fdRead(c *call) errno {
 		n += k
 		return k == len(b)
 	})
-	if !ok || !c.mem.WriteUint32Le(c.u32(3), uint32(n)) {
+	rest := 0
+	if ok && n == 0 && c.p.StdinRest != nil {
+		rest = c.readRest()
+	}
+	if !ok || !c.mem.WriteUint32Le(c.u32(3), uint32(n+rest)) {
 		return fault
 	}
 	c.p.read += n
 	return success
+}
+
+// readRest reads what follows Stdin into the first buffer that has room. It may wait.
+func (c *call) readRest() (n int) {
+	buffers(c, c.u32(1), c.u32(2), func(b []byte) bool {
+		for err := error(nil); n == 0 && err == nil && len(b) > 0; {
+			if n, err = c.p.StdinRest.Read(b); err != nil && !errors.Is(err, io.EOF) {
+				panic(err)
+			}
+		}
+		return len(b) == 0
+	})
+	return n
 }
 
 func fdWrite(c *call) errno {

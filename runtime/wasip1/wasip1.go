@@ -31,12 +31,14 @@ var ErrInterrupted = errors.New("interrupted while waiting")
 // Process is what one invocation sees of the world. It must not be shared by two running guests. After the
 // guest ended, Exited and ExitCode tell how.
 type Process struct {
-	Args    []string
-	Env     []string // NAME=value
-	Stdin   []byte
-	Stdout  io.Writer // an error of a writer ends the guest with that error as its trap
-	Stderr  io.Writer
-	Started time.Time // from which the monotonic clock counts
+	Args  []string
+	Env   []string // NAME=value
+	Stdin []byte
+	// StdinRest is what follows Stdin; nil: nothing. An error but io.EOF ends the guest with that error as its trap.
+	StdinRest io.Reader
+	Stdout    io.Writer // an error of a writer ends the guest with that error as its trap
+	Stderr    io.Writer
+	Started   time.Time // from which the monotonic clock counts
 
 	Monotonic time.Duration // what the monotonic clock shows at Started; below a second: a second
 	Random    io.Reader     // what random_get answers; nil: the operating system's source

@@ -33,6 +33,9 @@ const (
 	ImportEventRead    = "event_read"        // func(ptr, len i32) i32: copies the event, answers its length
 	ImportReplyWrite   = "reply_write"       // func(ptr, len i32): sets the reply
 	ImportDescribe     = "description_write" // func(ptr, len i32): sets the description
+	ImportBodyRead     = "body_read"         // func(ptr, len i32) i32: the next bytes of a body that the event has only the beginning of
+	ImportReplyStart   = "reply_start"       // func(ptr, len i32): sends the reply's status and headers now
+	ImportReplySend    = "reply_send"        // func(ptr, len i32): sends the next bytes of the reply's body
 	ImportLogWrite     = "log_write"         // func(level, ptr, len i32): one log record, JSON
 	ImportRandom       = "random_drawn"      // func(ptr, count i32): the 64-bit numbers drawn in sett_random, in order
 	ImportRunMarker    = "run"               // func(): no effect; its import marks a command that calls sett.Main
@@ -107,6 +110,11 @@ type Event struct {
 	Params  []Field
 	Headers []Field // in order, duplicates kept, hop-by-hop headers dropped
 	Body    []byte
+	More    bool // Body is only the beginning, perhaps an empty one: the rest comes from Stream
+
+	// Stream is the client, for guests that answer in pieces. Nil: nobody takes any, and the reply is the Result's. It stays
+	// on the host's side: the wire form of an event has none.
+	Stream Stream
 }
 
 // Reply is what an invocation answers.
@@ -141,6 +149,7 @@ type Result struct {
 	MemoryBytes int64         // the guest's linear memory at its largest
 	Fuel        uint64        // instructions counted, the same each time for the same work
 	Node        string        // name of the node it ran on, when that is another than the one asked
+	Streamed    bool          // the reply went by Event.Stream: Status and Headers are what was sent first, Body is empty
 	// Effects are what a transactional invocation asks for: whoever called Dispatch commits them in one step with the end
 	// of what caused it. Nil: there are none, or what was asked for has happened.
 	Effects *op.Effects

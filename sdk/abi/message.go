@@ -22,6 +22,7 @@ const (
 	eventApp        = 18
 	eventFunction   = 19
 	eventDepth      = 20
+	eventMore       = 21
 )
 
 // Field numbers of Reply.
@@ -65,6 +66,9 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	b = appendInt(b, eventDepth, uint64(uint32(e.Depth)))
 	b = appendBytes(b, eventApp, e.App)
 	b = appendBytes(b, eventFunction, e.Function)
+	if e.More {
+		b = appendInt(b, eventMore, 1)
+	}
 	// The body is last, so that the text before it decodes as one string.
 	return appendBytes(b, eventBody, e.Body)
 }
@@ -168,6 +172,8 @@ func (e *Event) setNumber(t token) {
 		e.Version = int(uint32(t.value))
 	case varint(eventDepth):
 		e.Depth = int(uint32(t.value))
+	case varint(eventMore):
+		e.More = t.value != 0
 	}
 }
 

@@ -130,7 +130,7 @@ func (o oracle) event() Event {
 		Attempt: o.uint("attempt"), Depth: o.uint("depth"), DeadlineUnixMS: o.Get(o.field("deadline_unix_ms")).Int(),
 		Method: o.text("method"), Scheme: o.text("scheme"), Proto: o.text("proto"), Host: o.text("host"),
 		Path: o.text("path"), Query: o.text("query"), Remote: o.text("remote"), Pattern: o.text("pattern"),
-		Params: o.fields("params"), Headers: o.fields("headers"), Body: o.bytes("body"),
+		Params: o.fields("params"), Headers: o.fields("headers"), Body: o.bytes("body"), More: o.flag("more"),
 	}
 }
 
@@ -172,7 +172,7 @@ func TestSchemaNamesEveryField(t *testing.T) {
 		"Reply":       "status=1 headers=2 body=3 error=4",
 		"Description": "abi=1 sdk=2 handles=3 patterns=4",
 		"Event": "invocation=1 trigger=2 handler=3 method=4 path=5 query=6 params=7 headers=8 host=9 pattern=10 " +
-			"deadline_unix_ms=11 scheme=12 proto=13 remote=14 body=15 attempt=16 version=17 app=18 function=19 depth=20",
+			"deadline_unix_ms=11 scheme=12 proto=13 remote=14 body=15 attempt=16 version=17 app=18 function=19 depth=20 more=21",
 		"FetchRequest":   "method=1 url=2 headers=3 body=4",
 		"InvokeRequest":  "function=1 qualifier=2 async=3 payload=4",
 		"QueueSend":      "to=1 messages=2",

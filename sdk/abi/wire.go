@@ -38,7 +38,7 @@ const (
 )
 
 // maxField is the highest field number of our messages plus one.
-const maxField = 21
+const maxField = 22
 
 func malformed() error { return WithCode(InvalidInput, ErrMalformed) }
 

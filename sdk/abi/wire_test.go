@@ -15,7 +15,7 @@ import (
 func sampleEvent() Event {
 	return Event{
 		Invocation: "01JDBSMX4R8F3W8M3E8Q7Z3V5K", Trigger: TriggerHTTP, App: "default", Function: "users", Version: 3,
-		Handler: "resize", Attempt: 1, Depth: 2, DeadlineUnixMS: 1795400000123, Method: "GET", Scheme: "http", Proto: "HTTP/1.1",
+		Handler: "resize", Attempt: 1, Depth: 2, More: true, DeadlineUnixMS: 1795400000123, Method: "GET", Scheme: "http", Proto: "HTTP/1.1",
 		Host: "localhost:8080", Path: "/users/7%20a", Query: "a=1&b=%20", Remote: "127.0.0.1:54321",
 		Pattern: "GET /users/{id}", Params: []Field{{"id", "7 a"}},
 		Headers: []Field{{"Accept", "*/*"}, {"X-Twice", "1"}, {"X-Twice", ""}, {"X-Latin", "caf\xe9"}},

@@ -38,7 +38,7 @@ func TestGuestsImportAndExport(t *testing.T) {
 		{"blob", "c-shared", append([]string{abi.ImportObjectHead, abi.ImportObjectOpen, abi.ImportObjectRead, abi.ImportObjectCreate,
 			abi.ImportObjectWrite, abi.ImportObjectCommit, abi.ImportObjectClose, abi.ImportObjectList, abi.ImportObjectCopy, abi.ImportObjectDelete,
 			abi.ImportKVCommit, abi.ImportAnswerRead}, core...), abi.ExportInitialize, 3_200_000},
-		{"nethttp", "c-shared", core, abi.ExportInitialize, 8_500_000},
+		{"nethttp", "c-shared", append([]string{abi.ImportBodyRead}, core...), abi.ExportInitialize, 8_500_000},
 		{"command", "c-shared", append([]string{abi.ImportRunMarker}, core...), abi.ExportInitialize, 3_400_000},
 		{"command", "exe", append([]string{abi.ImportRunMarker}, core...), abi.ExportStart, 3_400_000},
 		{"light", "exe", core, abi.ExportStart, 2_800_000},

@@ -56,7 +56,9 @@ func exportHandle(size uint32) uint32 {
 		println("sett: read event:", err.Error())
 		return 1
 	}
-	host.ReplyWrite(reply)
+	if reply != nil {
+		host.ReplyWrite(reply)
+	}
 	return 0
 }
 

@@ -1,10 +1,13 @@
 package sett
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"strings"
 
 	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/go/internal/host"
 )
 
 // Request is an HTTP request, or another trigger's event as POST /. It and what it refers to belong to the handler
@@ -19,8 +22,9 @@ type Request struct {
 	Remote   string      // client address, host:port
 	Headers  []abi.Field // in order, duplicates kept
 	Params   []abi.Field // what the deployed route captured; PathValue looks here last
-	Body     []byte      // nil when there is none
+	Body     []byte      // nil when there is none; Reader tells when there is more
 
+	more    bool // Body is only the beginning
 	ctx     context.Context
 	pattern *pattern
 	values  []string
@@ -58,6 +62,33 @@ func (r *Request) PathValue(name string) string {
 		}
 	}
 	return ""
+}
+
+// Reader reads the body. It is Body, and where the function is deployed with streaming what follows it: a body that is too large
+// for the node to read it before the function runs, or that does not say how large it is. Then Body is only the beginning, or
+// empty. Each Reader begins with Body; what follows can be read once. When the client breaks off, the invocation ends where it is.
+func (r *Request) Reader() io.Reader {
+	if !r.more {
+		return bytes.NewReader(r.Body)
+	}
+	return io.MultiReader(bytes.NewReader(r.Body), following{})
+}
+
+// More reports whether Body is only the beginning of the body; see Reader.
+func (r *Request) More() bool { return r.more }
+
+// following reads what follows an event's body.
+type following struct{}
+
+func (following) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n := host.BodyRead(b)
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
 }
 
 // PathNames answers the names of the pattern's parameters, in its order.

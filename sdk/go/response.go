@@ -6,9 +6,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/go/internal/host"
 )
 
-// ResponseWriter takes a handler's reply. The reply is sent when the handler returns; nothing is sent before.
+// ResponseWriter takes a handler's reply. The reply is sent when the handler returns, and nothing before unless the handler
+// flushes it: each ResponseWriter that Sett passes to a handler is a Flusher too.
 // Without WriteHeader the status is 200. Without a Content-Type header a body of UTF-8 text is
 // "text/plain; charset=utf-8" and another one "application/octet-stream"; an empty Content-Type sends none.
 type ResponseWriter interface {
@@ -23,6 +25,17 @@ type ResponseWriter interface {
 
 	// WriteString appends to the body. It never fails.
 	WriteString(s string) (int, error)
+}
+
+// Flusher is a ResponseWriter whose reply can be sent while the handler goes on, as server-sent events are. After the first
+// Flush the status and the headers are final, and the node cannot answer 502 any more when the handler fails: the client's
+// connection breaks off. When the client leaves, the invocation ends where it is, within a second.
+//
+// Where replies are not sent in pieces Flush does nothing: for functions whose effects are transactional, for invocations that
+// nobody waits for over HTTP, and under Main.
+type Flusher interface {
+	// Flush sends what has been written until now, if only the headers.
+	Flush()
 }
 
 // Header is a list of headers in the order they were added. Names are compared whatever their case. A name that is
@@ -76,11 +89,46 @@ type response struct {
 	header Header
 	status int
 	body   []byte
+	pieces bool   // the host takes the reply in pieces
+	flush  func() // sends body; nil: the reply has not begun
 }
+
+var _ Flusher = (*response)(nil)
 
 // reset makes w ready for another reply; the capacity stays.
 func (w *response) reset() {
-	w.header.fields, w.status, w.body = w.header.fields[:0], 0, w.body[:0]
+	w.header.fields, w.status, w.body, w.flush = w.header.fields[:0], 0, w.body[:0], nil
+}
+
+// Flush begins the reply, or sends more of it. Only here host calls for it are mentioned, so that a module imports them only when
+// it flushes.
+func (w *response) Flush() {
+	switch {
+	case !w.pieces:
+	case w.flush != nil:
+		w.flush()
+	default:
+		r := w.reply()
+		host.ReplyStart(abi.AppendReply(nil, &r))
+		w.body = w.body[:0]
+		w.flush = func() {
+			if len(w.body) > 0 {
+				host.ReplySend(w.body)
+				w.body = w.body[:0]
+			}
+		}
+	}
+}
+
+// pieceBytes is how much of a reply that was begun is collected before it is sent unasked. More makes fewer host calls, and
+// takes more memory.
+const pieceBytes = 32 << 10
+
+// written sends what waits when it has become much.
+func (w *response) written() {
+	if w.flush != nil && len(w.body) >= pieceBytes {
+		w.flush()
+	}
 }
 
 func (w *response) Header() *Header { return &w.header }
@@ -96,11 +144,13 @@ func (w *response) WriteHeader(status int) {
 
 func (w *response) Write(b []byte) (int, error) {
 	w.body = append(w.body, b...)
+	w.written()
 	return len(b), nil
 }
 
 func (w *response) WriteString(s string) (int, error) {
 	w.body = append(w.body, s...)
+	w.written()
 	return len(s), nil
 }
 

@@ -30,12 +30,18 @@ func newGuest() *guest {
 	return g
 }
 
-// handle runs the invocation that event, a message, asks for. The reply is valid until the next call.
+// handle runs the invocation that event, a message, asks for. The reply is valid until the next call, and nil when it was sent
+// in pieces.
 func (g *guest) handle(event []byte) (reply []byte, err error) {
 	if err := abi.DecodeEvent(event, &g.event); err != nil {
 		return nil, err
 	}
+	g.response.flush, g.response.pieces = nil, true
 	r := g.serve()
+	if g.response.flush != nil {
+		g.response.flush()
+		return nil, nil
+	}
 	g.out = abi.AppendReply(g.out[:0], &r)
 	return g.out, nil
 }
@@ -98,7 +104,7 @@ func (g *guest) serveHTTP() abi.Reply {
 	g.request = Request{
 		Method: e.Method, Path: e.Path, RawQuery: e.Query, Host: e.Host, Scheme: e.Scheme, Proto: e.Proto,
 		Remote: e.Remote, Headers: e.Headers, Params: e.Params, Body: e.Body,
-		ctx: &g.ctx, pattern: &found.pattern, values: found.values(g.request.values[:0], &g.target),
+		more: e.More, ctx: &g.ctx, pattern: &found.pattern, values: found.values(g.request.values[:0], &g.target),
 	}
 	g.response.reset()
 	found.handler(&g.response, &g.request)

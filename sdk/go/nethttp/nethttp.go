@@ -11,7 +11,8 @@
 //
 // The handler sees what net/http's server would show it, and its reply follows the server's rules: 200 unless
 // WriteHeader was called, the first call counts, a Content-Type found from the body's first bytes. The reply is
-// held until the handler returns; Flush is accepted and sends nothing. Hijack, trailers and informational (1xx)
+// held until the handler returns, unless it calls Flush: then it is sent in pieces, as package sett's Flusher says. A body that
+// is read in pieces is read as on a server. Hijack, trailers and informational (1xx)
 // replies are not offered. Linking net/http makes a module about twice as large as one of package sett alone.
 package nethttp
 
@@ -23,6 +24,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 
 	sett "github.com/sett-run/sett/sdk/go"
 )
@@ -49,9 +51,9 @@ func serve(h http.Handler, w sett.ResponseWriter, r *sett.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	own := &writer{header: http.Header{}}
+	own := &writer{header: http.Header{}, out: w}
 	h.ServeHTTP(own, req)
-	own.finish(w)
+	own.finish()
 }
 
 // request is r as net/http's server would have read it.
@@ -73,7 +75,11 @@ func request(r *sett.Request) (*http.Request, error) {
 		req.Header.Add(f.Name, f.Value)
 	}
 	req.Header.Del("Host")
-	if len(r.Body) > 0 {
+	switch {
+	case r.More():
+		req.Body = io.NopCloser(r.Reader())
+		req.ContentLength = announced(r)
+	case len(r.Body) > 0:
 		req.Body = io.NopCloser(bytes.NewReader(r.Body))
 	}
 	if r.Scheme == "https" {
@@ -88,6 +94,15 @@ func request(r *sett.Request) (*http.Request, error) {
 	return req.WithContext(context.WithValue(r.Context(), requestKey{}, r)), nil
 }
 
+// announced is how long a body is to be, -1 when that is not known.
+func announced(r *sett.Request) int64 {
+	n, err := strconv.ParseInt(r.Header("Content-Length"), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
 type requestKey struct{}
 
 // Request is the event behind a request that Serve handed to its handler, nil for another request's context.
@@ -96,8 +111,10 @@ func Request(ctx context.Context) *sett.Request {
 	return r
 }
 
-// writer is an http.ResponseWriter that keeps the reply.
+// writer is an http.ResponseWriter that keeps the reply until it is flushed.
 type writer struct {
+	out    sett.ResponseWriter
+	begun  bool // out has the status and the headers
 	header http.Header
 	sent   http.Header // as it was at WriteHeader
 	status int
@@ -127,12 +144,18 @@ func (w *writer) Write(b []byte) (int, error) {
 	if err := w.begin(); err != nil {
 		return 0, err
 	}
+	if w.begun {
+		return w.out.Write(b)
+	}
 	return w.body.Write(b)
 }
 
 func (w *writer) WriteString(s string) (int, error) {
 	if err := w.begin(); err != nil {
 		return 0, err
+	}
+	if w.begun {
+		return w.out.WriteString(s)
 	}
 	return w.body.WriteString(s)
 }
@@ -146,14 +169,23 @@ func (w *writer) begin() error {
 	return nil
 }
 
-// Flush makes the status and headers final, as it does on a connection; the body still waits.
+// Flush sends what has been written until now. The status and headers are final then.
 func (w *writer) Flush() {
 	w.WriteHeader(http.StatusOK)
 	w.silent = w.silent || w.body.Len() == 0
+	w.finish()
+	if f, ok := w.out.(sett.Flusher); ok {
+		f.Flush()
+	}
 }
 
-// finish hands the reply over. Header names are sorted, since a map has no order.
-func (w *writer) finish(out sett.ResponseWriter) {
+// finish hands the reply over, once. Header names are sorted, since a map has no order.
+func (w *writer) finish() {
+	if w.begun {
+		return
+	}
+	w.begun = true
+	out := w.out
 	w.WriteHeader(http.StatusOK)
 	if _, typed := w.sent["Content-Type"]; !typed && w.body.Len() > 0 {
 		kind := "" // sends none

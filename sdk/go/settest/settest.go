@@ -22,6 +22,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -47,6 +48,7 @@ type Request struct {
 	Headers []Header
 	Params  []Header // what the deployed route captured; usually none
 	Body    string
+	Rest    io.Reader     // what follows Body, for a function that is deployed with streaming; nil: nothing
 	Timeout time.Duration // sets the deadline; default DefaultTimeout
 }
 
@@ -55,6 +57,7 @@ type Response struct {
 	Status  int // never 0
 	Headers []Header
 	Body    []byte
+	Flushed bool  // it was sent in pieces: Body is all of them
 	Logs    []Log // what they wrote with package log
 }
 
@@ -89,7 +92,8 @@ func Do(t testing.TB, r Request) *Response {
 	if err != nil {
 		t.Fatalf("settest: %v", err)
 	}
-	response, err := run(t, e)
+	e.More = r.Rest != nil
+	response, err := run(t, e, r.Rest)
 	if err != nil {
 		t.Fatalf("settest: %s %s: %v", e.Method, r.Target, err)
 	}
@@ -106,7 +110,7 @@ func Invoke(t testing.TB, name string, in, out any) error {
 	}
 	e, _ := event(Request{Method: "POST", Body: string(body)})
 	e.Trigger, e.Handler = abi.TriggerInvoke, name
-	r, err := run(t, e)
+	r, err := run(t, e, nil)
 	switch {
 	case err != nil:
 		return err
@@ -166,22 +170,28 @@ var (
 )
 
 // run carries one event over the border and back.
-func run(t testing.TB, e *abi.Event) (*Response, error) {
+func run(t testing.TB, e *abi.Event, rest io.Reader) (*Response, error) {
 	one.Lock()
 	defer one.Unlock()
 	warm.Do(host.Guest.WarmUp)
 	defer host.Lend(store(t))()
 	defer host.LendWorld(world(t))()
+	pieces := &host.Pieces{Rest: rest}
+	defer host.LendPieces(pieces)()
 	response := &Response{}
 	defer host.Capture(func(level int, record []byte) { response.Logs = append(response.Logs, line(level, record)) })()
 	data, err := host.Guest.Handle(abi.AppendEvent(nil, e))
 	if err != nil {
 		return nil, err
 	}
+	if response.Flushed = data == nil; response.Flushed {
+		data = pieces.Reply
+	}
 	var reply abi.Reply
 	if err := abi.DecodeReply(data, &reply); err != nil {
 		return nil, err
 	}
+	reply.Body = append(reply.Body[:len(reply.Body):len(reply.Body)], pieces.Body...)
 	if err := check(&reply); err != nil {
 		return nil, err
 	}
