@@ -45,20 +45,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.Usage = func() { fmt.Fprintln(stderr, usage) }
 	small := flags.Int("small", 1000, "functions of one page of memory")
 	inGo := flags.Int("go", 24, "functions in Go")
+	file := flags.String("module", "", "measure functions of this module instead, which share its code")
+	functions := flags.Int("functions", 100, "how many of them")
 	idle := flags.Duration("idle", 20*time.Second, "how long nobody asks before memory is read")
 	serve := flags.String(subject.Flag, "", "internal: run a node in this data directory")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if *small < 1 || *inGo < 0 {
-		fmt.Fprintln(stderr, "density: -small is at least 1, -go at least 0")
+	if *small < 1 || *inGo < 0 || *functions < 1 {
+		fmt.Fprintln(stderr, "density: -small and -functions are at least 1, -go at least 0")
 		return 2
 	}
 	var err error
 	if *serve != "" {
 		err = serveNode(ctx, *serve, os.Stdin, stdout)
 	} else {
-		err = measure(ctx, *small, *inGo, *idle, stdout)
+		var families []*family
+		if families, err = choose(ctx, chosen{*file, *functions, *small, *inGo}); err == nil {
+			err = measure(ctx, families, *idle, stdout)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "density:", err)
@@ -100,28 +105,48 @@ func residentKiB(p *subject.Process) (int, error) {
 type family struct {
 	name    string
 	count   int
-	module  func(i int) []byte // all different
+	module  func(i int) []byte
 	within  string             // what is wanted of them
 	first   []time.Duration
 	idleKiB float64 // a function
 }
 
-func measure(ctx context.Context, small, inGo int, idle time.Duration, out io.Writer) error {
+// chosen is what is to be measured.
+type chosen struct {
+	file                   string // empty: the others
+	functions, small, inGo int
+}
+
+func choose(ctx context.Context, c chosen) (families []*family, err error) {
+	if c.file != "" {
+		module, err := os.ReadFile(c.file)
+		one := func(int) []byte { return module }
+		return []*family{{name: filepath.Base(c.file), count: c.functions, module: one, within: "1024 KiB beyond the code"}}, err
+	}
+	families = []*family{{name: "small", count: c.small, module: smallModule, within: "p50 500us, p99 2ms, 60 KiB"}}
+	if c.inGo > 0 {
+		dir, err := os.MkdirTemp("", "sett-density")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		module, err := subject.GoModule(ctx, dir, "examples/hello")
+		if err != nil {
+			return nil, err
+		}
+		families = append(families, &family{name: "go", count: c.inGo, within: "8192 KiB", module: func(i int) []byte {
+			return append(slices.Clone(module), customSection(i)...)
+		}})
+	}
+	return families, nil
+}
+
+func measure(ctx context.Context, families []*family, idle time.Duration, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "sett-density")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	families := []*family{{name: "small", count: small, module: smallModule, within: "p50 500us, p99 2ms, 60 KiB"}}
-	if inGo > 0 {
-		module, err := subject.GoModule(ctx, dir, "examples/hello")
-		if err != nil {
-			return err
-		}
-		families = append(families, &family{name: "go", count: inGo, within: "8192 KiB", module: func(i int) []byte {
-			return append(slices.Clone(module), customSection(i)...)
-		}})
-	}
 	for _, f := range families {
 		if err := f.measure(ctx, filepath.Join(dir, f.name+"-data"), idle); err != nil {
 			return err

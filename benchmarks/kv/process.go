@@ -3,17 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // process is a server that was started, and ends with its stop.
@@ -60,36 +60,12 @@ func (p *process) kill() {
 
 // rssMB is the process's resident memory.
 func (p *process) rssMB() (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
-			kb, err := strconv.ParseFloat(f[1], 64)
-			return kb / 1024, err
-		}
-	}
-	return 0, errors.New("no VmRSS")
+	kib, err := subject.ResidentKiB(p.command.Process.Pid)
+	return float64(kib) / 1024, err
 }
 
 // cpu is the processor time the process has used.
-func (p *process) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')'):]))
-	sum := 0
-	for _, field := range f[12:14] { // utime and stime, without the pid and the name before
-		ticks, err := strconv.Atoi(field)
-		if err != nil {
-			return 0, err
-		}
-		sum += ticks
-	}
-	return time.Duration(sum) * 10 * time.Millisecond, nil // Linux has 100 a second
-}
+func (p *process) cpu() (time.Duration, error) { return subject.CPU(p.command.Process.Pid) }
 
 // cpuOf is the processor time of several processes together.
 func cpuOf(all []*process) (sum time.Duration, err error) {
