@@ -4,7 +4,7 @@
 //
 // It deploys functions that are all different modules to a node in a process of its own, restarts it, asks each once
 // over one connection, and tells how long those first requests took, with code and image on disk, and what the node's
-// resident memory grew by for each function, once all are idle.
+// resident memory grew by for each function, once all are idle. With -module they are all of one module.
 package main
 
 import (
@@ -30,6 +30,7 @@ import (
 )
 
 const usage = `density [-small N] [-go N] [-idle D]
+       density -module FILE [-functions N] [-idle D]
 
 Prints the latency of N functions' first requests and the memory a function takes when it is idle.`
 
@@ -106,7 +107,7 @@ type family struct {
 	name    string
 	count   int
 	module  func(i int) []byte
-	within  string             // what is wanted of them
+	within  string // what is wanted of them
 	first   []time.Duration
 	idleKiB float64 // a function
 }
