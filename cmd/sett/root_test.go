@@ -40,7 +40,7 @@ func TestWrongUsage(t *testing.T) {
 		"invoke a --path=x " + unreached:             `invoke a: path "x": it starts with /`,
 		"invoke a --header=x " + unreached:           `invoke a: header "x": it is 'Name: value'`,
 		"invoke a --data=1 --file=f":                 "invoke a: --data and --file are both the body: give one",
-		"new --lang=rust x":                          `new: language "rust": there is go so far`,
+		"new --lang=cobol x":                         `new: language "cobol": there are go, js, c and rust`,
 		"logs --since=soon":                          `logs: --since "soon": it is a duration such as 10m, or a time such as 2026-11-23T10:00:00Z`,
 		"kv gte k":                                   `unknown command "gte" for sett kv, did you mean get?`,
 		"kv get":                                     "get: too few words; it is: sett kv get KEY",
