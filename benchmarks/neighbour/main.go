@@ -1,9 +1,11 @@
-// Neighbour measures what one function's endless loop does to another function on the same node.
+// Neighbour measures what one function's endless loop does to another function on the same node, or with -upload what the
+// deployment of a large module does.
 //
 //	go run ./benchmarks/neighbour
+//	go run ./benchmarks/neighbour -rounds 2 -upload app.wasm
 //
 // It runs a node in a process of its own and calls a small function and /healthz over HTTP, one request after the other,
-// in interleaved rounds with and without another function looping, and prints the percentiles and their ratios.
+// in interleaved rounds with and without that beside, and prints the percentiles and their ratios.
 package main
 
 import (
@@ -31,6 +33,7 @@ const loopMS = 4000
 func main() {
 	serve := flag.String(subject.Flag, "", "run the node in this data directory (for the program's own use)")
 	loops := flag.Int("loops", 1, "invocations that loop at once")
+	upload := flag.String("upload", "", "deploy this module beside, instead of loops")
 	rounds := flag.Int("rounds", 5, "rounds of each kind")
 	requests := flag.Int("requests", 1000, "requests a round")
 	flag.Parse()
@@ -38,7 +41,7 @@ func main() {
 	if *serve != "" {
 		err = serveNode(context.Background(), *serve, os.Stdin, os.Stdout)
 	} else {
-		err = measure(*loops, *rounds, *requests)
+		err = measure(plan{*upload, *loops, *rounds, *requests})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "neighbour:", err)
@@ -55,7 +58,13 @@ func serveNode(ctx context.Context, dir string, in io.Reader, out io.Writer) err
 	return subject.Serve(ctx, n, in, out)
 }
 
-func measure(loops, rounds, requests int) error {
+// plan is what is measured.
+type plan struct {
+	upload                  string // file; empty: loops
+	loops, rounds, requests int
+}
+
+func measure(c plan) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	dir, err := os.MkdirTemp("", "sett-neighbour")
@@ -73,16 +82,26 @@ func measure(loops, rounds, requests int) error {
 		return err
 	}
 	var alone, beside took
-	for range rounds {
-		if err := errors.Join(n.round(ctx, requests, 0, &alone), n.round(ctx, requests, loops, &beside)); err != nil {
+	for i := range c.rounds {
+		err := n.round(ctx, c.requests, 0, &alone)
+		if err == nil && c.upload != "" {
+			err = n.uploading(ctx, c, i, &beside)
+		} else if err == nil {
+			err = n.round(ctx, c.requests, c.loops, &beside)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	for k, what := range targets() {
+	what := fmt.Sprintf("beside %d endless loops", c.loops)
+	if c.upload != "" {
+		what = "beside a deployment"
+	}
+	for k, target := range targets() {
 		a, b := percentiles(alone[k]), percentiles(beside[k])
-		fmt.Printf("%-28s %10s %10s %10s\n", what, "p50", "p99", "max")
+		fmt.Printf("%-28s %10s %10s %10s\n", target, "p50", "p99", "max")
 		fmt.Printf("  %-26s %10v %10v %10v\n", "alone", a[0], a[1], a[2])
-		fmt.Printf("  %-26s %10v %10v %10v\n", fmt.Sprintf("beside %d endless loops", loops), b[0], b[1], b[2])
+		fmt.Printf("  %-26s %10v %10v %10v\n", what, b[0], b[1], b[2])
 		fmt.Printf("  %-26s %9.2fx %9.2fx %9.2fx\n", "ratio", ratio(b[0], a[0]), ratio(b[1], a[1]), ratio(b[2], a[2]))
 	}
 	return nil
@@ -110,6 +129,27 @@ func (n *child) deploy(ctx context.Context, name string, module []byte) error {
 	return subject.Deploy(ctx, n.Admin, name, module, registry.Settings{TimeoutMS: loopMS})
 }
 
+// uploading calls the targets as long as a deployment takes, of a module that is not known yet.
+func (n *child) uploading(ctx context.Context, c plan, round int, t *took) error {
+	module, err := os.ReadFile(c.upload)
+	if err != nil {
+		return err
+	}
+	module = append(module, 0, 2, 1, byte('a'+round)) // a custom section
+	deployed := make(chan error, 1)
+	go func() { deployed <- n.deploy(ctx, "large", module) }()
+	for {
+		if err := n.round(ctx, 10, 0, t); err != nil {
+			return err
+		}
+		select {
+		case err := <-deployed:
+			return err
+		default:
+		}
+	}
+}
+
 // round calls the targets, with loops running beside, and adds how long it took.
 func (n *child) round(ctx context.Context, requests, loops int, t *took) error {
 	var looping sync.WaitGroup
@@ -117,7 +157,9 @@ func (n *child) round(ctx context.Context, requests, loops int, t *took) error {
 	for range loops {
 		looping.Go(func() { n.get(ctx, n.HTTP, "/loop") }) //nolint:errcheck // it never answers
 	}
-	time.Sleep(100 * time.Millisecond) // the loops are under way
+	if loops > 0 {
+		time.Sleep(100 * time.Millisecond) // they are under way
+	}
 	began := time.Now()
 	for range requests {
 		for k, path := range targets() {
