@@ -523,3 +523,30 @@ func TestShutdownWaitsForPieces(t *testing.T) {
 		t.Errorf("Shutdown() = %v", err)
 	}
 }
+
+// TestReadBesideReply: a body that is read in another goroutine may end while the reply begins.
+func TestReadBesideReply(t *testing.T) {
+	r := newRouter(t, Config{MaxBodyBytes: 100, Invoker: streaming(func(_ context.Context, e *abi.Event, result *abi.Result) error {
+		read := make(chan int64, 1)
+		go func() {
+			n, _ := io.Copy(io.Discard, e.Stream)
+			read <- n
+		}()
+		if err := begin(e, result, "a"); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(e.Stream, "%d", <-read)
+		return err
+	})}, live("f", piecemeal()))
+	w := dial(t, listen(t, r), "")
+	for range 20 {
+		fmt.Fprintf(w, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+		reply := w.reply(t, "POST")
+		if body, err := io.ReadAll(reply.Body); string(body) != "a3" || err != nil {
+			t.Fatalf("reply = %q, %v", body, err)
+		}
+		if reply.Close {
+			w = dial(t, listen(t, r), "")
+		}
+	}
+}
