@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -526,12 +527,16 @@ func TestShutdownWaitsForPieces(t *testing.T) {
 
 // TestReadBesideReply: a body that is read in another goroutine may end while the reply begins.
 func TestReadBesideReply(t *testing.T) {
+	var rounds atomic.Int64
 	r := newRouter(t, Config{MaxBodyBytes: 100, Invoker: streaming(func(_ context.Context, e *abi.Event, result *abi.Result) error {
 		read := make(chan int64, 1)
 		go func() {
 			n, _ := io.Copy(io.Discard, e.Stream)
 			read <- n
 		}()
+		for range rounds.Add(5) { // the body ends before, while, or after the reply begins
+			runtime.Gosched()
+		}
 		if err := begin(e, result, "a"); err != nil {
 			return err
 		}

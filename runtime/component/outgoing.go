@@ -40,7 +40,7 @@ func outgoingFunctions() []function {
 	), []function{dropped[*outgoingBody](), dropped[*futureResponse](), dropped[*incomingResponse]()})
 }
 
-// outgoingBody is a body that is written. It is kept until it is whole, or it is the reply's and a piece of it is sent.
+// outgoingBody is a body that is written. It is kept until it is whole; a reply's, until a piece of it is sent.
 type outgoingBody struct {
 	b        []byte
 	sent     int64 // bytes before b
