@@ -306,7 +306,7 @@ func TestBodyPieces(t *testing.T) {
 			t.Errorf("read = %q, %v after %v, sent %q; want c, and what is answered sent", text, err, time.Since(begin), client.sent())
 		}
 		w.write(answer, "d")
-		if _, err := w.take("blocking-read", stream); err != io.EOF || client.sent() != "b|d" {
+		if _, err := w.take("blocking-read", stream); !errors.Is(err, io.EOF) || client.sent() != "b|d" {
 			t.Errorf("read = %v, sent %q; want the end, and what is answered sent", err, client.sent())
 		}
 		w.finish(body, answer)
@@ -359,7 +359,7 @@ func TestBodyPiecesFail(t *testing.T) {
 		if text, err := w.take("blocking-read", stream); text != fault.Error() || !errors.As(err, &code) || code.code != want {
 			t.Errorf("read = %q, %+v, want %v as %d", text, err, fault, want)
 		}
-		if _, err := w.take("blocking-read", stream); err != io.EOF {
+		if _, err := w.take("blocking-read", stream); !errors.Is(err, io.EOF) {
 			t.Errorf("behind the end: %v", err)
 		}
 	}
