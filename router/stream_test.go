@@ -446,6 +446,29 @@ func TestStreamStop(t *testing.T) {
 	}
 }
 
+// TestStreamStopIsNoFault: a function that fails while its body is read has failed, and its client has not.
+func TestStreamStopIsNoFault(t *testing.T) {
+	r := newRouter(t, Config{MaxBodyBytes: 1000, Invoker: streaming(func(_ context.Context, e *abi.Event, _ *abi.Result) error {
+		if _, err := io.ReadFull(e.Stream, make([]byte, 3)); err != nil {
+			return err
+		}
+		read := make(chan error, 1)
+		go func() {
+			_, err := e.Stream.Read(make([]byte, 10))
+			read <- err
+		}()
+		for range 100 { // mostly it waits then
+			runtime.Gosched()
+		}
+		e.Stream.Stop()
+		return abi.WithCode(abi.FunctionFailed, <-read)
+	})}, live("f", piecemeal()))
+	w := dial(t, listen(t, r), "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\nabc")
+	if reply := w.reply(t, "POST"); reply.StatusCode != 502 || !reply.Close {
+		t.Errorf("status %d, close %v, want 502 and the end of the connection", reply.StatusCode, reply.Close)
+	}
+}
+
 // TestServersChange: when the first function that takes bodies in pieces comes, clients come back to the server that lets it.
 func TestServersChange(t *testing.T) {
 	release := make(chan struct{})
