@@ -157,7 +157,7 @@ func TestComponentReplyInterrupted(t *testing.T) {
 func TestComponentBodyInPieces(t *testing.T) {
 	r, s := open(t, Config{MaxReplyBytes: 1 << 20})
 	v := deploy(t, r, streams())
-	large := strings.Repeat("0123456789", 400_000) // more than a reply that is held may have
+	large := strings.Repeat("0123456789", 400_000)  // more than a reply that is held may have
 	for _, rest := range []string{"", "d", large} { // small ones are held where they are there at once
 		c := &client{body: strings.NewReader(rest)}
 		e := from("/e", c)
