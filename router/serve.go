@@ -153,7 +153,7 @@ func (r *Router) respond(ctx *fasthttp.RequestCtx, q *request, k *candidate, res
 		}
 		s.end(err)
 		return
-	case s.fault != nil && err != nil:
+	case s.fault != nil && !errors.Is(s.fault, errStopped) && err != nil:
 		r.unreadable(ctx, s.refusal())
 		return
 	}

@@ -23,7 +23,7 @@ type clientStream struct {
 	q      *request
 	k      *candidate
 
-	mu      sync.Mutex // makes Stop and a Read that begins see each other
+	mu      sync.Mutex // makes Stop and a Read that begins see each other, and Start one that ends
 	stopped bool
 
 	body  *bodyReader // what is left of the request's body; nil: nothing
@@ -76,14 +76,33 @@ func (s *clientStream) Read(b []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF):
+		s.mu.Lock()
 		s.body = nil
+		s.mu.Unlock()
 		return n, io.EOF
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.fault = errSlowRead
+		s.fault = s.late()
 	default:
 		s.fault = errBrokenRead
 	}
 	return 0, s.fault
+}
+
+// late is what a Read is that has ended at its deadline: the client's, or that of Stop.
+func (s *clientStream) late() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return errStopped
+	}
+	return errSlowRead
+}
+
+// unread says whether some of the body may be left.
+func (s *clientStream) unread() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.body != nil
 }
 
 // beginRead gives the client time to send more.
@@ -142,7 +161,7 @@ func (s *clientStream) Start(r *abi.Result) error {
 	case !typed:
 		h.SetContentType(s.k.contentType())
 	}
-	if s.closes = s.closes || e.Proto == "HTTP/1.0" || s.body != nil || s.router.draining.Load(); s.closes {
+	if s.closes = s.closes || e.Proto == "HTTP/1.0" || s.unread() || s.router.draining.Load(); s.closes {
 		h.SetConnectionClose()
 	}
 	s.started, s.conn.muted = true, true

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -445,6 +446,29 @@ func TestStreamStop(t *testing.T) {
 	}
 }
 
+// TestStreamStopIsNoFault: a function that fails while its body is read has failed, and its client has not.
+func TestStreamStopIsNoFault(t *testing.T) {
+	r := newRouter(t, Config{MaxBodyBytes: 1000, Invoker: streaming(func(_ context.Context, e *abi.Event, _ *abi.Result) error {
+		if _, err := io.ReadFull(e.Stream, make([]byte, 3)); err != nil {
+			return err
+		}
+		read := make(chan error, 1)
+		go func() {
+			_, err := e.Stream.Read(make([]byte, 10))
+			read <- err
+		}()
+		for range 100 { // mostly it waits then
+			runtime.Gosched()
+		}
+		e.Stream.Stop()
+		return abi.WithCode(abi.FunctionFailed, <-read)
+	})}, live("f", piecemeal()))
+	w := dial(t, listen(t, r), "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\nabc")
+	if reply := w.reply(t, "POST"); reply.StatusCode != 502 || !reply.Close {
+		t.Errorf("status %d, close %v, want 502 and the end of the connection", reply.StatusCode, reply.Close)
+	}
+}
+
 // TestServersChange: when the first function that takes bodies in pieces comes, clients come back to the server that lets it.
 func TestServersChange(t *testing.T) {
 	release := make(chan struct{})
@@ -521,5 +545,36 @@ func TestShutdownWaitsForPieces(t *testing.T) {
 	}
 	if err := <-down; err != nil {
 		t.Errorf("Shutdown() = %v", err)
+	}
+}
+
+// TestReadBesideReply: a body that is read in another goroutine may end while the reply begins.
+func TestReadBesideReply(t *testing.T) {
+	var rounds atomic.Int64
+	r := newRouter(t, Config{MaxBodyBytes: 100, Invoker: streaming(func(_ context.Context, e *abi.Event, result *abi.Result) error {
+		read := make(chan int64, 1)
+		go func() {
+			n, _ := io.Copy(io.Discard, e.Stream)
+			read <- n
+		}()
+		for range rounds.Add(5) { // the body ends before, while, or after the reply begins
+			runtime.Gosched()
+		}
+		if err := begin(e, result, "a"); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(e.Stream, "%d", <-read)
+		return err
+	})}, live("f", piecemeal()))
+	w := dial(t, listen(t, r), "")
+	for range 20 {
+		fmt.Fprintf(w, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+		reply := w.reply(t, "POST")
+		if body, err := io.ReadAll(reply.Body); string(body) != "a3" || err != nil {
+			t.Fatalf("reply = %q, %v", body, err)
+		}
+		if reply.Close {
+			w = dial(t, listen(t, r), "")
+		}
 	}
 }

@@ -57,15 +57,30 @@ func (i *instance) component(c *call, e *abi.Event, reply *abi.Reply) *failure {
 	if c.host.Fetcher != nil {
 		w.Sender = &c.host
 	}
+	if !c.pieces.hold {
+		w.Pieces = &c.pieces
+	}
+	if e.More && e.Stream != nil {
+		w.Body = e.Stream
+	}
 	if f := i.call(c, i.entry, component.ExportHandle, w.Begin(e)); f != nil {
 		return f
 	}
 	if err := w.Reply(reply); err != nil {
-		return failed(outcomeReply, err.Error())
+		return c.unanswered(err)
 	}
 	if i.code.Component.PostReturn {
 		w.After()
 		return i.call(c, i.module.ExportedFunction(component.ExportPostReturn), component.ExportPostReturn, nil)
 	}
 	return nil
+}
+
+// unanswered says why what a component answered is no reply, or could not be sent.
+func (c *call) unanswered(err error) *failure {
+	var left *lost
+	if errors.As(err, &left) {
+		return c.reason(err)
+	}
+	return failed(outcomeReply, err.Error())
 }

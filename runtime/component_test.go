@@ -29,6 +29,9 @@ const (
 	exit
 	randomNumber
 	getStdout
+	consumeBody
+	readBody
+	spliceAll
 )
 
 // componentImports answers their names and signatures.
@@ -48,6 +51,9 @@ func componentImports() []struct{ name, sig string } {
 		exit:         {"wasi:cli/exit@0.2.0#exit", "i:"},
 		randomNumber: {"wasi:random/random@0.2.0#get-random-u64", ":l"},
 		getStdout:    {"wasi:cli/stdout@0.2.0#get-stdout", ":i"},
+		consumeBody:  {"wasi:http/types@0.2.4#[method]incoming-request.consume", "ii:"},
+		readBody:     {"wasi:http/types@0.2.4#[method]incoming-body.stream", "ii:"},
+		spliceAll:    {"wasi:io/streams@0.2.1#[method]output-stream.blocking-splice", "iili:"},
 	}
 }
 
@@ -77,21 +83,31 @@ func counts(wild map[byte][]byte, start []byte) []byte {
 		handle = append(handle, wasmtest.I32(1028), wasmtest.Load32(), wasmtest.I32(1), wasmtest.Add(), load8,
 			wasmtest.I32(int32(letter)), []byte{0x46}, wasmtest.If(wild[letter]))
 	}
-	handle = append(handle,
-		wasmtest.Call(newFields), wasmtest.Call(newResponse), wasmtest.Set(2),
-		wasmtest.Get(2), wasmtest.I32(1040), wasmtest.Call(responseBody),
-		wasmtest.Get(1), wasmtest.I32(0), wasmtest.Get(2), wasmtest.I32(0), wasmtest.I64(0), wasmtest.I32(0), wasmtest.I32(0),
-		wasmtest.I32(0), wasmtest.I32(0), wasmtest.Call(setResponse),
-		wasmtest.I32(1044), wasmtest.Load32(), wasmtest.I32(1056), wasmtest.Call(bodyWrite),
-		wasmtest.I32(1060), wasmtest.Load32(), wasmtest.I32(600), wasmtest.I32(1), wasmtest.I32(1072), wasmtest.Call(writeAll),
-		wasmtest.I32(1060), wasmtest.Load32(), wasmtest.Call(dropStream),
-		wasmtest.I32(1044), wasmtest.Load32(), wasmtest.I32(0), wasmtest.I32(0), wasmtest.I32(1088), wasmtest.Call(finishBody))
-	m.Func("handle", "ii:", handle...)
+	m.Func("handle", "ii:", append(handle, beginResponse(), writeCount(), endResponse())...)
 	if start != nil {
 		m.Start(m.Func("", ":", start))
 	}
 	m.Data(600, "0")
 	return wasmtest.Proxy(wasmtest.Libc(), m.Bytes(), names...)
+}
+
+// beginResponse is the code that sets a response whose body is being written, writeCount that which writes how often the instance
+// was asked, and endResponse that which ends the body.
+func beginResponse() []byte {
+	return slices.Concat(wasmtest.Call(newFields), wasmtest.Call(newResponse), wasmtest.Set(2),
+		wasmtest.Get(2), wasmtest.I32(1040), wasmtest.Call(responseBody),
+		wasmtest.Get(1), wasmtest.I32(0), wasmtest.Get(2), wasmtest.I32(0), wasmtest.I64(0), wasmtest.I32(0), wasmtest.I32(0),
+		wasmtest.I32(0), wasmtest.I32(0), wasmtest.Call(setResponse),
+		wasmtest.I32(1044), wasmtest.Load32(), wasmtest.I32(1056), wasmtest.Call(bodyWrite))
+}
+
+func writeCount() []byte {
+	return slices.Concat(wasmtest.I32(1060), wasmtest.Load32(), wasmtest.I32(600), wasmtest.I32(1), wasmtest.I32(1072), wasmtest.Call(writeAll))
+}
+
+func endResponse() []byte {
+	return slices.Concat(wasmtest.I32(1060), wasmtest.Load32(), wasmtest.Call(dropStream),
+		wasmtest.I32(1044), wasmtest.Load32(), wasmtest.I32(0), wasmtest.I32(0), wasmtest.I32(1088), wasmtest.Call(finishBody))
 }
 
 // wildly is what a hostile or an unlucky component does, by the letter of its path, and how that ends.

@@ -88,12 +88,15 @@ func (a *away) send(kind frameKind, payload []byte) error {
 
 // Read is for abi.Stream. It asks for the body when it is called first.
 func (a *away) Read(b []byte) (int, error) {
-	if a.stopped.Load() {
-		return 0, errCallerLeft
-	}
-	if !a.reads {
+	first := !a.reads
+	if first {
 		a.reads = true
 		_ = a.control.SetReadDeadline(a.deadline) // only in tests there is none
+	}
+	if a.stopped.Load() { // looked at behind the deadline, which may have taken the place of Stop's
+		return 0, errCallerLeft
+	}
+	if first {
 		if err := a.send(frameMore, nil); err != nil {
 			return 0, err
 		}

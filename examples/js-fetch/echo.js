@@ -12,7 +12,9 @@ async function answer(request) {
     case '/echo/stream':
       return new Response(letters(Number(url.searchParams.get('kb') ?? 1024)));
     case '/echo/ticks':
-      return new Response(ticks(5), { headers: { 'content-type': 'text/event-stream' } });
+      return new Response(ticks(Number(url.searchParams.get('last') ?? 5)), { headers: { 'content-type': 'text/event-stream' } });
+    case '/echo/size':
+      return size(request.body);
     case '/echo/settings':
       return Response.json(Object.fromEntries(getEnvironment()));
     case '/echo/through':
@@ -33,7 +35,7 @@ function letters(kilobytes) {
   });
 }
 
-// ticks are server-sent events, ten a second.
+// ticks are server-sent events, ten a second. Each is sent when it is made.
 function ticks(last) {
   let n = 0;
   return new ReadableStream({
@@ -43,6 +45,17 @@ function ticks(last) {
       if (n === last) out.close();
     },
   });
+}
+
+// size counts a body while it comes, so that it may be larger than memory.
+async function size(body) {
+  let bytes = 0;
+  if (body) for (const reader = body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    bytes += value.length;
+  }
+  return Response.json({ count, bytes });
 }
 
 // through sends a request on, body and reply as streams. sett.yaml says where to.

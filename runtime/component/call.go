@@ -72,13 +72,16 @@ type Call struct {
 	Store    Store                            // nil: there is no state
 	Sender   Sender                           // nil: nothing is sent
 	Settings map[string]string                // what wasi:config tells
-	MaxReply int                              // bytes of the reply's body
+	MaxReply int                              // bytes of the reply's body that are held
+	Pieces   Pieces                           // nil: the reply is held until the handler has returned
+	Body     Body                             // what follows the event's body; nil: nothing
 
 	handles table
 	held    int           // bytes that count against MaxHeldBytes
 	wake    chan struct{} // told when something a guest may wait for has happened
 	running running
-	reply   *outcome // what response-outparam was set to
+	reply   *outcome     // what response-outparam was set to
+	body    *pieceSource // what the event's body is read from; nil: it was all there, or nobody reads it
 
 	// Of the host call that runs. There is one at a time: while the guest gives the host memory it may call nothing.
 	name    string
@@ -241,11 +244,13 @@ func (c *Call) hold(n int) {
 // free is for bytes that are not kept any more.
 func (c *Call) free(n int) { c.held -= n }
 
-// wait waits until ready says so, and looks when woken or when timer, which may be nil, fires. It ends the guest when its time is over.
+// wait waits until ready says so, and looks when woken or when timer, which may be nil, fires. What the guest has answered is
+// sent before. It ends the guest when its time is over.
 func (c *Call) wait(ready func() bool, timer <-chan time.Time) {
 	if ready() {
 		return
 	}
+	c.sendWaiting()
 	if w := c.Process.Waiter; w != nil {
 		w.Waiting()
 		defer w.Waited()

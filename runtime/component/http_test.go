@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -527,6 +528,11 @@ func TestOutgoingRequest(t *testing.T) {
 	w.do(drop+"outgoing-request", r)
 }
 
+// unstoppable is a body that is all there.
+type unstoppable struct{ io.Reader }
+
+func (unstoppable) Stop() {}
+
 // FuzzCalls has a hostile guest: it calls any functions with any numbers. It may trap, and nothing else.
 func FuzzCalls(f *testing.F) {
 	w := newWorld(f)
@@ -541,6 +547,9 @@ func FuzzCalls(f *testing.F) {
 		w.call.Sender = &sender{answer: func(ctx context.Context, r *abi.FetchRequest) (*abi.Reply, error) {
 			return &abi.Reply{Status: 200, Body: r.Body}, nil
 		}}
+		if len(data)%2 == 1 {
+			w.call.Pieces, w.call.Body = new(client), unstoppable{strings.NewReader("world")}
+		}
 		w.module.Memory().WriteUint32Le(16, 1<<16)
 		last := []uint64{request, outparam, 0, 0}
 		next := func() (b byte) {

@@ -34,7 +34,7 @@ func incomingFunctions() []function {
 		}},
 		function{"[method]incoming-request.consume", "ii:", false, func(c *Call, p []uint64) {
 			r := use[*incomingRequest](c, p[0])
-			c.consume(p[1], &r.consumed, &incomingBody{rest: buffer{r.event.Body}})
+			c.consume(p[1], &r.consumed, &incomingBody{from: c.eventBody(r.event)})
 		}},
 		function{"[method]incoming-body.stream", "ii:", false, bodyStream},
 		function{"[static]incoming-body.finish", "i:i", false, func(c *Call, p []uint64) {
@@ -65,8 +65,12 @@ func incomingFunctions() []function {
 			c.openBody(p[1], &r.body, c.MaxReply)
 		}},
 		function{"http-error-code", "ii:", true, func(c *Call, p []uint64) {
-			use[*streamError](c, p[0])
-			c.put8(c.at(p[1], 8), 0) // streams break in no other way than by their end
+			e, known := bodyError(use[*streamError](c, p[0]).err)
+			at := c.at(p[1], 8)
+			if known {
+				c.putError(at+8, e)
+			}
+			c.put8(at, byte(bit(known)))
 		}},
 	), []function{
 		dropped[*incomingRequest](), dropped[*incomingBody](), dropped[*futureTrailers](), dropped[*responseOutparam](),
@@ -109,13 +113,22 @@ func pathWithQuery(e *abi.Event) string {
 
 // incomingBody is a body that is read.
 type incomingBody struct {
-	rest   buffer
+	from   source
 	opened bool
 	held   int // bytes that count as held until it is dropped
 }
 
 func (*incomingBody) resource() string { return "incoming-body" }
 func (b *incomingBody) drop(c *Call)   { c.free(b.held) }
+
+// eventBody is where the body of an event comes from.
+func (c *Call) eventBody(e *abi.Event) source {
+	if c.Body == nil {
+		return &buffer{e.Body}
+	}
+	c.body = &pieceSource{from: c.Body, wake: c.wake, rest: e.Body}
+	return c.body
+}
 
 // consume writes the result of a function that gives a body away, once.
 func (c *Call) consume(ret uint64, consumed *bool, body *incomingBody) {
@@ -138,7 +151,7 @@ func bodyStream(c *Call, p []uint64) {
 	}
 	b.opened = true
 	c.put8(at, 0)
-	c.put32(at+4, c.own(&inputStream{source: &b.rest}, uint32(p[0])))
+	c.put32(at+4, c.own(&inputStream{source: b.from}, uint32(p[0])))
 }
 
 // futureTrailers are a body's trailers, of which there are none: none reach the host.
@@ -167,6 +180,7 @@ func (*responseOutparam) resource() string { return "response-outparam" }
 // outcome is what a response was set to: a response, or an error.
 type outcome struct {
 	response *outgoingResponse
+	started  bool // it is sent in pieces, at least its beginning
 	err      string
 }
 
@@ -189,7 +203,7 @@ func outparamSet(c *Call, p []uint64) {
 	c.reply = o
 }
 
-// sendInformational refuses: the response is sent when the handler has returned, and nothing before it.
+// sendInformational refuses: nothing is sent before the response.
 func sendInformational(c *Call, p []uint64) {
 	use[*responseOutparam](c, p[0])
 	take[*fields](c, p[2]).drop(c)
@@ -269,7 +283,8 @@ func (c *Call) Begin(e *abi.Event) []uint64 {
 // After is called before what runs behind the handler, which may call nothing.
 func (c *Call) After() { c.inside = true }
 
-// Reply fills in what the component answered, when its handler has returned; the error says why it is no reply.
+// Reply fills in what the component answered, when its handler has returned, or sends the end of it where the beginning was
+// sent; the error says why it is no reply, or is of Pieces.
 func (c *Call) Reply(reply *abi.Reply) error {
 	switch o := c.reply; {
 	case o == nil:
@@ -280,6 +295,8 @@ func (c *Call) Reply(reply *abi.Reply) error {
 		return fmt.Errorf("the response's body: %s", o.response.body.failed)
 	case o.response.body.opened && !o.response.body.finished:
 		return fmt.Errorf("the response's body was not finished")
+	case o.started:
+		return c.sendReply()
 	default:
 		reply.Status, reply.Headers, reply.Body = o.response.status, o.response.fields.list, o.response.body.b
 		return nil

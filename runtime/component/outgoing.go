@@ -33,16 +33,17 @@ func outgoingFunctions() []function {
 		}},
 		function{"[method]incoming-response.consume", "ii:", false, func(c *Call, p []uint64) {
 			r := use[*incomingResponse](c, p[0])
-			c.consume(p[1], &r.consumed, &incomingBody{rest: buffer{r.reply.Body}, held: len(r.reply.Body)})
+			c.consume(p[1], &r.consumed, &incomingBody{from: &buffer{r.reply.Body}, held: len(r.reply.Body)})
 		}},
 	), group("wasi:http/outgoing-handler@0.2",
 		function{"handle", "iiii:", true, handleOutgoing},
 	), []function{dropped[*outgoingBody](), dropped[*futureResponse](), dropped[*incomingResponse]()})
 }
 
-// outgoingBody is a body that is written. It is kept until it is whole.
+// outgoingBody is a body that is written. It is kept until it is whole; a reply's, until a piece of it is sent.
 type outgoingBody struct {
 	b        []byte
+	sent     int64 // bytes before b
 	most     int
 	length   int64 // that the headers announce; -1: none
 	opened   bool
@@ -69,6 +70,9 @@ func (b *outgoingBody) expect(f *fields) {
 		}
 	}
 }
+
+// size is how many bytes have been written.
+func (b *outgoingBody) size() int64 { return b.sent + int64(len(b.b)) }
 
 // openBody writes the result of a function that gives a body away to be written, once.
 func (c *Call) openBody(ret uint64, b *outgoingBody, most int) {
@@ -106,6 +110,9 @@ func (s bodySink) write(c *Call, b []byte) error {
 	}
 	c.hold(len(b))
 	s.to.b = append(s.to.b, b...)
+	if o := c.reply; len(s.to.b) > maxWaiting && o != nil && o.response != nil && s.to == &o.response.body {
+		c.sendWaiting()
+	}
 	return nil
 }
 
@@ -116,10 +123,10 @@ func bodyFinish(c *Call, p []uint64) {
 		take[*fields](c, p[2]).drop(c)
 	}
 	at := c.at(p[3], 8)
-	if b.length >= 0 && b.length != int64(len(b.b)) {
-		b.failed = fmt.Sprintf("it has %d bytes, its headers announce %d", len(b.b), b.length)
+	if b.length >= 0 && b.length != b.size() {
+		b.failed = fmt.Sprintf("it has %d bytes, its headers announce %d", b.size(), b.length)
 		c.put8(at, 1)
-		c.putError(at+8, httpError{code: codeRequestBodySize, size: int64(len(b.b))})
+		c.putError(at+8, httpError{code: codeRequestBodySize, size: b.size()})
 		return
 	}
 	c.put8(at, 0)
@@ -276,6 +283,9 @@ func (c *Call) Close() {
 		c.running.cancel()
 		c.running.wg.Wait()
 	}
+	if c.body != nil {
+		c.body.end()
+	}
 	c.handles = table{}
 }
 
@@ -309,6 +319,8 @@ func futureGet(c *Call, p []uint64) {
 // Numbers of error codes. Source: WASI 0.2, wit/deps/http/types.wit, "error-code".
 const (
 	codeConnectionRefused = 6
+	codeTerminated        = 7
+	codeReadTimeout       = 9
 	codeConnectionLimit   = 11
 	codeTLSProtocol       = 12
 	codeRequestDenied     = 15

@@ -53,7 +53,8 @@ type world struct {
 	t      testing.TB
 	module api.Module
 	call   *Call
-	ctx    context.Context
+	base   context.Context
+	ctx    context.Context // of the call, below base
 	cancel context.CancelFunc
 	out    bytes.Buffer
 	logged []string
@@ -78,7 +79,8 @@ func newWorldOf(t testing.TB, component []byte) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t}
-	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.base, w.cancel = context.WithCancel(context.Background())
+	w.ctx = w.base
 	r := wazero.NewRuntimeWithConfig(w.ctx, wazero.NewRuntimeConfigInterpreter())
 	if err := Instantiate(w.ctx, r); err != nil {
 		t.Fatal(err)
@@ -104,7 +106,7 @@ func (w *world) begin(e *abi.Event) (request, outparam uint64) {
 		w.logged = append(w.logged, string(b))
 	}}
 	w.call.Process = &wasip1.Process{Stdout: &w.out, Stderr: &w.out, Started: time.Now()}
-	w.ctx = context.WithValue(w.ctx, Key{}, w.call)
+	w.ctx = context.WithValue(w.base, Key{}, w.call)
 	stack := w.call.Begin(e)
 	return stack[0], stack[1]
 }

@@ -163,9 +163,6 @@ func checkModule(c Change) error {
 	if m.Kind != KindCommand && m.Kind != KindSett && m.Kind != KindComponent {
 		return abi.WithCode(abi.InvalidInput, fmt.Errorf("module kind %s: unknown", quoteShort(string(m.Kind))))
 	}
-	if m.Kind == KindComponent && c.Settings.Streaming {
-		return abi.WithCode(abi.InvalidInput, errors.New("streaming: bodies of components do not pass in pieces yet"))
-	}
 	if h == "" || m.Kind == KindSett && m.Description == nil {
 		return nil
 	}
