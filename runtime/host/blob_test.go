@@ -434,23 +434,7 @@ func TestObjectCallsEnd(t *testing.T) {
 func TestObjectCallsTrap(t *testing.T) {
 	names, _ := objectRequests()
 	for _, name := range names {
-		for _, tt := range []struct {
-			phase  host.Phase
-			params []uint64
-			trap   string
-		}{
-			{host.Initializing, []uint64{0, 0, 0, 0, 0}, "there is no outside world"},
-			{host.Handling, []uint64{1<<16 - 1, 2, 0, 0, 0}, "outside of memory"},
-			{host.Commanding, []uint64{0, 0, 1<<32 - 1, 1, 0}, "outside of memory"},
-		} {
-			a := objectAsker(t, &warehouse{})
-			a.call.Phase = tt.phase
-			_, err := a.mod.ExportedFunction(name).Call(a.ctx, tt.params...)
-			var trap *host.Trap
-			if !errors.As(err, &trap) || !strings.Contains(trap.Reason, tt.trap) || !strings.HasPrefix(trap.Reason, name) {
-				t.Errorf("%s%v while %d: %v, want trap %q", name, tt.params, tt.phase, err, tt.trap)
-			}
-		}
+		wantTraps(t, name, func() *asker { return objectAsker(t, &warehouse{}) })
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/sdk/abi"
 )

@@ -6,11 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 )
 
 // guest makes a module with a page of memory that exports every function of the host.

@@ -9,11 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tetratelabs/wazero/api"
+
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/sdk/abi"
-	"github.com/tetratelabs/wazero/api"
 )
 
 // asker makes store calls as a guest does: the request at requestAt, room for the answer at answerAt.
@@ -423,5 +424,28 @@ func BenchmarkStoreCalls(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// wantTraps calls a function that takes a request while nothing may be asked, and with a request and room for the answer
+// that are outside of memory: it traps, with its name and the reason.
+func wantTraps(t *testing.T, name string, ask func() *asker) {
+	t.Helper()
+	for _, tt := range []struct {
+		phase  host.Phase
+		params []uint64
+		trap   string
+	}{
+		{host.Initializing, []uint64{0, 0, 0, 0, 0}, "there is no outside world"},
+		{host.Handling, []uint64{1<<16 - 1, 2, 0, 0, 0}, "outside of memory"},
+		{host.Commanding, []uint64{0, 0, 1<<32 - 1, 1, 0}, "outside of memory"},
+	} {
+		a := ask()
+		a.call.Phase = tt.phase
+		_, err := a.mod.ExportedFunction(name).Call(a.ctx, tt.params...)
+		var trap *host.Trap
+		if !errors.As(err, &trap) || !strings.Contains(trap.Reason, tt.trap) || !strings.HasPrefix(trap.Reason, name) {
+			t.Errorf("%s%v while %d: %v, want trap %q", name, tt.params, tt.phase, err, tt.trap)
+		}
 	}
 }

@@ -9,10 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tetratelabs/wazero/api"
+
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/sdk/abi"
-	"github.com/tetratelabs/wazero/api"
 )
 
 // outside is the world of a guest, whose answers a test gives.
@@ -218,23 +219,7 @@ func TestOutgoingCallsEnd(t *testing.T) {
 
 func TestOutgoingCallsTrap(t *testing.T) {
 	for _, name := range []string{abi.ImportFetch, abi.ImportInvoke} {
-		for _, tt := range []struct {
-			phase  host.Phase
-			params []uint64
-			trap   string
-		}{
-			{host.Initializing, []uint64{0, 0, 0, 0, 0}, "there is no outside world"},
-			{host.Handling, []uint64{1<<16 - 1, 2, 0, 0, 0}, "outside of memory"},
-			{host.Commanding, []uint64{0, 0, 1<<32 - 1, 1, 0}, "outside of memory"},
-		} {
-			a := outgoing(t, &outside{})
-			a.call.Phase = tt.phase
-			_, err := a.mod.ExportedFunction(name).Call(a.ctx, tt.params...)
-			var trap *host.Trap
-			if !errors.As(err, &trap) || !strings.Contains(trap.Reason, tt.trap) || !strings.HasPrefix(trap.Reason, name) {
-				t.Errorf("%s%v while %d: %v, want trap %q", name, tt.params, tt.phase, err, tt.trap)
-			}
-		}
+		wantTraps(t, name, func() *asker { return outgoing(t, &outside{}) })
 	}
 }
 

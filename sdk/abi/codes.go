@@ -106,3 +106,25 @@ func WithMeaning(err error, meanings []Meaning) error {
 	}
 	return err
 }
+
+// errorNumbers are the numbers of a set of errors on the wire, from 1 to that of the error which stands for all others.
+type errorNumbers struct {
+	last  int32
+	error func(number int32) error
+	kind  func(Code) error // the error that a code means, nil for none; nil: codes mean nothing
+}
+
+// of answers the number of an error; ok is false for one that has none and is told as the last.
+func (n errorNumbers) of(err error) (number int32, ok bool) {
+	for number = 1; number <= n.last; number++ {
+		if errors.Is(err, n.error(number)) {
+			return number, true
+		}
+	}
+	if n.kind != nil {
+		if meant := n.kind(CodeOf(err)); meant != nil {
+			return n.of(meant)
+		}
+	}
+	return n.last, false
+}

@@ -65,10 +65,5 @@ func KVErrorNumber(err error) (number int32, ok bool) {
 	if errors.Is(err, op.ErrClosed) {
 		err = op.ErrUnavailable
 	}
-	for number = 1; number < lastKVError; number++ {
-		if errors.Is(err, KVError(number)) {
-			return number, true
-		}
-	}
-	return lastKVError, errors.Is(err, ErrStoreFailed)
+	return errorNumbers{last: lastKVError, error: KVError}.of(err)
 }

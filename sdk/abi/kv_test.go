@@ -12,10 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sett-run/sett/kv/op"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/sett-run/sett/kv/op"
 )
 
 // kvMessage is a message of a host call: how it is written, how it is read, and how the protobuf library reads it. All

@@ -66,18 +66,7 @@ func ObjectError(number int32) error {
 // ObjectErrorNumber answers the number of an error on the wire, 1 or more; ok is false for one that has none and is told
 // as ErrObjectFailed. An error that wraps none of those is told by its code.
 func ObjectErrorNumber(err error) (number int32, ok bool) {
-	for number = 1; number < lastObjectError; number++ {
-		if errors.Is(err, ObjectError(number)) {
-			return number, true
-		}
-	}
-	if errors.Is(err, ErrObjectFailed) {
-		return lastObjectError, true
-	}
-	if kind := objectKind(CodeOf(err)); kind != nil {
-		return ObjectErrorNumber(kind)
-	}
-	return lastObjectError, false
+	return errorNumbers{lastObjectError, ObjectError, objectKind}.of(err)
 }
 
 // objectKind answers the error that a code means to a guest; nil: it is the node's alone.

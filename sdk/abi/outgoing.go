@@ -66,10 +66,5 @@ func OutgoingError(number int32) error {
 // OutgoingErrorNumber answers the number of an error on the wire, 1 or more; ok is false for one that has none and is
 // told as ErrOutgoingFailed.
 func OutgoingErrorNumber(err error) (number int32, ok bool) {
-	for number = 1; number < lastOutgoingError; number++ {
-		if errors.Is(err, OutgoingError(number)) {
-			return number, true
-		}
-	}
-	return lastOutgoingError, errors.Is(err, ErrOutgoingFailed)
+	return errorNumbers{last: lastOutgoingError, error: OutgoingError}.of(err)
 }

@@ -52,18 +52,7 @@ func QueueError(number int32) error {
 // QueueErrorNumber answers the number of an error on the wire, 1 or more; ok is false for one that has none and is told
 // as ErrQueueFailed. An error that wraps none of those is told by its code.
 func QueueErrorNumber(err error) (number int32, ok bool) {
-	for number = 1; number < lastQueueError; number++ {
-		if errors.Is(err, QueueError(number)) {
-			return number, true
-		}
-	}
-	if errors.Is(err, ErrQueueFailed) {
-		return lastQueueError, true
-	}
-	if kind := queueKind(CodeOf(err)); kind != nil {
-		return QueueErrorNumber(kind)
-	}
-	return lastQueueError, false
+	return errorNumbers{lastQueueError, QueueError, queueKind}.of(err)
 }
 
 // queueKind answers the error that a code means to a guest; nil: it is the node's alone.
