@@ -196,8 +196,9 @@ func targetOf(u *url.URL) (t target, err error) {
 		t.port = 80
 	}
 	for _, c := range []byte(t.host) {
-		if c <= ' ' || c >= 0x7f || c == '%' {
-			return t, fmt.Errorf("host %.80q is not written in ASCII", t.host)
+		// What no name or address has is refused here: net/http would send some of it as an empty Host.
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("-._:", rune(c)) {
+			return t, fmt.Errorf("host %.80q is no name or address of letters, digits and -._:", t.host)
 		}
 	}
 	if t.host == "" {

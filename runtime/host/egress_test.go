@@ -117,6 +117,7 @@ func FuzzNewRequest(f *testing.F) {
 	f.Add("A B", "http://a@b/", "Host", "b", []byte("x"))
 	f.Add("PUT", "http://EXAMPLE.com.:080/%0d%0a#x", "Transfer-Encoding", "chunked", []byte("0\r\n\r\n"))
 	f.Add("GET", "http:///a", "", "", []byte(nil))
+	f.Add("0", "http://\"", "0", "0", []byte("0"))
 	f.Fuzz(func(t *testing.T, method, url, name, value string, body []byte) {
 		r := &abi.FetchRequest{Method: method, URL: url, Headers: []abi.Field{{Name: name, Value: value}}, Body: body}
 		request, to, err := newRequest(t.Context(), r)
