@@ -4,7 +4,8 @@
 //
 // Each server is a process of its own, asked by the same clients over HTTP in rounds that alternate, so that a noisy
 // machine is noisy for both. It prints latencies, the servers' CPU time a request, with Sett's reset in it, and the ratios;
-// how long the deployment and the first request after it took; and how often a reply was not the one expected: with
+// how long the deployment and the first request after it took; the servers' resident memory behind the deployment and
+// behind each round, which tells whether it is flat; and how often a reply was not the one expected: with
 // -expect '"count":1' it shows that no request saw another's state.
 package main
 
@@ -103,6 +104,10 @@ func measure(ctx context.Context, p plan, out io.Writer) error {
 	if err := deploy(ctx, p, node, sides[0].url, out); err != nil {
 		return err
 	}
+	if err := sides[0].weigh(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "resident then: %d MiB\n", sides[0].resident[0])
 	if _, err := exec.LookPath(p.wasmtime); err != nil {
 		fmt.Fprintf(out, "%s is not here: get it with cargo install wasmtime-cli\n", p.wasmtime)
 	} else {
@@ -117,7 +122,7 @@ func measure(ctx context.Context, p plan, out io.Writer) error {
 		if err := s.load(ctx, p, p.clients*20); err != nil {
 			return err
 		}
-		s.took, s.cpu, s.wrong = nil, 0, 0
+		s.took, s.resident, s.cpu, s.wrong = nil, nil, 0, 0
 	}
 	for round := range p.rounds {
 		for i := range sides {
@@ -125,7 +130,7 @@ func measure(ctx context.Context, p plan, out io.Writer) error {
 			if round%2 == 1 { // there and back
 				k = len(sides) - 1 - i
 			}
-			if err := sides[k].load(ctx, p, p.requests); err != nil {
+			if err := errors.Join(sides[k].load(ctx, p, p.requests), sides[k].weigh()); err != nil {
 				return err
 			}
 		}
@@ -159,15 +164,14 @@ func deploy(ctx context.Context, p plan, n *subject.Process, url string, out io.
 
 // report prints the sides and what the first takes compared with the others.
 func report(sides []*side, p plan, out io.Writer) error {
-	fmt.Fprintf(out, "%d requests each, %d clients\n%-10s %10s %10s %10s %14s %8s %12s\n", p.rounds*p.requests, p.clients, "", "p50", "p99", "max",
-		"CPU a request", "wrong", "resident")
+	fmt.Fprintf(out, "%d requests each, %d clients\n%-10s %10s %10s %10s %14s %8s\n", p.rounds*p.requests, p.clients, "", "p50", "p99", "max",
+		"CPU a request", "wrong")
 	for _, s := range sides {
 		slices.Sort(s.took)
-		resident, err := subject.ResidentKiB(s.pid)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "%-10s %10v %10v %10v %14v %8d %8d MiB\n", s.name, s.at(50), s.at(99), s.at(100), s.perRequest(), s.wrong, resident/1024)
+		fmt.Fprintf(out, "%-10s %10v %10v %10v %14v %8d\n", s.name, s.at(50), s.at(99), s.at(100), s.perRequest(), s.wrong)
+	}
+	for _, s := range sides {
+		fmt.Fprintf(out, "%s: resident behind each round of %d requests, in MiB: %v\n", s.name, p.requests, s.resident)
 	}
 	for _, s := range sides[1:] {
 		fmt.Fprintf(out, "sett/%s: p50 %.2f, p99 %.2f, CPU %.2f\n", s.name, float64(sides[0].at(50))/float64(s.at(50)),
@@ -186,11 +190,19 @@ type side struct {
 	name, url string
 	pid       int
 	stop      func()
+	resident  []int // memory behind each round, in MiB
 
 	mu    sync.Mutex // guards took and wrong
 	took  []time.Duration
 	wrong int
 	cpu   time.Duration
+}
+
+// weigh notes how much memory the server has.
+func (s *side) weigh() error {
+	kib, err := subject.ResidentKiB(s.pid)
+	s.resident = append(s.resident, kib/1024)
+	return err
 }
 
 func (s *side) at(percent int) time.Duration {

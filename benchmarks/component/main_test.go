@@ -33,7 +33,8 @@ func TestRun(t *testing.T) {
 	if code := run(t.Context(), args, &out, &faults); code != 0 {
 		t.Fatalf("run() = %d: %s", code, &faults)
 	}
-	for _, want := range []string{"app.wasm", "first request after it", "40 requests each, 2 clients", "none is not here", "sett "} {
+	for _, want := range []string{"app.wasm", "first request after it", "40 requests each, 2 clients", "none is not here", "sett ", "resident then: ",
+		"sett: resident behind each round of 20 requests, in MiB: ["} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("output %q, want %q in it", &out, want)
 		}

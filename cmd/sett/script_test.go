@@ -31,9 +31,9 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/script. The condition [missing:TOOL] holds when a tool is not in PATH, [rustwasi] when
-// Rust can build for WASI, [components:LANGUAGE] when what makes components of js, python or rust is installed, [all] when
-// SETT_TEST_ALL is set; then the others pretend that all is there, so that what is missing fails.
-// [root] holds for the superuser. Beside testscript's own commands there are:
+// Rust can build for WASI, [components:LANGUAGE] when what makes components of js, python or rust is installed,
+// [published:PACKAGE] when its sources were downloaded, [all] when SETT_TEST_ALL is set; then the others pretend that all is
+// there, so that what is missing fails. [root] holds for the superuser. Beside testscript's own commands there are:
 //
 //	node [@NAME] start [FLAG...]  run sett up on free ports; sets $SETT_NODE, $HTTP, $HTTPADDR, $ADMIN, $PID, and of
 //	                       node @NAME, which has a directory of its own, $NAME_NODE, $NAME_HTTP, ...
@@ -41,10 +41,13 @@ func TestMain(m *testing.M) {
 //	node signal            SIGTERM, without waiting
 //	node gone              wait for the end after a signal, which must not be status 0
 //	node log               print what the node wrote to stderr
-//	http [-X M] [-d BODY|-size N] [-H 'K: V'] [-until TEXT] PATH|URL    one request; prints status, headers, body
+//	http [-X M] [-d BODY|-size N] [-H 'K: V'] [-until TEXT] [-o FILE] PATH|URL    one request; prints status, headers, body;
+//	                       the body goes to FILE instead
 //	await FILE|URL REGEXP  look again and again until it matches, for a minute at most
 //	wasm KIND FILE [TEXT]  write a module; see testModule
 //	example NAME           copy an example and the SDK it needs to a project of its own, in folder NAME
+//	crate NAME@VERSION EXAMPLE...  build examples that a crate carries, to EXAMPLE.wasm
+//	sdist NAME==VERSION    set $SOURCES to where the sources of a Python package are
 //	shape FILE             print the keys and kinds of JSON, one a line
 //	capture NAME REGEXP    set a variable to the group in what the last command printed
 func TestScripts(t *testing.T) {
@@ -78,6 +81,9 @@ func TestScripts(t *testing.T) {
 			if l, ok := strings.CutPrefix(cond, "components:"); ok {
 				return makesComponents(t.Context(), language(l)) || os.Getenv("SETT_TEST_ALL") != "", nil
 			}
+			if name, ok := strings.CutPrefix(cond, "published:"); ok {
+				return hasPublished(name) || os.Getenv("SETT_TEST_ALL") != "", nil
+			}
 			if tool, ok := strings.CutPrefix(cond, "missing:"); ok {
 				_, err := exec.LookPath(tool)
 				return err != nil && os.Getenv("SETT_TEST_ALL") == "", nil
@@ -86,6 +92,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "http": cmdHTTP, "await": cmdAwait, "wasm": cmdWasm, "example": cmdExample, "shape": cmdShape, "capture": cmdCapture,
+			"crate": cmdCrate, "sdist": cmdSdist,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -328,7 +335,7 @@ func scriptEnviron(ts *testscript.TestScript) []string {
 }
 
 func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
-	method, body, until := "", "", ""
+	method, body, until, file := "", "", "", ""
 	headers := http.Header{}
 	for len(args) > 1 {
 		switch args[0] {
@@ -340,6 +347,8 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 			n, err := strconv.Atoi(args[1])
 			ts.Check(err)
 			body = strings.Repeat("a", n)
+		case "-o":
+			file = args[1]
 		case "-until":
 			until = args[1]
 		case "-H":
@@ -351,7 +360,7 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		args = args[2:]
 	}
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: http [-X METHOD] [-d BODY|-size BYTES] [-H 'K: V'] [-until TEXT] PATH|URL")
+		ts.Fatalf("usage: http [-X METHOD] [-d BODY|-size BYTES] [-H 'K: V'] [-until TEXT] [-o FILE] PATH|URL")
 	}
 	if method == "" && body != "" {
 		method = "POST"
@@ -373,6 +382,10 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprintf(ts.Stdout(), "%d\n", res.StatusCode)
 	for _, k := range slices.Sorted(maps.Keys(res.Header)) {
 		fmt.Fprintf(ts.Stdout(), "%s: %s\n", k, strings.Join(res.Header[k], " | "))
+	}
+	if file != "" {
+		ts.Check(os.WriteFile(ts.MkAbs(file), text, 0o600))
+		return
 	}
 	fmt.Fprintf(ts.Stdout(), "\n%s", text)
 }

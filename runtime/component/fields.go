@@ -70,7 +70,11 @@ func forbidden(name string) bool {
 	return false
 }
 
+// add appends a field. Names of what came are in small letters, as HTTP/2 has them and guests compare them with.
 func (f *fields) add(c *Call, name, value string) {
+	if f.immutable {
+		name = strings.ToLower(name)
+	}
 	if len(f.list) == abi.MaxHeaders {
 		trap("more than %d fields", abi.MaxHeaders)
 	}

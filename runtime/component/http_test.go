@@ -101,8 +101,8 @@ func TestFieldErrors(t *testing.T) {
 		}
 	}
 	w.do("[method]fields.entries", immutable, result)
-	if got := strings.Join(w.strings(result, 2), " "); got != "X-A b" {
-		t.Errorf("the request's headers are %q, want X-A b", got)
+	if got := strings.Join(w.strings(result, 2), " "); got != "x-a b" {
+		t.Errorf("the request's headers are %q, want x-a b", got)
 	}
 }
 
@@ -375,8 +375,8 @@ func TestOutgoing(t *testing.T) {
 		}
 		h := w.do("[method]incoming-response.headers", in)
 		w.do("[method]fields.entries", h, result)
-		if got := strings.Join(w.strings(result, 2), " "); got != "X y" {
-			t.Errorf("headers %q, want X y", got)
+		if got := strings.Join(w.strings(result, 2), " "); got != "x y" {
+			t.Errorf("headers %q, want x y", got)
 		}
 		w.do(drop+"fields", h)
 		w.do("[method]incoming-response.consume", in, result)
