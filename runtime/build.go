@@ -52,6 +52,7 @@ func (r *Runtime) build(ctx context.Context, v *registry.Version, c *code) (*ima
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	defer giveBack(len(module.Bytes))
 	start := time.Now()
 	b := &builder{r: r, version: v, code: c, module: module}
 	img, err := b.build(ctx)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -16,6 +17,18 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
 )
+
+// giveBackBytes is from which size on, as rewritten, a module has the memory that compiling it took, some 30 times as much,
+// given back to the system at once. Lower, more deployments cost a collection of garbage; higher, more is kept until the
+// heap has doubled.
+const giveBackBytes = 1 << 20
+
+// giveBack gives the system the memory that work on a module of this size took.
+func giveBack(moduleBytes int) {
+	if moduleBytes >= giveBackBytes {
+		debug.FreeOSMemory()
+	}
+}
 
 // code is a module compiled and in memory. What is below ready is written before ready is closed.
 type code struct {
@@ -301,6 +314,7 @@ func (s *codes) compile(c *code) (int64, error) {
 	defer func() { <-s.slots }()
 	start := time.Now()
 	err := s.stage(c)
+	giveBack(len(c.module.Bytes)) // before the next one compiles
 	if abi.CodeOf(err) == abi.InvalidModule {
 		return 0, err
 	}

@@ -327,6 +327,26 @@ func TestNewNeedsDirectory(t *testing.T) {
 	}
 }
 
+// TestGiveBack deploys modules around the size from which on memory is given back at once, behind the compilation and behind
+// the image.
+func TestGiveBack(t *testing.T) {
+	r, _ := open(t, Config{})
+	for size, want := range map[int]uint32{giveBackBytes / 2: 0, giveBackBytes: 2} {
+		m := writer(hello)
+		m.Func("_start", "", wasmtest.Write(fdWrite, 1, 64, int32(len(hello))))
+		for range 8 {
+			m.Func("", "", slices.Repeat([]byte{0x01}, size/8)) // nothing, at length
+		}
+		var before, after goruntime.MemStats
+		goruntime.ReadMemStats(&before)
+		deploy(t, r, m.Bytes())
+		goruntime.ReadMemStats(&after)
+		if got := after.NumForcedGC - before.NumForcedGC; got != want {
+			t.Errorf("behind %d bytes memory is given back %d times, want %d", size, got, want)
+		}
+	}
+}
+
 func TestTableGrowthHasLimit(t *testing.T) {
 	r, s := open(t, Config{})
 	// table.grow(null, 2 million) answers -1; the exit code tells whether it did.
