@@ -124,6 +124,8 @@ func wildly() (code map[byte][]byte, want map[byte]string) {
 			'm': wasmtest.Loop(wasmtest.Call(newFields), wasmtest.Drop()),
 			'n': wasmtest.Return(),
 			'o': slices.Concat(wasmtest.Get(0), wasmtest.I32(-4), wasmtest.Call(requestPath)),
+			'b': slices.Concat(wasmtest.Call(getStdout), wasmtest.I32(0), wasmtest.I32(-1), wasmtest.I32(1072), wasmtest.Call(writeAll)),
+			'q': slices.Concat(wasmtest.I64(0), wasmtest.Call(sleepFor), wasmtest.Set(2), wasmtest.Loop(wasmtest.Get(2), wasmtest.Call(block))),
 		}, map[byte]string{
 			't': "unreachable",
 			'l': "timeout",
@@ -135,6 +137,8 @@ func wildly() (code map[byte][]byte, want map[byte]string) {
 			'm': "more than 16384 handles",
 			'n': "the component set no response",
 			'o': "outside of memory",
+			'b': "4294967295 bytes at 0 are outside of memory",
+			'q': "timeout",
 		}
 }
 
@@ -191,7 +195,7 @@ func TestComponentFails(t *testing.T) {
 		}
 	}
 	v.Settings.TimeoutMS = 5
-	letters := "thwxmno////lpg"
+	letters := "thwxmnob////lpgq"
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {

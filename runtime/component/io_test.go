@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -107,6 +108,52 @@ func TestRealloc(t *testing.T) {
 	w := newWorld(t)
 	w.call.After()
 	w.traps("called the host while", "get-random-u64")
+}
+
+// TestReentrance has a guest call the host while it is asked for memory, whose call is not done.
+func TestReentrance(t *testing.T) {
+	list := functions()
+	random := slices.IndexFunc(list, func(f function) bool { return strings.HasSuffix(f.name, "random@0.2#get-random-u64") })
+	w := newWorldOf(t, fixture(list, wasmtest.Libc(), driver(list, func(m *wasmtest.Module) {
+		m.Func("reenter", "iiii:i", wasmtest.Call(uint32(random)), wasmtest.Drop(), wasmtest.I32(first))
+	})), "reenter")
+	for i := range w.call.Guest.reallocs {
+		w.call.Guest.reallocs[i] = w.module.ExportedFunction("reenter")
+	}
+	w.traps("called the host while it was giving it memory", "get-random-bytes", 3, result)
+	if w.call.inside {
+		t.Error("the guest counts as inside behind a trap")
+	}
+	w.do("get-random-u64")
+}
+
+// TestGiantLengths hands the host lengths that no memory has: they trap, or mean as much as there is.
+func TestGiantLengths(t *testing.T) {
+	const most, all = 1<<32 - 1, 1<<64 - 1
+	w := newWorld(t)
+	request, _ := w.begin(&abi.Event{Method: "POST", Body: []byte("hello")})
+	w.call.Store = new(state)
+	bucket, out := w.bucket("@0.2"), w.do("get-stdout")
+	w.traps("4294967295 bytes at 0 are outside of memory", "[method]output-stream.write", out, 0, most, result)
+	w.traps("4294967295 bytes at 8 are outside of memory", "[method]output-stream.blocking-write-and-flush", out, 8, most, result)
+	w.traps("zeros, more than", "[method]output-stream.blocking-write-zeroes-and-flush", out, all, result)
+	w.traps("are outside of memory", "wasi:keyvalue/store@0.2#[method]bucket.get", bucket, 0, most, result)
+	w.traps("are outside of memory", "wasi:logging/logging#log", 1, 0, most, 0, most)
+	w.traps("a list of 2147483648 elements", "[static]fields.from-list", 0, 1<<31, result)
+	w.traps("random bytes at once", "get-random-bytes", all, result)
+	w.traps("poll of 4294967295 things", "poll", 0, most, result)
+	w.do("[method]incoming-request.consume", request, result)
+	w.do("[method]incoming-body.stream", w.u32(result+4), result)
+	in := w.u32(result + 4)
+	w.do("[method]input-stream.read", in, all, result)
+	if w.u8(result) != 0 || w.string(result+4) != "hello" {
+		t.Errorf("a read of all there can be = %d, %q", w.u8(result), w.string(result+4))
+	}
+	for _, name := range []string{"[method]input-stream.skip", "[method]input-stream.blocking-read"} {
+		if w.do(name, in, all, result); w.u8(result) != 1 {
+			t.Errorf("%s behind the end succeeds", name)
+		}
+	}
 }
 
 func TestStreams(t *testing.T) {

@@ -16,8 +16,9 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// driver is a module that imports functions and exports each of them, for a test to call.
-func driver(list []function) []byte {
+// driver is a module that imports functions and exports each of them, for a test to call. More adds functions of its own;
+// the imported ones have the places they have in the list.
+func driver(list []function, more ...func(*wasmtest.Module)) []byte {
 	m := new(wasmtest.Module)
 	for _, f := range list {
 		m.Import("host", imported(f), f.sig)
@@ -31,6 +32,9 @@ func driver(list []function) []byte {
 		m.Func(f.name, f.sig, append(code, wasmtest.Call(uint32(i)))...)
 	}
 	m.Func("handle", "ii:")
+	for _, add := range more {
+		add(m)
+	}
 	return m.Bytes()
 }
 
@@ -65,7 +69,8 @@ func newWorld(t testing.TB) *world {
 	return newWorldOf(t, fixture(functions(), wasmtest.Libc(), driver(functions())))
 }
 
-func newWorldOf(t testing.TB, component []byte) *world {
+// newWorldOf makes a world of a component that exports more of its driver's functions.
+func newWorldOf(t testing.TB, component []byte, more ...string) *world {
 	t.Helper()
 	p, err := evaluate(component)
 	if err != nil {
@@ -73,6 +78,9 @@ func newWorldOf(t testing.TB, component []byte) *world {
 	}
 	for _, f := range functions() {
 		p.offers = append(p.offers, wasmbin.Offer{Name: f.name, Source: wasmbin.Source{Part: 1, Name: f.name}})
+	}
+	for _, name := range more {
+		p.offers = append(p.offers, wasmbin.Offer{Name: name, Source: wasmbin.Source{Part: 1, Name: name}})
 	}
 	linked, err := wasmbin.Link(p.parts, p.offers)
 	if err != nil {
