@@ -106,18 +106,18 @@ func cmdSdist(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	dir, err := publishedDir()
 	ts.Check(err)
+	tool, err := openPython(context.Background(), "python3")
+	ts.Check(err)
 	sources := filepath.Join(dir, strings.ReplaceAll(args[0], "==", "-"))
 	if _, err := os.Stat(sources); err != nil {
-		ts.Check(downloadSdist(args[0], sources))
+		ts.Check(downloadSdist(filepath.Join(filepath.Dir(tool), "python"), args[0], sources))
 	}
 	ts.Setenv("SOURCES", sources)
-	tool, err := pythonTool()
-	ts.Check(err)
 	ts.Setenv("COMPONENTIZE_PY", tool)
 }
 
 // downloadSdist has pip download the sources of a package, and unpacks them to dir.
-func downloadSdist(name, dir string) error {
+func downloadSdist(python, name, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func downloadSdist(name, dir string) error {
 	defer os.RemoveAll(work)
 	ctx := context.Background()
 	pkg, _, _ := strings.Cut(name, "==")
-	if _, err := runTool(ctx, work, "python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", pkg, name); err != nil {
+	if _, err := runTool(ctx, work, python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", pkg, name); err != nil {
 		return err
 	}
 	files, err := filepath.Glob(filepath.Join(work, "*.tar.gz"))
