@@ -42,7 +42,7 @@ func buildRandom(v *registry.Version) *tracedRandom {
 // build makes v's image: it runs the module's initialisation without any outside world, and sett_warmup behind it,
 // as far as their effects can be kept. Errors are coded abi.InvalidModule when they are the module's fault.
 func (r *Runtime) build(ctx context.Context, v *registry.Version, c *code) (*image, error) {
-	module, err := r.codes.takeModule(c)
+	module, compiled, err := r.codes.takeModule(c)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,9 @@ func (r *Runtime) build(ctx context.Context, v *registry.Version, c *code) (*ima
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	defer giveBack(len(module.Bytes))
+	if compiled { // else a request waits
+		defer giveBack(len(module.Bytes))
+	}
 	start := time.Now()
 	b := &builder{r: r, version: v, code: c, module: module}
 	img, err := b.build(ctx)

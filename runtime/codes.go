@@ -275,17 +275,18 @@ func (s *codes) rewritten(digest string) (traits, *wasmbin.Rewritten, error) {
 	return rewrite(binary)
 }
 
-// takeModule answers the module as rewritten, with the data segments an image is built from.
-func (s *codes) takeModule(c *code) (*wasmbin.Rewritten, error) {
+// takeModule answers the module as rewritten, with the data segments an image is built from, and whether it was compiled
+// just before.
+func (s *codes) takeModule(c *code) (m *wasmbin.Rewritten, compiled bool, err error) {
 	s.mu.Lock()
-	m := c.module
+	m = c.module
 	c.module = nil
 	s.mu.Unlock()
 	if m != nil {
-		return m, nil
+		return m, true, nil
 	}
-	_, m, err := s.rewritten(c.digest)
-	return m, err
+	_, m, err = s.rewritten(c.digest)
+	return m, false, err
 }
 
 // fromDisk loads what was compiled before and answers the memory it takes.
