@@ -32,6 +32,7 @@ const (
 	consumeBody
 	readBody
 	spliceAll
+	appendField
 )
 
 // componentImports answers their names and signatures.
@@ -54,6 +55,7 @@ func componentImports() []struct{ name, sig string } {
 		consumeBody:  {"wasi:http/types@0.2.4#[method]incoming-request.consume", "ii:"},
 		readBody:     {"wasi:http/types@0.2.4#[method]incoming-body.stream", "ii:"},
 		spliceAll:    {"wasi:io/streams@0.2.1#[method]output-stream.blocking-splice", "iili:"},
+		appendField:  {"wasi:http/types@0.2.4#[method]fields.append", "iiiiii:"},
 	}
 }
 

@@ -296,8 +296,10 @@ func (c *Call) Reply(reply *abi.Reply) error {
 	case o.response.body.opened && !o.response.body.finished:
 		return fmt.Errorf("the response's body was not finished")
 	case o.started:
+		reply.Trailers = o.response.body.trailing()
 		return c.sendReply()
 	default:
+		reply.Trailers = o.response.body.trailing()
 		reply.Status, reply.Headers, reply.Body = o.response.status, o.response.fields.list, o.response.body.b
 		return nil
 	}

@@ -61,9 +61,17 @@ func (c *Call) sendReply() error {
 	return nil
 }
 
-// head is the response's status and headers as they are sent before its body is. The length is told if it is known.
+// head is the response's status and headers as they are sent before its body is. The length is told if it is known, or instead
+// which trailers there are.
 func (r *outgoingResponse) head() *abi.Reply {
 	head := &abi.Reply{Status: r.status, Headers: r.fields.list}
+	if trailers := r.body.trailing(); len(trailers) > 0 {
+		head.Headers = slices.Clone(head.Headers)
+		for _, f := range trailers {
+			head.Headers = append(head.Headers, abi.Field{Name: "Trailer", Value: f.Name})
+		}
+		return head
+	}
 	if r.body.length < 0 && (r.body.finished || !r.body.opened) {
 		length := abi.Field{Name: "Content-Length", Value: strconv.FormatInt(r.body.size(), 10)}
 		head.Headers = append(slices.Clone(head.Headers), length)

@@ -123,6 +123,10 @@ type Reply struct {
 	Headers []Field // in order, duplicates kept
 	Body    []byte
 	Error   string // not empty: the handler failed with this message; triggers retry, HTTP answers 502
+
+	// Trailers are the headers behind the body, in order, duplicates kept. They stay on the host's side: the wire form of a
+	// reply has none.
+	Trailers []Field
 }
 
 // Description is what a sett module says of itself after it is initialised.
