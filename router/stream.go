@@ -27,8 +27,9 @@ type clientStream struct {
 	mu      sync.Mutex // makes Stop and a Read that begins see each other, and Start one that ends
 	stopped bool
 
-	body  *bodyReader // what is left of the request's body; nil: nothing
-	fault error       // what ended reading it early
+	body     *bodyReader // what is left of the request's body; nil: nothing
+	trailers []abi.Field // that came behind it
+	fault    error       // what ended reading it early
 
 	started bool
 	broken  bool // not all of what was to be sent was
@@ -77,6 +78,10 @@ func (s *clientStream) Read(b []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF):
+		if s.trailers, err = readTrailers(&s.ctx.Request.Header); err != nil {
+			s.fault = errBrokenRead
+			return 0, s.fault
+		}
 		s.mu.Lock()
 		s.body = nil
 		s.mu.Unlock()
@@ -88,6 +93,9 @@ func (s *clientStream) Read(b []byte) (int, error) {
 	}
 	return 0, s.fault
 }
+
+// Trailers is for abi.Stream.
+func (s *clientStream) Trailers() []abi.Field { return s.trailers }
 
 // late is what a Read is that has ended at its deadline: the client's, or that of Stop.
 func (s *clientStream) late() error {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -81,6 +82,34 @@ func trail(h *fasthttp.ResponseHeader, e *abi.Event, r *abi.Reply) {
 			h.AddBytesKV(raw(f.Name), raw(f.Value))
 		}
 	}
+}
+
+// readTrailers answers the trailers of a request whose body has been read, but those that may be none, which fasthttp refuses in
+// part. Names are in canonical form, and nothing of h is kept. Errors are the client's fault.
+func readTrailers(h *fasthttp.RequestHeader) (list []abi.Field, err error) {
+	if len(h.PeekTrailerKeys()) == 0 { // neither announced nor there
+		return nil, nil
+	}
+	for raw := h.TrailerHeader(); len(raw) > 2; { // the last line is an empty one
+		end := bytes.IndexByte(raw, '\n')
+		if end < 1 || raw[end-1] != '\r' || len(list) == abi.MaxHeaders {
+			return nil, faultTrailer
+		}
+		line := raw[:end-1]
+		raw = raw[end+1:]
+		n, err := canonicalName(line)
+		if err != nil {
+			return nil, faultTrailer
+		}
+		f := abi.Field{Name: string(line[:n]), Value: string(trimSpace(line[n+1:]))}
+		if !validName(f.Name) || !validValue(f.Value) {
+			return nil, faultTrailer
+		}
+		if abi.MayTrail(f.Name) {
+			list = append(list, f)
+		}
+	}
+	return list, nil
 }
 
 // trailerSection is how trailers follow the last chunk of a body.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -169,4 +171,96 @@ func FuzzReplyTrailer(f *testing.F) {
 			t.Errorf("%q: %q gave %q: body %q, %v, trailers %v", name, value, wire, body, err, got.Trailer)
 		}
 	})
+}
+
+// linesOf are fields as they stand on the wire.
+func linesOf(list []abi.Field) string {
+	var b strings.Builder
+	for _, f := range list {
+		fmt.Fprintf(&b, "%s: %s\r\n", f.Name, f.Value)
+	}
+	return b.String()
+}
+
+// TestRequestTrailers has clients send trailers, also hostile ones, to a function that takes bodies whole and to one that
+// takes them in pieces.
+func TestRequestTrailers(t *testing.T) {
+	const post = "POST / HTTP/1.1\r\nHost: a\r\nX-Up: 1\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Never\r\n\r\n3\r\nabc\r\n0\r\n"
+	const next = "GET /next HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n"
+	for _, c := range []struct {
+		name, trailers string
+		want           string // the function's answer; "": the request is refused
+		status         int
+	}{
+		{"none", "", "abc ", 200},
+		{"some", "x-sum: 1\r\nX-Sum:  two \t\r\nX-Other: grüße\r\nEmpty:\r\n", "abc X-Sum: 1\r\nX-Sum: two\r\nX-Other: grüße\r\nEmpty: \r\n", 200},
+		{"a header's name", "X-Up: 2\r\n", "abc X-Up: 2\r\n", 200},
+		{"of ours", "Sett-Trigger: schedule\r\nsett_trigger: x\r\nServer: x\r\nIf-Match: x\r\nX-Sum: 1\r\n", "abc X-Sum: 1\r\n", 200},
+		{"that frames", "Content-Length: 5\r\n", "", 400},
+		{"that frames again", "Transfer-Encoding: chunked\r\n", "", 400},
+		{"that routes", "Host: evil\r\n", "", 400},
+		{"that authenticates", "Authorization: Basic x\r\n", "", 400},
+		{"NUL", "X-Sum: a\x00b\r\n", "", 400},
+		{"DEL", "X-Sum: a\x7fb\r\n", "", 400},
+		{"CR", "X-Sum: a\rb\r\n", "", 400},
+		{"space in a name", "X Sum: a\r\n", "", 400},
+		{"no colon", "X-Sum\r\n", "", 400},
+		{"empty name", ": a\r\n", "", 400},
+		{"large", "X-Sum: " + strings.Repeat("x", 5000) + "\r\n", "", 431},
+		{"many", linesOf(many(abi.MaxHeaders+1, 1)), "", 431},
+	} {
+		for _, pieces := range []bool{false, true} {
+			settings := routes("/{path...}")
+			settings.Streaming = pieces
+			r := newRouter(t, Config{MaxBodyBytes: 1000, MaxHeaderBytes: 4096, Invoker: streaming(func(_ context.Context, e *abi.Event, result *abi.Result) error {
+				body, list := e.Body, e.Trailers
+				if e.More {
+					if early := e.Stream.Trailers(); len(list)+len(early) > 0 {
+						t.Errorf("%s: trailers before the body: %v %v", c.name, list, early)
+					}
+					rest, err := io.ReadAll(e.Stream)
+					if err != nil {
+						return err
+					}
+					body, list = append(body, rest...), e.Stream.Trailers()
+				}
+				result.Body = fmt.Appendf(nil, "%s %s", body, linesOf(list))
+				return nil
+			})}, live("f", settings))
+			w := dial(t, listen(t, r), post+c.trailers+"\r\n"+next)
+			reply := w.reply(t, "POST")
+			body, _ := io.ReadAll(reply.Body)
+			status := c.status
+			if pieces && status == 431 {
+				status = 400 // the function was reading already
+			}
+			if reply.StatusCode != status || status == 200 && string(body) != c.want {
+				t.Errorf("%s, in pieces %v: reply %d %q, want %d %q", c.name, pieces, reply.StatusCode, body, status, c.want)
+			}
+			rest, _ := io.ReadAll(w.in)
+			if answered := strings.HasPrefix(string(rest), "HTTP/1.1 200 "); answered != (status == 200) || !answered && len(rest) > 0 {
+				t.Errorf("%s, in pieces %v: behind it comes %q", c.name, pieces, rest)
+			}
+			if strings.Contains(string(rest), "X-Sum") {
+				t.Errorf("%s, in pieces %v: trailers reach the next request: %q", c.name, pieces, rest)
+			}
+		}
+	}
+}
+
+// TestReadTrailers looks at what fasthttp lets through, and at what it would refuse but another version might not.
+func TestReadTrailers(t *testing.T) {
+	var h fasthttp.RequestHeader
+	h.DisableNormalizing()
+	for _, f := range many(abi.MaxHeaders+1, 1) {
+		_ = h.AddTrailer(f.Name)
+		h.Add(f.Name, f.Value)
+	}
+	if list, err := readTrailers(&h); err == nil {
+		t.Errorf("%d trailers, no error", len(list))
+	}
+	h.Reset()
+	if list, err := readTrailers(&h); list != nil || err != nil || testing.AllocsPerRun(100, func() { _, _ = readTrailers(&h) }) > 0 {
+		t.Errorf("no trailers: %v, %v, or memory", list, err)
+	}
 }

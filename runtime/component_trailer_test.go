@@ -27,12 +27,24 @@ func endWithTrailer() []byte {
 		wasmtest.I32(1044), wasmtest.Load32(), wasmtest.I32(1), wasmtest.Get(2), wasmtest.I32(1088), wasmtest.Call(finishBody))
 }
 
-// trails is a component whose reply has a trailer: at /w one that is held, at /s one that was begun.
+// echoTrailers ends the response's body with the trailers of the request, for which it waits without reading the body.
+func echoTrailers() []byte {
+	return slices.Concat(wasmtest.Get(0), wasmtest.I32(1104), wasmtest.Call(consumeBody),
+		wasmtest.I32(1108), wasmtest.Load32(), wasmtest.Call(endBody), wasmtest.Set(2),
+		wasmtest.Get(2), wasmtest.Call(awaitTrailers), wasmtest.Call(block),
+		wasmtest.Get(2), wasmtest.I32(1136), wasmtest.Call(getTrailers),
+		wasmtest.I32(1060), wasmtest.Load32(), wasmtest.Call(dropStream),
+		wasmtest.I32(1044), wasmtest.Load32(), wasmtest.I32(1160), []byte{0x2d, 0, 0}, wasmtest.I32(1164), wasmtest.Load32(),
+		wasmtest.I32(1088), wasmtest.Call(finishBody))
+}
+
+// trails is a component whose reply has a trailer: at /w one that is held, at /s one that was begun, at /r those of the request.
 func trails() []byte {
 	wait := slices.Concat(wasmtest.I64(1e6), wasmtest.Call(sleepFor), wasmtest.Call(block))
 	return counts(map[byte][]byte{
 		'w': slices.Concat(beginResponse(), writeCount(), endWithTrailer(), wasmtest.Return()),
 		's': slices.Concat(beginResponse(), writeCount(), wait, endWithTrailer(), wasmtest.Return()),
+		'r': slices.Concat(beginResponse(), writeCount(), echoTrailers(), wasmtest.Return()),
 	}, nil)
 }
 
@@ -70,4 +82,21 @@ func TestCheckTrailers(t *testing.T) {
 			t.Errorf("checkReply = %v, want %q", err, c.want)
 		}
 	}
+}
+
+func TestComponentRequestTrailers(t *testing.T) {
+	r, s := open(t, Config{})
+	v := deploy(t, r, trails())
+	for _, want := range [][]abi.Field{{{Name: "X-Sum", Value: "1"}, {Name: "X-Sum", Value: "2"}}, nil} {
+		e := from("/r", new(client))
+		e.Body, e.Trailers, e.More = []byte("abc"), want, false
+		if res, err := r.Invoke(context.Background(), v, e); err != nil || !slices.Equal(res.Trailers, want) {
+			t.Errorf("Invoke = %+v, %v, want trailers %v; log %q", res, err, want, s.stream(abi.StreamPlatform))
+		}
+		e = from("/r", &client{body: strings.NewReader(strings.Repeat("d", 1<<18)), trailers: want})
+		if res, err := r.Invoke(context.Background(), v, e); err != nil || !slices.Equal(res.Trailers, want) || !e.More {
+			t.Errorf("Invoke with a body in pieces = %+v, %v, want trailers %v; log %q", res, err, want, s.stream(abi.StreamPlatform))
+		}
+	}
+	checkNothingLeft(t, r)
 }

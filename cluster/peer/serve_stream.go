@@ -108,6 +108,9 @@ func (a *away) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Trailers is for abi.Stream.
+func (a *away) Trailers() []abi.Field { return nil }
+
 // Start is for abi.Stream.
 func (a *away) Start(r *abi.Result) error {
 	if a.started {

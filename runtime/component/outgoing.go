@@ -33,7 +33,10 @@ func outgoingFunctions() []function {
 		}},
 		function{"[method]incoming-response.consume", "ii:", false, func(c *Call, p []uint64) {
 			r := use[*incomingResponse](c, p[0])
-			c.consume(p[1], &r.consumed, &incomingBody{from: &buffer{r.reply.Body}, held: len(r.reply.Body)})
+			list := r.reply.Trailers
+			c.consume(p[1], &r.consumed, &incomingBody{
+				from: &buffer{r.reply.Body}, trailers: func() []abi.Field { return list }, held: len(r.reply.Body),
+			})
 		}},
 	), group("wasi:http/outgoing-handler@0.2",
 		function{"handle", "iiii:", true, handleOutgoing},

@@ -17,9 +17,11 @@ type Pieces interface {
 	io.Writer
 }
 
-// Body is what follows an event's body, as it comes. Read waits, in a goroutine beside the guest's; Stop has it return.
+// Body is what follows an event's body, as it comes. Read waits, in a goroutine beside the guest's; Stop has it return. Trailers
+// are what follows its end.
 type Body interface {
 	io.Reader
+	Trailers() []abi.Field
 	Stop()
 }
 

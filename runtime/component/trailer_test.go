@@ -1,6 +1,7 @@
 package component
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -86,5 +87,104 @@ func TestTrailersOfWrongBody(t *testing.T) {
 	w.do("[static]outgoing-body.finish", body, 1, w.u32(result+4), result)
 	if w.u8(result) != 1 || w.call.held != held {
 		t.Errorf("finish = %d, %d bytes are held, want %d", w.u8(result), w.call.held, held)
+	}
+}
+
+// getTrailers takes a future's trailers as "name value ..."; ready says whether they are there, and code is an error's, or 255.
+func (w *world) getTrailers(future uint64) (list string, ready bool, code byte) {
+	if w.do("[method]future-trailers.get", future, result); w.u8(result) == 0 {
+		return "", false, 255
+	}
+	switch {
+	case w.u8(result+8) != 0:
+		w.t.Error("they were taken before")
+	case w.u8(result+16) != 0:
+		return "", true, w.u8(result + 24)
+	case w.u8(result+24) != 0:
+		f := w.u32(result + 28)
+		w.do("[method]fields.entries", f, result)
+		list = strings.Join(w.strings(result, 2), " ")
+		w.do(drop+"fields", f)
+	}
+	if w.do("[method]future-trailers.get", future, result); w.u8(result) != 1 || w.u8(result+8) != 1 {
+		w.t.Error("trailers can be had twice")
+	}
+	return list, true, 255
+}
+
+func TestRequestTrailers(t *testing.T) {
+	w := newWorld(t)
+	for _, read := range []bool{false, true} {
+		r, _ := w.begin(&abi.Event{Body: []byte("abc"), Trailers: []abi.Field{{Name: "X-Sum", Value: "1"}, {Name: "X-Sum", Value: "2"}}})
+		w.do("[method]incoming-request.consume", r, result)
+		body := w.u32(result + 4)
+		if read {
+			w.do("[method]incoming-body.stream", body, result)
+			stream := w.u32(result + 4)
+			w.do("[method]input-stream.read", stream, 100, result)
+			w.do(drop+"input-stream", stream)
+		}
+		future := w.do("[static]incoming-body.finish", body)
+		p := w.do("[method]future-trailers.subscribe", future)
+		w.do("[method]pollable.block", p)
+		w.do(drop+"pollable", p)
+		if list, ready, _ := w.getTrailers(future); !ready || list != "X-Sum 1 X-Sum 2" {
+			t.Errorf("body read %v: trailers %q, ready %v", read, list, ready)
+		}
+		if w.do(drop+"future-trailers", future); w.call.held != 0 {
+			t.Errorf("%d bytes are held for nothing", w.call.held)
+		}
+	}
+}
+
+// TestRequestTrailersInPieces: they are there when the body has ended, whether its guest has read it or not.
+func TestRequestTrailersInPieces(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		read bool // all of the body, by the guest
+		end  error
+		list string
+		code byte
+	}{
+		{"read", true, nil, "X-Sum 1", 255},
+		{"not read", false, nil, "X-Sum 1", 255},
+		{"broken off", false, abi.WithCode(abi.InvalidInput, errors.New("the client has left")), "", codeTerminated},
+		{"in no known way", false, errors.New("oh"), "", codeInternal},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				to, u, stream, _ := w.consume()
+				if c.read {
+					go func() {
+						to.Write([]byte("b"))
+						u.trailers = []abi.Field{{Name: "X-Sum", Value: "1"}}
+						to.CloseWithError(c.end)
+					}()
+					for {
+						if _, fault := w.take("blocking-read", stream); fault != nil {
+							break
+						}
+					}
+				}
+				w.do(drop+"input-stream", stream)
+				future := w.do("[static]incoming-body.finish", u.handle)
+				if !c.read {
+					if _, ready, _ := w.getTrailers(future); ready {
+						t.Error("they are there before the body is")
+					}
+					go func() {
+						to.Write(make([]byte, 3*maxRoom))
+						u.trailers = []abi.Field{{Name: "X-Sum", Value: "1"}}
+						to.CloseWithError(c.end)
+					}()
+				}
+				p := w.do("[method]future-trailers.subscribe", future)
+				w.do("[method]pollable.block", p)
+				if list, ready, code := w.getTrailers(future); !ready || list != c.list || code != c.code {
+					t.Errorf("trailers %q, ready %v, code %d, want %q, code %d", list, ready, code, c.list, c.code)
+				}
+			})
+		})
 	}
 }
