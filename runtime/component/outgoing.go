@@ -268,6 +268,9 @@ func handleOutgoing(c *Call, p []uint64) {
 // send sends a request in another goroutine.
 func (c *Call) send(r *outgoingRequest, future *futureResponse, limit time.Duration) {
 	future.held = r.fields.size + len(r.body.b) + r.texts
+	if r.body.trailers != nil {
+		future.held += r.body.trailers.size
+	}
 	send, err := c.Sender.Send(r.request())
 	if err != nil {
 		future.err = err

@@ -1,6 +1,7 @@
 package component
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -186,5 +187,48 @@ func TestRequestTrailersInPieces(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestOutgoingTrailers: a request is sent with the trailers its body was finished with, and those of its reply are there with it.
+func TestOutgoingTrailers(t *testing.T) {
+	for _, before := range []bool{true, false} { // the body is finished before the request is handled
+		w := newWorld(t)
+		s := &sender{answer: func(_ context.Context, r *abi.FetchRequest) (*abi.Reply, error) {
+			return &abi.Reply{Status: 200, Body: r.Body, Trailers: r.Trailers}, nil
+		}}
+		w.call.Sender = s
+		r := w.request()
+		w.do("[method]outgoing-request.body", r, result)
+		body := w.u32(result + 4)
+		w.do("[method]outgoing-body.write", body, result)
+		stream := w.u32(result + 4)
+		w.write(stream, "abc")
+		if before {
+			w.finishWith(body, stream, "X-Sum", "1")
+		}
+		w.do("wasi:http/outgoing-handler@0.2#handle", r, 0, 0, result)
+		future := w.u32(result + 8)
+		if !before {
+			w.finishWith(body, stream, "X-Sum", "1")
+		}
+		p := w.do("[method]future-incoming-response.subscribe", future)
+		w.do("[method]pollable.block", p)
+		w.do(drop+"pollable", p)
+		w.do("[method]future-incoming-response.get", future, result)
+		reply := w.u32(result + 24)
+		w.do("[method]incoming-response.consume", reply, result)
+		trailers := w.do("[static]incoming-body.finish", w.u32(result+4))
+		w.do(drop+"incoming-response", reply)
+		w.do(drop+"future-incoming-response", future)
+		if list, ready, _ := w.getTrailers(trailers); !ready || list != "X-Sum 1" {
+			t.Errorf("trailers of the reply: %q, %v", list, ready)
+		}
+		if want := []abi.Field{{Name: "X-Sum", Value: "1"}}; len(s.sent) != 1 || !slices.Equal(s.sent[0].Trailers, want) {
+			t.Errorf("sent %+v, want trailers %v", s.sent, want)
+		}
+		if w.do(drop+"future-trailers", trailers); w.call.held != 0 {
+			t.Errorf("%d bytes are held for nothing", w.call.held)
+		}
 	}
 }
