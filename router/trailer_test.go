@@ -74,6 +74,9 @@ func TestReplyTrailers(t *testing.T) {
 			w := dial(t, listen(t, r), strings.Replace(c.request, "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1))
 			first := readHead(t, w.in)
 			rest, _ := io.ReadAll(w.in)
+			if err := r.Shutdown(t.Context()); err != nil { // nothing is logged any more
+				t.Fatal(err)
+			}
 			want, trailer := c.whole, c.trailer
 			if pieces {
 				want, trailer = c.inPieces, "" // not known when the reply begins

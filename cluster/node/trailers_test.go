@@ -96,7 +96,9 @@ func TestTrailers(t *testing.T) {
 			t.Errorf("%s: trailer %q from node %q, want 1", name, got, node)
 		}
 	}
-	await(t, "b runs the function", func() bool { return b.waiting.on(last) == nil && b.registry.Snapshot().Function("default", "pieces") != nil })
+	await(t, "b runs the function", func() bool {
+		return b.waiting.on(last) == nil && b.registry.Snapshot().Function("default", "pieces") != nil
+	})
 	await(t, "a knows that b has room", func() bool { return len(a.withRoom(1)) == 1 })
 	body, rest := io.Pipe()
 	var waits sync.WaitGroup
