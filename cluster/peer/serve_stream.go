@@ -103,7 +103,7 @@ func (a *away) Read(b []byte) (int, error) {
 		}
 	}
 	n, err := a.request.Body.Read(b)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if a.trailers, err = readTrailers(a.request.Trailer); err == nil {
 			return n, io.EOF
 		}

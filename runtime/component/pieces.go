@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -63,14 +64,21 @@ func (c *Call) sendReply() error {
 	return nil
 }
 
+// maxAnnounced is how many bytes of trailers' names are told before they come. More makes headers large that clients can do
+// without.
+const maxAnnounced = 1 << 10
+
 // head is the response's status and headers as they are sent before its body is. The length is told if it is known, or instead
 // which trailers there are.
 func (r *outgoingResponse) head() *abi.Reply {
 	head := &abi.Reply{Status: r.status, Headers: r.fields.list}
 	if trailers := r.body.trailing(); len(trailers) > 0 {
-		head.Headers = slices.Clone(head.Headers)
-		for _, f := range trailers {
-			head.Headers = append(head.Headers, abi.Field{Name: "Trailer", Value: f.Name})
+		names := make([]string, len(trailers))
+		for i, f := range trailers {
+			names[i] = f.Name
+		}
+		if list := strings.Join(names, ", "); len(list) <= maxAnnounced {
+			head.Headers = append(slices.Clone(head.Headers), abi.Field{Name: "Trailer", Value: list})
 		}
 		return head
 	}

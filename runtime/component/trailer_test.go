@@ -44,7 +44,7 @@ func TestResponseTrailers(t *testing.T) {
 			w.write(stream, "a")
 			w.finishWith(body, stream, "X-Sum", "1", "x-sum", "2")
 			w.sleep(time.Second)
-		}, "A: b|Trailer: X-Sum|Trailer: x-sum"},
+		}, "A: b|Trailer: X-Sum, x-sum"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
