@@ -55,8 +55,7 @@ func (r *Router) receive(ctx *fasthttp.RequestCtx, q *request, c *conn, k *candi
 	from := ctx.RequestBodyStream()
 	if from == nil { // there is none, or it was read before
 		q.event.Body = ctx.Request.Body()
-		c.enter(phaseServe)
-		return true
+		return r.received(ctx, q, c)
 	}
 	q.body = bodyReader{from: from, length: int64(ctx.Request.Header.ContentLength())}
 	whole := 0 <= q.body.length && q.body.length <= int64(r.config.MaxBodyBytes)
@@ -71,6 +70,16 @@ func (r *Router) receive(ctx *fasthttp.RequestCtx, q *request, c *conn, k *candi
 		return true
 	}
 	if err := q.readBody(r.config.MaxBodyBytes); err != nil {
+		r.unreadable(ctx, err)
+		return false
+	}
+	return r.received(ctx, q, c)
+}
+
+// received notes the trailers of a body that was read whole. It answers false when it has refused the request.
+func (r *Router) received(ctx *fasthttp.RequestCtx, q *request, c *conn) bool {
+	var err error
+	if q.event.Trailers, err = readTrailers(&ctx.Request.Header); err != nil {
 		r.unreadable(ctx, err)
 		return false
 	}

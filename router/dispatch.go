@@ -113,8 +113,11 @@ func (r *Router) invoke(c *invocationContext, k *candidate, e *abi.Event, by Inv
 	if err != nil || result.Error != "" {
 		return result, err
 	}
-	if result.Streamed {
-		return result, nil // checked before it was sent
+	if result.Streamed { // the rest was checked before it was sent
+		if err = checkTrailers(&result.Reply); err != nil {
+			return result, r.fail(k.target, e, err)
+		}
+		return result, nil
 	}
 	if err = checkReply(&result.Reply, r.config.MaxReplyBytes, e.Method == "HEAD"); err != nil {
 		return result, r.fail(k.target, e, err)

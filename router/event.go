@@ -21,6 +21,7 @@ const (
 	faultBothLength = fault("Transfer-Encoding together with Content-Length")
 	faultCoding     = fault("transfer coding is not chunked")
 	faultMethod     = fault("method is not upper case")
+	faultTrailer    = fault("trailer is not a header, or there are too many")
 )
 
 // fault is a constant error.

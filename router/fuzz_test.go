@@ -22,6 +22,7 @@ func FuzzServe(f *testing.F) {
 		"POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na",
 		"GET http://h/p HTTP/1.1\r\nHost: a\r\nConnection: x, close\r\nX: 1\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\n\r\n1\r\na\r\n0\r\nx: 1\r\nSett-Y : 2\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", "GET /..;/ HTTP/1.1\r\nhOST: [::1]:80\r\n\r\n",
 	} {
 		f.Add([]byte(s))
@@ -38,6 +39,11 @@ func FuzzServe(f *testing.F) {
 			for _, h := range e.Headers {
 				if !validName(h.Name) || !validValue(h.Value) || http.CanonicalHeaderKey(h.Name) != h.Name || platformPrefix(h.Name) {
 					t.Errorf("header %q: %q of %q", h.Name, h.Value, raw)
+				}
+			}
+			for _, f := range e.Trailers {
+				if !validName(f.Name) || !validValue(f.Value) || !abi.MayTrail(f.Name) {
+					t.Errorf("trailer %q: %q of %q", f.Name, f.Value, raw)
 				}
 			}
 			return &abi.Result{Start: abi.Warm, Reply: abi.Reply{Body: []byte("ok")}}, nil

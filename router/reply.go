@@ -48,6 +48,9 @@ func checkReply(r *abi.Reply, maxBody int, head bool) error {
 	if len(r.Body) > maxBody {
 		return badReply("body of %d bytes: at most %d are allowed", len(r.Body), maxBody)
 	}
+	if err := checkTrailers(r); err != nil {
+		return err
+	}
 	size, ours := 0, 0
 	for i := range r.Headers {
 		h := &r.Headers[i]

@@ -151,7 +151,7 @@ func (r *Router) respond(ctx *fasthttp.RequestCtx, q *request, k *candidate, res
 		if err == nil && result.Error != "" {
 			err = errFailed
 		}
-		s.end(err)
+		s.end(result.Trailers, err)
 		return
 	case s.fault != nil && !errors.Is(s.fault, errStopped) && err != nil:
 		r.unreadable(ctx, s.refusal())
@@ -216,6 +216,7 @@ func (r *Router) reply(ctx *fasthttp.RequestCtx, t *target, e *abi.Event, result
 	default:
 		h.SetContentType(t.contentType())
 	}
+	trail(h, e, &result.Reply)
 	ctx.Response.SetBodyRaw(result.Body)
 }
 

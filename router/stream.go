@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,8 +27,9 @@ type clientStream struct {
 	mu      sync.Mutex // makes Stop and a Read that begins see each other, and Start one that ends
 	stopped bool
 
-	body  *bodyReader // what is left of the request's body; nil: nothing
-	fault error       // what ended reading it early
+	body     *bodyReader // what is left of the request's body; nil: nothing
+	trailers []abi.Field // that came behind it
+	fault    error       // what ended reading it early
 
 	started bool
 	broken  bool // not all of what was to be sent was
@@ -76,6 +78,10 @@ func (s *clientStream) Read(b []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF):
+		if s.trailers, err = readTrailers(&s.ctx.Request.Header); err != nil {
+			s.fault = errBrokenRead
+			return 0, s.fault
+		}
 		s.mu.Lock()
 		s.body = nil
 		s.mu.Unlock()
@@ -87,6 +93,9 @@ func (s *clientStream) Read(b []byte) (int, error) {
 	}
 	return 0, s.fault
 }
+
+// Trailers is for abi.Stream.
+func (s *clientStream) Trailers() []abi.Field { return s.trailers }
 
 // late is what a Read is that has ended at its deadline: the client's, or that of Stop.
 func (s *clientStream) late() error {
@@ -143,6 +152,7 @@ func (s *clientStream) Start(r *abi.Result) error {
 		return errStarted
 	}
 	e, sent := &s.q.event, *r
+	trailers := announced(&sent.Reply)
 	length, err := checkStart(&sent.Reply)
 	if err != nil {
 		return err
@@ -154,7 +164,12 @@ func (s *clientStream) Start(r *abi.Result) error {
 	h := &s.ctx.Response.Header
 	typed := s.router.head(s.ctx, e, &sent)
 	s.k.share(s.ctx, e)
-	s.frame(length, sent.Status)
+	if len(trailers) > 0 && e.Proto != "HTTP/1.0" {
+		length = -1 // behind a body whose length is told nothing can follow
+	}
+	if s.frame(length, sent.Status); s.framing == framedChunks && len(trailers) > 0 {
+		h.Add("Trailer", strings.Join(trailers, ", "))
+	}
 	switch {
 	case bodyless(sent.Status):
 		h.SetNoDefaultContentType(true)
@@ -237,14 +252,14 @@ func (s *clientStream) send(parts net.Buffers) error {
 	return errLeft
 }
 
-// end ends a reply that was started: with its last bytes, or by cutting it off where its function failed or the client
-// is gone. It leaves fasthttp a reply that is not sent.
-func (s *clientStream) end(failed error) {
+// end ends a reply that was started: with its trailers, where the framing has room for any, or by cutting it off where its
+// function failed or the client is gone. It leaves fasthttp a reply that is not sent.
+func (s *clientStream) end(trailers []abi.Field, failed error) {
 	if s.framing == framedLength && s.left > 0 {
 		failed = errors.Join(failed, io.ErrUnexpectedEOF)
 	}
 	if failed == nil && !s.broken && s.framing == framedChunks {
-		failed = s.send(net.Buffers{[]byte("0\r\n\r\n")})
+		failed = s.send(net.Buffers{trailerSection(trailers)})
 	}
 	s.ctx.Response.Reset()
 	switch {
@@ -266,9 +281,9 @@ func (s *clientStream) cut() {
 	}
 }
 
-// checkStart is checkReply for a reply of which there is no body yet. It answers its length when the function says it, else -1.
+// checkStart is checkReply for a reply of which there is no body and no trailer yet. It answers its length when the function says it, else -1.
 func checkStart(r *abi.Reply) (length int64, err error) {
-	r.Body, length = nil, -1
+	r.Body, r.Trailers, length = nil, nil, -1
 	for _, h := range r.Headers {
 		if len(h.Name) != len("Content-Length") || !isNamed([]string{"Content-Length"}, h.Name) {
 			continue

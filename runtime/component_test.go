@@ -32,6 +32,10 @@ const (
 	consumeBody
 	readBody
 	spliceAll
+	appendField
+	endBody
+	awaitTrailers
+	getTrailers
 )
 
 // componentImports answers their names and signatures.
@@ -54,6 +58,11 @@ func componentImports() []struct{ name, sig string } {
 		consumeBody:  {"wasi:http/types@0.2.4#[method]incoming-request.consume", "ii:"},
 		readBody:     {"wasi:http/types@0.2.4#[method]incoming-body.stream", "ii:"},
 		spliceAll:    {"wasi:io/streams@0.2.1#[method]output-stream.blocking-splice", "iili:"},
+		appendField:  {"wasi:http/types@0.2.4#[method]fields.append", "iiiiii:"},
+
+		endBody:       {"wasi:http/types@0.2.4#[static]incoming-body.finish", "i:i"},
+		awaitTrailers: {"wasi:http/types@0.2.4#[method]future-trailers.subscribe", "i:i"},
+		getTrailers:   {"wasi:http/types@0.2.4#[method]future-trailers.get", "ii:"},
 	}
 }
 

@@ -16,12 +16,15 @@ import (
 
 // client is a client in memory that takes pieces.
 type client struct {
-	body    io.Reader // what follows the event's; nil: nothing
-	head    *abi.Result
-	pieces  []string
-	refuses error       // of Write
-	onWrite func(n int) // n pieces came; nil: nothing happens
+	body     io.Reader // what follows the event's; nil: nothing
+	trailers []abi.Field
+	head     *abi.Result
+	pieces   []string
+	refuses  error       // of Write
+	onWrite  func(n int) // n pieces came; nil: nothing happens
 }
+
+func (c *client) Trailers() []abi.Field { return c.trailers }
 
 func (c *client) Read(b []byte) (int, error) {
 	if c.body == nil {

@@ -15,25 +15,36 @@ func checkReply(r *abi.Reply, maxBody int) error {
 	if r.Status < 200 || r.Status > 599 {
 		return fmt.Errorf("the reply has status %d, want 200 to 599", r.Status)
 	}
-	if len(r.Headers) > abi.MaxHeaders {
-		return fmt.Errorf("the reply has %d headers, more than %d", len(r.Headers), abi.MaxHeaders)
+	if err := checkFields("header", r.Headers); err != nil {
+		return err
+	}
+	if err := checkFields("trailer", r.Trailers); err != nil {
+		return err
+	}
+	if len(r.Body) > maxBody {
+		return fmt.Errorf("the reply's body of %d bytes is over the limit of %d", len(r.Body), maxBody)
+	}
+	return nil
+}
+
+// checkFields checks the headers, or the trailers, of a reply.
+func checkFields(what string, list []abi.Field) error {
+	if len(list) > abi.MaxHeaders {
+		return fmt.Errorf("the reply has %d %ss, more than %d", len(list), what, abi.MaxHeaders)
 	}
 	size := 0
-	for i := range r.Headers {
-		h := &r.Headers[i]
+	for i := range list {
+		h := &list[i]
 		if !isToken(h.Name) {
-			return fmt.Errorf("the reply has an invalid header name %.80q", h.Name)
+			return fmt.Errorf("the reply has an invalid %s name %.80q", what, h.Name)
 		}
 		if !isFieldValue(h.Value) {
-			return fmt.Errorf("the reply's header %.80s has an invalid value %.80q", h.Name, h.Value)
+			return fmt.Errorf("the reply's %s %.80s has an invalid value %.80q", what, h.Name, h.Value)
 		}
 		size += len(h.Name) + len(h.Value)
 	}
 	if size > MaxHeaderBytes {
-		return fmt.Errorf("the reply's header is longer than %d bytes", MaxHeaderBytes)
-	}
-	if len(r.Body) > maxBody {
-		return fmt.Errorf("the reply's body of %d bytes is over the limit of %d", len(r.Body), maxBody)
+		return fmt.Errorf("the reply's %s is longer than %d bytes", what, MaxHeaderBytes)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 
 // invokeInPieces runs a forwarded invocation here whose client takes pieces.
 func (s *Server) invokeInPieces(w http.ResponseWriter, r *http.Request) {
-	to := &away{w: w, control: http.NewResponseController(w), body: r.Body}
+	to := &away{w: w, control: http.NewResponseController(w), request: r}
 	_ = to.control.EnableFullDuplex() // HTTP/2 is, and net/http's HTTP/1 can
 	result, err := s.run(w, r, to)
 	if errors.Is(err, ErrNotHere) && !to.begun {
@@ -48,8 +48,9 @@ func (s *Server) question(w http.ResponseWriter, r *http.Request, to *away) ([]b
 type away struct {
 	w        http.ResponseWriter
 	control  *http.ResponseController
-	body     io.Reader
-	deadline time.Time // of the invocation
+	request  *http.Request
+	trailers []abi.Field // that came behind its body
+	deadline time.Time   // of the invocation
 
 	mu      sync.Mutex // held while sending: Read does, beside Write
 	begun   bool       // something was sent
@@ -101,12 +102,20 @@ func (a *away) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := a.body.Read(b)
-	if err != nil && err != io.EOF {
+	n, err := a.request.Body.Read(b)
+	if errors.Is(err, io.EOF) {
+		if a.trailers, err = readTrailers(a.request.Trailer); err == nil {
+			return n, io.EOF
+		}
+	}
+	if err != nil {
 		err = errCallerLeft
 	}
 	return n, err
 }
+
+// Trailers is for abi.Stream.
+func (a *away) Trailers() []abi.Field { return a.trailers }
 
 // Start is for abi.Stream.
 func (a *away) Start(r *abi.Result) error {

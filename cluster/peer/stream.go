@@ -42,10 +42,11 @@ func (c *Client) invokeInPieces(ctx context.Context, node Node, i Invocation) (*
 		if !i.Event.More {
 			return body, nil
 		}
-		return io.NopCloser(io.MultiReader(body, rest)), nil
+		return io.NopCloser(&withTrailers{io.MultiReader(body, rest), rest, r.Trailer}), nil
 	}
 	if i.Event.More {
 		r.ContentLength = -1
+		r.Trailer = http.Header{trailersName: nil}
 		r.Header = http.Header{"Expect": {"100-continue"}} // an older node would wait for all of it before it says no
 	}
 	r.Body, _ = r.GetBody()
@@ -144,6 +145,18 @@ func (p *pump) Read(b []byte) (int, error) {
 	default:
 	}
 	return p.from.Read(b)
+}
+
+// trailers are those of the body, whose end has been read; none when the call has ended.
+func (p *pump) trailers() []abi.Field {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.ended:
+		return nil
+	default:
+		return p.from.Trailers()
+	}
 }
 
 // end ends a Read that waits, and waits for it.

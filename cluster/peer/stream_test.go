@@ -22,7 +22,11 @@ type near struct {
 	head    *abi.Result
 	sent    bytes.Buffer
 	refuses error // of Write
+
+	trailers []abi.Field // behind the body
 }
+
+func (c *near) Trailers() []abi.Field { return c.trailers }
 
 func newNear(body io.Reader) *near { return &near{body: body, stopped: make(chan struct{})} }
 

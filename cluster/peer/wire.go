@@ -23,6 +23,7 @@ type question struct {
 	Function    string `cbor:"2,keyasint"`
 	Version     int    `cbor:"3,keyasint"`
 	RemainingMS int64  `cbor:"4,keyasint,omitempty"` // until the deadline; clocks differ. 0: there is none
+	Trailers    []byte `cbor:"5,keyasint,omitempty"` // of the event; see packTrailers
 }
 
 // answer is the envelope of a reply, which counts when Code is empty.
@@ -34,6 +35,7 @@ type answer struct {
 	MemoryBytes int64     `cbor:"5,keyasint,omitempty"`
 	Fuel        uint64    `cbor:"6,keyasint,omitempty"`
 	Effects     *effects  `cbor:"8,keyasint,omitempty"` // 7 was another shape of them
+	Trailers    []byte    `cbor:"9,keyasint,omitempty"` // of the reply; see packTrailers
 }
 
 var errMalformed = errors.New("malformed message")
@@ -64,7 +66,7 @@ func open(data []byte, envelope any) ([]byte, error) {
 
 // encodeInvocation makes the message that asks for i within the remaining time; 0 is no limit.
 func encodeInvocation(i Invocation, remaining time.Duration) ([]byte, error) {
-	q := question{App: i.App, Function: i.Function, Version: i.Version}
+	q := question{App: i.App, Function: i.Function, Version: i.Version, Trailers: packTrailers(i.Event.Trailers)}
 	if remaining > 0 {
 		q.RemainingMS = int64((remaining + time.Millisecond - 1) / time.Millisecond)
 	}
@@ -90,6 +92,9 @@ func decodeInvocation(data []byte) (Invocation, time.Duration, error) {
 	if err := abi.DecodeEvent(payload, i.Event); err != nil {
 		return i, 0, fmt.Errorf("read event: %w", err)
 	}
+	if i.Event.Trailers, err = unpackTrailers(q.Trailers); err != nil {
+		return i, 0, fmt.Errorf("read event: %w", err)
+	}
 	remaining := maxInvocationTime
 	if q.RemainingMS > 0 && q.RemainingMS < remaining.Milliseconds() {
 		remaining = time.Duration(q.RemainingMS) * time.Millisecond
@@ -103,7 +108,8 @@ func encodeResult(r *abi.Result, failure error) ([]byte, error) {
 	if r == nil {
 		r = new(abi.Result)
 	}
-	a := answer{Start: r.Start, TookNS: int64(r.Took), MemoryBytes: r.MemoryBytes, Fuel: r.Fuel, Effects: packEffects(r.Effects)}
+	a := answer{Start: r.Start, TookNS: int64(r.Took), MemoryBytes: r.MemoryBytes, Fuel: r.Fuel, Effects: packEffects(r.Effects),
+		Trailers: packTrailers(r.Trailers)}
 	if failure != nil {
 		a.Code, a.Message = abi.CodeOf(failure), text(failure)
 	}
@@ -128,6 +134,9 @@ func decodeResult(data []byte) (r *abi.Result, failure, err error) {
 		return r, nil, err
 	}
 	if err := abi.DecodeReply(payload, &r.Reply); err != nil {
+		return r, nil, err
+	}
+	if r.Trailers, err = unpackTrailers(a.Trailers); err != nil {
 		return r, nil, err
 	}
 	if a.Code != "" {

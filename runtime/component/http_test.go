@@ -531,7 +531,8 @@ func TestOutgoingRequest(t *testing.T) {
 // unstoppable is a body that is all there.
 type unstoppable struct{ io.Reader }
 
-func (unstoppable) Stop() {}
+func (unstoppable) Stop()                 {}
+func (unstoppable) Trailers() []abi.Field { return []abi.Field{{Name: "X", Value: "y"}} }
 
 // FuzzCalls has a hostile guest: it calls any functions with any numbers. It may trap, and nothing else.
 func FuzzCalls(f *testing.F) {
@@ -540,7 +541,8 @@ func FuzzCalls(f *testing.F) {
 	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
 	f.Add([]byte("\x00\x01\x02\x01\x30\x31\x32\x33"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		request, outparam := w.begin(&abi.Event{Method: "POST", Path: "/", Body: []byte("hello"), Headers: []abi.Field{{Name: "a", Value: "b"}}})
+		request, outparam := w.begin(&abi.Event{Method: "POST", Path: "/", Body: []byte("hello"), Headers: []abi.Field{{Name: "a", Value: "b"}},
+			Trailers: []abi.Field{{Name: "c", Value: "d"}}})
 		ctx, cancel := context.WithTimeout(w.ctx, time.Millisecond)
 		defer cancel()
 		w.call.Process.Env = []string{"A=b"}

@@ -34,16 +34,17 @@ func incomingFunctions() []function {
 		}},
 		function{"[method]incoming-request.consume", "ii:", false, func(c *Call, p []uint64) {
 			r := use[*incomingRequest](c, p[0])
-			c.consume(p[1], &r.consumed, &incomingBody{from: c.eventBody(r.event)})
+			c.consume(p[1], &r.consumed, c.eventBody(r.event))
 		}},
 		function{"[method]incoming-body.stream", "ii:", false, bodyStream},
 		function{"[static]incoming-body.finish", "i:i", false, func(c *Call, p []uint64) {
-			take[*incomingBody](c, p[0]).drop(c)
-			p[0] = uint64(c.own(new(futureTrailers), 0))
+			b := take[*incomingBody](c, p[0])
+			b.drop(c)
+			p[0] = uint64(c.own(b.finish(c), 0))
 		}},
 		function{"[method]future-trailers.subscribe", "i:i", false, func(c *Call, p []uint64) {
-			use[*futureTrailers](c, p[0])
-			p[0] = uint64(c.own(&pollable{ready: always}, uint32(p[0])))
+			t := use[*futureTrailers](c, p[0])
+			p[0] = uint64(c.own(&pollable{ready: t.ready}, uint32(p[0])))
 		}},
 		function{"[method]future-trailers.get", "ii:", false, trailersGet},
 		function{"[static]response-outparam.set", "iiiiliiii:", false, outparamSet},
@@ -82,8 +83,6 @@ func incomingFunctions() []function {
 // cannot be.
 const noHost = "localhost"
 
-func always() bool { return true }
-
 // incomingRequest is the request of an event.
 type incomingRequest struct {
 	nothing
@@ -113,21 +112,22 @@ func pathWithQuery(e *abi.Event) string {
 
 // incomingBody is a body that is read.
 type incomingBody struct {
-	from   source
-	opened bool
-	held   int // bytes that count as held until it is dropped
+	from     source
+	trailers func() []abi.Field // what follows the end of from
+	opened   bool
+	held     int // bytes that count as held until it is dropped
 }
 
 func (*incomingBody) resource() string { return "incoming-body" }
 func (b *incomingBody) drop(c *Call)   { c.free(b.held) }
 
-// eventBody is where the body of an event comes from.
-func (c *Call) eventBody(e *abi.Event) source {
+// eventBody is the body of an event.
+func (c *Call) eventBody(e *abi.Event) *incomingBody {
 	if c.Body == nil {
-		return &buffer{e.Body}
+		return &incomingBody{from: &buffer{e.Body}, trailers: func() []abi.Field { return e.Trailers }}
 	}
 	c.body = &pieceSource{from: c.Body, wake: c.wake, rest: e.Body}
-	return c.body
+	return &incomingBody{from: c.body, trailers: c.Body.Trailers}
 }
 
 // consume writes the result of a function that gives a body away, once.
@@ -152,24 +152,6 @@ func bodyStream(c *Call, p []uint64) {
 	b.opened = true
 	c.put8(at, 0)
 	c.put32(at+4, c.own(&inputStream{source: b.from}, uint32(p[0])))
-}
-
-// futureTrailers are a body's trailers, of which there are none: none reach the host.
-type futureTrailers struct {
-	nothing
-	got bool
-}
-
-func (*futureTrailers) resource() string { return "future-trailers" }
-
-func trailersGet(c *Call, p []uint64) {
-	t := use[*futureTrailers](c, p[0])
-	at := c.at(p[1], 8)
-	c.put8(at, 1)
-	c.put8(at+8, byte(bit(t.got)))
-	c.put8(at+16, 0)
-	c.put8(at+24, 0)
-	t.got = true
 }
 
 // responseOutparam is where a response is set. There is one.
@@ -296,8 +278,10 @@ func (c *Call) Reply(reply *abi.Reply) error {
 	case o.response.body.opened && !o.response.body.finished:
 		return fmt.Errorf("the response's body was not finished")
 	case o.started:
+		reply.Trailers = o.response.body.trailing()
 		return c.sendReply()
 	default:
+		reply.Trailers = o.response.body.trailing()
 		reply.Status, reply.Headers, reply.Body = o.response.status, o.response.fields.list, o.response.body.b
 		return nil
 	}

@@ -33,7 +33,10 @@ func outgoingFunctions() []function {
 		}},
 		function{"[method]incoming-response.consume", "ii:", false, func(c *Call, p []uint64) {
 			r := use[*incomingResponse](c, p[0])
-			c.consume(p[1], &r.consumed, &incomingBody{from: &buffer{r.reply.Body}, held: len(r.reply.Body)})
+			list := r.reply.Trailers
+			c.consume(p[1], &r.consumed, &incomingBody{
+				from: &buffer{r.reply.Body}, trailers: func() []abi.Field { return list }, held: len(r.reply.Body),
+			})
 		}},
 	), group("wasi:http/outgoing-handler@0.2",
 		function{"handle", "iiii:", true, handleOutgoing},
@@ -50,7 +53,8 @@ type outgoingBody struct {
 	written  bool // its stream was given away
 	finished bool
 	failed   string
-	whole    func() // called when it is finished; nil: nobody waits for it
+	trailers *fields // given when it was finished; nil: none
+	whole    func()  // called when it is finished; nil: nobody waits for it
 }
 
 func (*outgoingBody) resource() string { return "outgoing-body" }
@@ -116,15 +120,31 @@ func (s bodySink) write(c *Call, b []byte) error {
 	return nil
 }
 
-// bodyFinish ends a body. Trailers are dropped: what they go to does not take any.
+// trailing is what follows the body.
+func (b *outgoingBody) trailing() []abi.Field {
+	if b.trailers == nil {
+		return nil
+	}
+	return b.trailers.list
+}
+
+func (b *outgoingBody) dropTrailers(c *Call) {
+	if b.trailers != nil {
+		b.trailers.drop(c)
+		b.trailers = nil
+	}
+}
+
+// bodyFinish ends a body, with its trailers if there are any, which count as held as long as it does.
 func bodyFinish(c *Call, p []uint64) {
 	b := take[*outgoingBody](c, p[0])
 	if api.DecodeU32(p[1]) == 1 {
-		take[*fields](c, p[2]).drop(c)
+		b.trailers = take[*fields](c, p[2])
 	}
 	at := c.at(p[3], 8)
 	if b.length >= 0 && b.length != b.size() {
 		b.failed = fmt.Sprintf("it has %d bytes, its headers announce %d", b.size(), b.length)
+		b.dropTrailers(c)
 		c.put8(at, 1)
 		c.putError(at+8, httpError{code: codeRequestBodySize, size: b.size()})
 		return
@@ -248,6 +268,9 @@ func handleOutgoing(c *Call, p []uint64) {
 // send sends a request in another goroutine.
 func (c *Call) send(r *outgoingRequest, future *futureResponse, limit time.Duration) {
 	future.held = r.fields.size + len(r.body.b) + r.texts
+	if r.body.trailers != nil {
+		future.held += r.body.trailers.size
+	}
 	send, err := c.Sender.Send(r.request())
 	if err != nil {
 		future.err = err

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -17,9 +18,11 @@ type Pieces interface {
 	io.Writer
 }
 
-// Body is what follows an event's body, as it comes. Read waits, in a goroutine beside the guest's; Stop has it return.
+// Body is what follows an event's body, as it comes. Read waits, in a goroutine beside the guest's; Stop has it return. Trailers
+// are what follows its end.
 type Body interface {
 	io.Reader
+	Trailers() []abi.Field
 	Stop()
 }
 
@@ -61,9 +64,24 @@ func (c *Call) sendReply() error {
 	return nil
 }
 
-// head is the response's status and headers as they are sent before its body is. The length is told if it is known.
+// maxAnnounced is how many bytes of trailers' names are told before they come. More makes headers large that clients can do
+// without.
+const maxAnnounced = 1 << 10
+
+// head is the response's status and headers as they are sent before its body is. The length is told if it is known, or instead
+// which trailers there are.
 func (r *outgoingResponse) head() *abi.Reply {
 	head := &abi.Reply{Status: r.status, Headers: r.fields.list}
+	if trailers := r.body.trailing(); len(trailers) > 0 {
+		names := make([]string, len(trailers))
+		for i, f := range trailers {
+			names[i] = f.Name
+		}
+		if list := strings.Join(names, ", "); len(list) <= maxAnnounced {
+			head.Headers = append(slices.Clone(head.Headers), abi.Field{Name: "Trailer", Value: list})
+		}
+		return head
+	}
 	if r.body.length < 0 && (r.body.finished || !r.body.opened) {
 		length := abi.Field{Name: "Content-Length", Value: strconv.FormatInt(r.body.size(), 10)}
 		head.Headers = append(slices.Clone(head.Headers), length)

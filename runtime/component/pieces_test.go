@@ -224,8 +224,12 @@ func TestNoReplyPieces(t *testing.T) {
 // upload is a body that comes from a pipe.
 type upload struct {
 	*io.PipeReader
-	stopped bool
+	stopped  bool
+	trailers []abi.Field
+	handle   uint64 // of the body
 }
+
+func (u *upload) Trailers() []abi.Field { return u.trailers }
 
 func (u *upload) Stop() {
 	u.stopped = true
@@ -239,7 +243,8 @@ func (w *world) consume() (to *io.PipeWriter, u *upload, stream, outparam uint64
 	u = &upload{PipeReader: in}
 	w.call.Body = u
 	w.do("[method]incoming-request.consume", request, result)
-	w.do("[method]incoming-body.stream", w.u32(result+4), result)
+	u.handle = w.u32(result + 4)
+	w.do("[method]incoming-body.stream", u.handle, result)
 	return to, u, w.u32(result + 4), outparam
 }
 

@@ -21,6 +21,7 @@ func (*outgoingRequest) resource() string { return "outgoing-request" }
 
 func (r *outgoingRequest) drop(c *Call) {
 	r.fields.drop(c)
+	r.body.dropTrailers(c)
 	c.free(len(r.body.b) + r.texts)
 }
 
@@ -33,7 +34,7 @@ func (r *outgoingRequest) request() *abi.FetchRequest {
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
 	}
-	out := &abi.FetchRequest{Method: r.method, URL: scheme + "://" + r.authority + path, Body: r.body.b}
+	out := &abi.FetchRequest{Method: r.method, URL: scheme + "://" + r.authority + path, Body: r.body.b, Trailers: r.body.trailing()}
 	for _, h := range r.fields.list {
 		switch strings.ToLower(h.Name) {
 		case "content-length", "te", "trailer": // the client's to set

@@ -198,7 +198,7 @@ func targetOf(u *url.URL) (t target, err error) {
 	for _, c := range []byte(t.host) {
 		// What no name or address has is refused here: net/http would send some of it as an empty Host.
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("-._:", rune(c)) {
-			return t, fmt.Errorf("host %.80q is no name or address of letters, digits and -._:", t.host)
+			return t, fmt.Errorf("host %.80q has more in it than letters, digits, dots, dashes and underscores", t.host)
 		}
 	}
 	if t.host == "" {

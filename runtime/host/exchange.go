@@ -56,7 +56,7 @@ func newRequest(ctx context.Context, r *abi.FetchRequest) (*http.Request, target
 		}
 		request.Header.Add(name, h.Value)
 	}
-	return request, t, nil
+	return request, t, addTrailers(request, r)
 }
 
 // maxMethodBytes is the longest method; no registered one has half of it.
@@ -97,7 +97,9 @@ func readReply(r *http.Response) (*abi.Reply, error) {
 	}
 	slices.SortStableFunc(reply.Headers, func(a, b abi.Field) int { return strings.Compare(a.Name, b.Name) })
 	var err error
-	reply.Body, err = readBody(r)
+	if reply.Body, err = readBody(r); err == nil {
+		reply.Trailers, err = readTrailers(r.Trailer)
+	}
 	return reply, err
 }
 

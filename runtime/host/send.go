@@ -13,11 +13,10 @@ func (c *Call) Send(r *abi.FetchRequest) (send func(context.Context) (*abi.Reply
 	if c.Fetcher == nil {
 		return nil, abi.ErrNoOutgoing
 	}
-	size := 0
-	for _, h := range r.Headers {
-		size += len(h.Name) + len(h.Value)
+	long := func(list []abi.Field) bool {
+		return len(list) > abi.MaxHeaders || abi.FieldBytes(list) > abi.MaxFetchHeaderBytes
 	}
-	if len(r.URL) > abi.MaxURLBytes || size > abi.MaxFetchHeaderBytes || len(r.Headers) > abi.MaxHeaders ||
+	if len(r.URL) > abi.MaxURLBytes || long(r.Headers) || long(r.Trailers) ||
 		len(r.Body) > abi.MaxFetchRequestBytes {
 		return nil, fmt.Errorf("request: %w", abi.ErrOverLimit)
 	}

@@ -112,6 +112,10 @@ type Event struct {
 	Body    []byte
 	More    bool // Body is only the beginning, perhaps an empty one: the rest comes from Stream
 
+	// Trailers are the headers behind the body, where all of it is here. They stay on the host's side: the wire form of an event
+	// has none.
+	Trailers []Field
+
 	// Stream is the client, for guests that answer in pieces. Nil: nobody takes any, and the reply is the Result's. It stays
 	// on the host's side: the wire form of an event has none.
 	Stream Stream
@@ -123,6 +127,10 @@ type Reply struct {
 	Headers []Field // in order, duplicates kept
 	Body    []byte
 	Error   string // not empty: the handler failed with this message; triggers retry, HTTP answers 502
+
+	// Trailers are the headers behind the body, in order, duplicates kept. They stay on the host's side: the wire form of a
+	// reply has none.
+	Trailers []Field
 }
 
 // Description is what a sett module says of itself after it is initialised.

@@ -3,7 +3,7 @@ package abi
 // Limits of a fetch. Raising one lets an invocation hold more of the host's memory.
 const (
 	MaxURLBytes          = 8 << 10  // a URL
-	MaxFetchHeaderBytes  = 64 << 10 // names and values of a request's headers, or of a reply's
+	MaxFetchHeaderBytes  = 64 << 10 // names and values of a request's headers, or of a reply's; and as many of trailers
 	MaxFetchRequestBytes = 6 << 20  // a request's body
 	MaxFetchReplyBytes   = 6 << 20  // a reply's body
 )
@@ -14,6 +14,9 @@ type FetchRequest struct {
 	URL     string // absolute, http or https
 	Headers []Field
 	Body    []byte
+
+	// Trailers are the headers behind the body. They stay on the host's side: the wire form of a fetch has none.
+	Trailers []Field
 }
 
 // Field numbers of FetchRequest.

@@ -15,9 +15,9 @@ func outgoingMessages() []kvMessage {
 		{"FetchRequest", func(v any) []byte { r := v.(FetchRequest); return AppendFetch(nil, &r) },
 			func(data []byte) (any, error) { return DecodeFetch(data) },
 			func(o oracle) any {
-				return FetchRequest{o.text("method"), o.text("url"), o.fields("headers"), o.bytes("body")}
+				return FetchRequest{o.text("method"), o.text("url"), o.fields("headers"), o.bytes("body"), nil}
 			},
-			FetchRequest{"POST", "https://api.example.com/a?b=c", []Field{{"Accept", "*/*"}, {"X", ""}, {"X", "caf\xe9"}, {}}, []byte("body")}},
+			FetchRequest{"POST", "https://api.example.com/a?b=c", []Field{{"Accept", "*/*"}, {"X", ""}, {"X", "caf\xe9"}, {}}, []byte("body"), nil}},
 		{"InvokeRequest", func(v any) []byte { r := v.(InvokeRequest); return AppendInvoke(nil, &r) },
 			func(data []byte) (any, error) { return DecodeInvoke(data) },
 			func(o oracle) any {

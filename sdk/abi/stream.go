@@ -9,6 +9,9 @@ package abi
 type Stream interface {
 	// Read answers what follows Event.Body of the request's body, io.EOF at its end: at once unless Event.More.
 	Read(b []byte) (int, error)
+	// Trailers are the headers behind the request's body, once Read has answered io.EOF, and none before. They are valid as long
+	// as the event, and nobody changes them.
+	Trailers() []Field
 	// Start sends the status and the headers of r, which is not kept, and what r says of where and how it runs, but no body. A
 	// second call is an error, and so is what HTTP cannot carry, coded FunctionFailed: then nothing was sent.
 	Start(r *Result) error
