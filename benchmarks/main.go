@@ -1,0 +1,80 @@
+// Command benchmarks measures Sett beside what people would take instead, on this machine.
+//
+//	go run ./benchmarks all            # everything, in under 15 minutes on two cores
+//	go run ./benchmarks http           # one of them; go run ./benchmarks help lists all
+//	go run ./benchmarks compare A B    # of two runs' files, what became better or worse
+//
+// Servers are processes of their own, on loopback. Rounds of different servers alternate, so that a noisy machine is noisy
+// for all of them: trust ratios. A program that is not installed is left out, and how to get it is said.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/sett-run/sett/benchmarks/http"
+	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/server"
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	out := &record.Output{In: stdin, Out: stdout, Err: stderr, File: record.New()}
+	out.File.Commands = []string{"go run ./benchmarks " + strings.Join(args, " ")}
+	return record.Execute(ctx, root(out), args, out)
+}
+
+// root is the program's command with all others.
+func root(out *record.Output) *cobra.Command {
+	cmd := &cobra.Command{Use: "benchmarks", Short: "Measure Sett beside what people would take instead", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		return c.Help()
+	}}
+	var file, pictures string
+	flags := cmd.PersistentFlags()
+	flags.StringVar(&file, "json", "", "write what was measured to this file")
+	flags.StringVar(&pictures, "pictures", "", "draw PNG and SVG into this directory")
+	flags.BoolVar(&out.Small, "small", false, "the shortest run that goes everywhere: it measures little")
+	for _, sub := range []*cobra.Command{http.Command(out)} {
+		measure := sub.RunE
+		sub.RunE = func(c *cobra.Command, args []string) error {
+			if err := measure(c, args); err != nil {
+				return err
+			}
+			return finish(out, file, pictures)
+		}
+		cmd.AddCommand(sub)
+	}
+	cmd.AddCommand(serve())
+	return cmd
+}
+
+// serve is the process of a server that this program is itself.
+func serve() *cobra.Command {
+	return &cobra.Command{Use: "serve NAME ADDRESS DIR", Hidden: true, Args: cobra.ExactArgs(3), RunE: func(c *cobra.Command, args []string) error {
+		return server.Serve(c.Context(), args[0], args[1], args[2])
+	}}
+}
+
+// finish shows and keeps what was measured.
+func finish(out *record.Output, file, pictures string) error {
+	if len(out.File.Series) == 0 {
+		return nil // a process of a benchmark's own
+	}
+	out.File.Table(out.Out)
+	if file != "" {
+		if err := out.File.Write(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
