@@ -10,13 +10,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/sett-run/sett/benchmarks/http"
+	"github.com/sett-run/sett/benchmarks/picture"
 	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/server"
 	"github.com/spf13/cobra"
@@ -44,18 +47,33 @@ func root(out *record.Output) *cobra.Command {
 	flags.StringVar(&file, "json", "", "write what was measured to this file")
 	flags.StringVar(&pictures, "pictures", "", "draw PNG and SVG into this directory")
 	flags.BoolVar(&out.Small, "small", false, "the shortest run that goes everywhere: it measures little")
-	for _, sub := range []*cobra.Command{http.Command(out)} {
+	finish := func() error { return finish(out, file, pictures) }
+	for _, b := range benchmarks() {
+		sub := b.command(out)
 		measure := sub.RunE
 		sub.RunE = func(c *cobra.Command, args []string) error {
 			if err := measure(c, args); err != nil {
 				return err
 			}
-			return finish(out, file, pictures)
+			return finish()
 		}
 		cmd.AddCommand(sub)
 	}
+	cmd.AddCommand(all(out, finish), compare(out))
 	cmd.AddCommand(serve())
 	return cmd
+}
+
+// benchmark is a sub-command, and its arguments when everything is measured.
+type benchmark struct {
+	command func(*record.Output) *cobra.Command
+	args    []string
+}
+
+func benchmarks() []benchmark {
+	return []benchmark{
+		{http.Command, []string{"http"}},
+	}
 }
 
 // serve is the process of a server that this program is itself.
@@ -74,6 +92,15 @@ func finish(out *record.Output, file, pictures string) error {
 	if file != "" {
 		if err := out.File.Write(file); err != nil {
 			return err
+		}
+	}
+	if pictures != "" {
+		names, err := picture.Draw(out.File, pictures)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			fmt.Fprintf(out.Out, "drew %s.svg and .png\n", filepath.Join(pictures, name))
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/sett-run/sett/benchmarks/load"
 	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/server"
@@ -48,7 +49,7 @@ func Command(out *record.Output) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&p.servers, "server", nil, "only this one and "+server.Ceiling+", the ceiling")
 	flags.StringArrayVar(&p.works, "work", nil, "only this work")
-	flags.IntVar(&p.rounds, "rounds", 5, "rounds of each")
+	flags.IntVar(&p.rounds, "rounds", 6, "rounds of each: fewer have no confidence")
 	flags.DurationVar(&p.length, "time", time.Second, "length of a round")
 	flags.IntVar(&p.connections, "connections", 16, "client connections that ask when they are answered")
 	flags.IntSliceVar(&p.rates, "rate", []int{1000, 4000}, "requests a second, due at even distances, of the work hello")
@@ -198,6 +199,7 @@ func fastest(ctx context.Context, p plan, w work.Work, s *server.Server, f *reco
 func atRate(ctx context.Context, p plan, w work.Work, servers []*server.Server, rate int, f *record.File) error {
 	work := fmt.Sprintf("%s at %d/s", w.Name, rate)
 	order := slices.Clone(servers)
+	latencies := map[string]*hdrhistogram.Histogram{}
 	for range p.rounds {
 		for _, s := range order {
 			r, err := load.Run(ctx, load.Plan{Address: s.Address, Work: w, Connections: rateConnections, Length: p.length, Rate: float64(rate)})
@@ -211,10 +213,29 @@ func atRate(ctx context.Context, p plan, w work.Work, servers []*server.Server, 
 			}
 			key.Metric = "failed_count"
 			f.Add(key, float64(r.Failed))
+			if all := latencies[s.Name]; all != nil {
+				r.Latency.Merge(all)
+			}
+			latencies[s.Name] = r.Latency
 		}
 		slices.Reverse(order)
 	}
+	for _, s := range servers {
+		f.Curves = append(f.Curves, distribution(latencies[s.Name], work, s.Name))
+	}
 	return nil
+}
+
+// distribution is how many replies had come after what time, without those few that would only squeeze the picture.
+func distribution(latency *hdrhistogram.Histogram, work, subject string) *record.Curve {
+	c := &record.Curve{Bench: name, Work: work, Subject: subject, X: "latency, us, from when a request was due", Y: "replies, %"}
+	for q := 0.5; q <= 99.5; q += 0.5 {
+		c.Points = append(c.Points, [2]float64{float64(latency.ValueAtQuantile(q)) / 1000, q})
+	}
+	for _, q := range []float64{99.7, 99.8, 99.9} {
+		c.Points = append(c.Points, [2]float64{float64(latency.ValueAtQuantile(q)) / 1000, q})
+	}
+	return c
 }
 
 // rateConnections are enough for a server to fall behind by as many replies before the load does.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -170,4 +171,12 @@ func Read(r io.Reader) (*File, error) {
 		return nil, fmt.Errorf("a curve is null")
 	}
 	return f, nil
+}
+
+// Merge adds what another file has, of the same machine.
+func (f *File) Merge(other *File) {
+	f.Series = append(f.Series, other.Series...)
+	f.Curves = append(f.Curves, other.Curves...)
+	maps.Copy(f.Versions, other.Versions)
+	maps.Copy(f.LeftOut, other.LeftOut)
 }
