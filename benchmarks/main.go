@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/sett-run/sett/benchmarks/http"
+	"github.com/sett-run/sett/benchmarks/latency"
 	"github.com/sett-run/sett/benchmarks/picture"
 	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/server"
@@ -72,6 +73,7 @@ type benchmark struct {
 
 func benchmarks() []benchmark {
 	return []benchmark{
+		{latency.Command, []string{"latency"}},
 		{http.Command, []string{"http"}},
 	}
 }

@@ -2,13 +2,14 @@ package picture
 
 import (
 	"image/color"
+	"math"
 	"slices"
-	"strconv"
 
 	"github.com/sett-run/sett/benchmarks/record"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 )
 
 // chart is bars of one metric of all works of a benchmark.
@@ -84,34 +85,68 @@ func (s spread) XError(i int) (lo, hi float64) {
 	return s.Value(i) - slices.Min(s[i].Samples), slices.Max(s[i].Samples) - s.Value(i)
 }
 
-// Label says a bar's figure.
-func (s spread) Label(i int) string { return "  " + strconv.FormatFloat(s.Value(i), 'g', 3, 64) }
+// far says whether a bar would be too short to be seen.
+func (s spread) far() bool {
+	least, most := math.Inf(1), 0.0
+	for i := range s {
+		least, most = min(least, slices.Min(s[i].Samples)), max(most, slices.Max(s[i].Samples))
+	}
+	return least > 0 && most/least > wide
+}
 
-// bars are horizontal, with the median's figure and the spread from the least to the largest.
+// names are those of the subjects, with the median's figure.
+func (s spread) names() (all []string) {
+	for i := range s {
+		all = append(all, s[i].Subject+"  "+figure(s.Value(i), s[i].Metric))
+	}
+	return all
+}
+
+// bars are horizontal, with the median's figure and the spread from the least to the largest; dots on a logarithmic
+// axis if a bar would be too short to be seen.
 func bars(title string, m record.Metric, series spread) (*plot.Plot, error) {
-	p := plot.New()
-	p.Title.Text = title
+	p := newPlot(title)
 	name, unit := m.Parts()
 	p.X.Label.Text = name + ", " + unit + better(m)
-	p.X.Min = 0
-	var names []string
-	for _, s := range series {
-		names = append(names, s.Subject)
-	}
-	chart, err := plotter.NewBarChart(series, barHeight*0.7)
-	if err != nil {
-		return nil, err
-	}
-	chart.Horizontal, chart.LineStyle.Width, chart.Color = true, 0, ours(0)
 	whiskers, err := plotter.NewXErrorBars(series)
 	if err != nil {
 		return nil, err
 	}
 	whiskers.Color = color.Gray{60}
-	p.Add(chart, whiskers)
-	p.NominalY(names...)
-	p.X.Tick.Marker = short{}
+	if series.far() {
+		dots, err := plotter.NewScatter(series)
+		if err != nil {
+			return nil, err
+		}
+		dots.Color, dots.Shape, dots.Radius = ours(0), draw.CircleGlyph{}, vg.Points(3.5)
+		p.Add(plotter.NewGrid(), whiskers, dots)
+		p.X.Min, p.X.Max = p.X.Min/1.5, p.X.Max*1.5
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
+	} else {
+		chart, err := plotter.NewBarChart(series, barHeight*0.7)
+		if err != nil {
+			return nil, err
+		}
+		chart.Horizontal, chart.LineStyle.Width, chart.Color = true, 0, ours(0)
+		p.Add(chart, whiskers)
+		p.X.Min, p.X.Tick.Marker = 0, short{}
+	}
+	p.NominalY(series.names()...)
 	return p, nil
+}
+
+// figure shows a figure with its unit.
+func figure(v float64, m record.Metric) string {
+	_, unit := m.Parts()
+	if unit == "us" {
+		for _, larger := range []string{"ms", "s"} {
+			if v < 1000 {
+				break
+			}
+			v, unit = v/1000, larger
+		}
+	}
+	return record.Digits(v) + " " + unit
 }
 
 func better(m record.Metric) string {
@@ -128,8 +163,8 @@ type short struct{}
 func (short) Ticks(least, most float64) []plot.Tick {
 	ticks := plot.DefaultTicks{}.Ticks(least, most)
 	for i := range ticks {
-		if v := ticks[i].Value; ticks[i].Label != "" && v >= 1e4 {
-			ticks[i].Label = strconv.FormatFloat(v/1000, 'f', -1, 64) + "k"
+		if ticks[i].Label != "" {
+			ticks[i].Label = thousands(ticks[i].Value)
 		}
 	}
 	return ticks

@@ -105,7 +105,7 @@ func Print(out io.Writer, all []Verdict) {
 			change = fmt.Sprintf("%+.1f%%", 100*v.Change)
 		}
 		fmt.Fprintf(w, "%s, %s, %s %s\t%s\t%s\t%s\t%s\t%s\t%.3f\t%s\t\n", v.Work, v.Subject, name, unit,
-			digits(v.Old.Center), "±"+v.Old.PctRangeString(), digits(v.New.Center), "±"+v.New.PctRangeString(), change, v.P, v.word())
+			Digits(v.Old.Center), "±"+v.Old.PctRangeString(), Digits(v.New.Center), "±"+v.New.PctRangeString(), change, v.P, v.word())
 	}
 	_ = w.Flush() // what out does with it is its own
 }
