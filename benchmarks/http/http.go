@@ -173,40 +173,53 @@ func ask(ctx context.Context, s *server.Server, p load.Plan) (*load.Result, erro
 	return r, nil
 }
 
-// fastest is a round in which connections ask when they are answered.
-func fastest(ctx context.Context, p plan, w work.Work, s *server.Server, f *record.File) error {
+// busy runs a load and adds the servers' processor time for a request.
+func busy(ctx context.Context, s *server.Server, p load.Plan, key record.Key, f *record.File) (*load.Result, error) {
 	before, err := s.CPU()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r, err := ask(ctx, s, load.Plan{Work: w, Connections: p.connections, Length: p.length})
+	p.Address = s.Address
+	r, err := load.Run(ctx, p)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
 	after, err := s.CPU()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	key := record.Key{Bench: name, Work: w.Name, Subject: s.Name}
 	key.Metric = record.CPU
 	f.Add(key, float64((after-before).Microseconds())/float64(r.Answered))
+	return r, nil
+}
+
+// fastest is a round in which connections ask when they are answered. A reply that is wrong is an error.
+func fastest(ctx context.Context, p plan, w work.Work, s *server.Server, f *record.File) error {
+	key := record.Key{Bench: name, Work: w.Name, Subject: s.Name}
+	r, err := busy(ctx, s, load.Plan{Work: w, Connections: p.connections, Length: p.length}, key, f)
+	if err != nil {
+		return err
+	}
 	key.Metric = record.Rate
 	f.Add(key, float64(r.Answered)/r.Took.Seconds())
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
 	return nil
 }
 
-// atRate has servers answer requests that are due at even distances, in turn.
+// atRate has servers answer requests that are due at even distances, in turn. Those that fail are counted.
 func atRate(ctx context.Context, p plan, w work.Work, servers []*server.Server, rate int, f *record.File) error {
 	work := fmt.Sprintf("%s at %d/s", w.Name, rate)
 	order := slices.Clone(servers)
 	latencies := map[string]*hdrhistogram.Histogram{}
 	for range p.rounds {
 		for _, s := range order {
-			r, err := load.Run(ctx, load.Plan{Address: s.Address, Work: w, Connections: rateConnections, Length: p.length, Rate: float64(rate)})
+			key := record.Key{Bench: name, Work: work, Subject: s.Name}
+			r, err := busy(ctx, s, load.Plan{Work: w, Connections: rateConnections, Length: p.length, Rate: float64(rate)}, key, f)
 			if err != nil {
 				return err
 			}
-			key := record.Key{Bench: name, Work: work, Subject: s.Name}
 			for i, q := range []float64{50, 99, 99.9} {
 				key.Metric = []record.Metric{record.P50, record.P99, record.P999}[i]
 				f.Add(key, float64(r.Latency.ValueAtQuantile(q))/1000)
