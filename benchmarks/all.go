@@ -10,8 +10,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/benchmarks/record"
 )
 
 // all is the command that runs every benchmark.

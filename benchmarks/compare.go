@@ -3,8 +3,9 @@ package main
 import (
 	"fmt"
 
-	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/benchmarks/record"
 )
 
 // compare is the command that judges two files.

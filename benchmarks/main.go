@@ -18,12 +18,19 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/benchmarks/cluster"
+	"github.com/sett-run/sett/benchmarks/density"
 	"github.com/sett-run/sett/benchmarks/http"
+	"github.com/sett-run/sett/benchmarks/kv"
 	"github.com/sett-run/sett/benchmarks/latency"
+	"github.com/sett-run/sett/benchmarks/neighbour"
 	"github.com/sett-run/sett/benchmarks/picture"
+	"github.com/sett-run/sett/benchmarks/queue"
 	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/server"
-	"github.com/spf13/cobra"
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 func main() {
@@ -33,6 +40,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if code, is := subject.Child(ctx, args); is {
+		return code
+	}
 	out := &record.Output{In: stdin, Out: stdout, Err: stderr, File: record.New()}
 	out.File.Commands = []string{"go run ./benchmarks " + strings.Join(args, " ")}
 	return record.Execute(ctx, root(out), args, out)
@@ -73,8 +83,13 @@ type benchmark struct {
 
 func benchmarks() []benchmark {
 	return []benchmark{
-		{latency.Command, []string{"latency"}},
-		{http.Command, []string{"http"}},
+		{latency.Command, []string{"latency", "--rounds", "3"}},
+		{http.Command, []string{"http", "--time", "500ms"}},
+		{density.Command, []string{"density"}},
+		{kv.Command, []string{"kv", "--time", "500ms", "--run", "load,failover,lag"}},
+		{queue.Command, []string{"queue", "--time", "500ms"}},
+		{cluster.Command, []string{"cluster"}},
+		{neighbour.Command, []string{"neighbour"}},
 	}
 }
 

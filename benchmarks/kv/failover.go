@@ -1,14 +1,15 @@
-package main
+package kv
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sett-run/sett/benchmarks/record"
 )
 
 // lagKey is what is written to see how far a follower is behind.
@@ -23,7 +24,7 @@ const (
 
 // measureFailover kills leaders, and counts from each one's end until a write that began after it is acknowledged by
 // one of the others.
-func measureFailover(ctx context.Context, p plan, out io.Writer) (err error) {
+func measureFailover(ctx context.Context, p plan, out *record.Output) (err error) {
 	g, err := startSett(ctx, p.dir, 3)
 	if err != nil {
 		return err
@@ -37,11 +38,12 @@ func measureFailover(ctx context.Context, p plan, out io.Writer) (err error) {
 		}
 		took = append(took, d)
 	}
+	add(out.File, "leader killed, until a write is acknowledged", "sett x3", "failover_ms", took)
 	slices.Sort(took)
 	median, worst := quantile(took, 0.5), took[len(took)-1]
-	fmt.Fprintf(out, "kill -9 of the leader, until a write is acknowledged, %d times: median %v (below %v: %s), worst %v (below %v: %s)\n",
-		len(took), median.Round(time.Millisecond), failoverMedian, want(median < failoverMedian),
-		worst.Round(time.Millisecond), failoverWorst, want(worst < failoverWorst))
+	fmt.Fprintf(out.Out, "kill -9 of the leader, until a write is acknowledged, %d times: median %v (below %v: %s), worst %v (below %v: %s)\n",
+		len(took), median.Round(time.Millisecond), failoverMedian, record.Want(median < failoverMedian),
+		worst.Round(time.Millisecond), failoverWorst, record.Want(worst < failoverWorst))
 	return nil
 }
 
@@ -77,7 +79,7 @@ func (g *settGroup) failover(ctx context.Context, i int) (time.Duration, error) 
 }
 
 // measureLag writes to the leader of an idle group, and counts from each acknowledgement until a follower has it.
-func measureLag(ctx context.Context, p plan, out io.Writer) (err error) {
+func measureLag(ctx context.Context, p plan, out *record.Output) (err error) {
 	g, err := startSett(ctx, p.dir, 3)
 	if err != nil {
 		return err
@@ -112,10 +114,11 @@ func measureLag(ctx context.Context, p plan, out io.Writer) (err error) {
 		}
 		time.Sleep(20 * time.Millisecond) // an idle group
 	}
+	add(out.File, "follower behind an acknowledged write", "sett x3", "lag_us", lags)
 	slices.Sort(lags)
 	p99 := quantile(lags, 0.99)
-	fmt.Fprintf(out, "follower behind an acknowledged write, idle group, %d times: median %v, p99 %v (below %v: %s), worst %v\n",
-		len(lags), quantile(lags, 0.5).Round(time.Microsecond), p99.Round(time.Microsecond), lagP99, want(p99 < lagP99),
+	fmt.Fprintf(out.Out, "follower behind an acknowledged write, idle group, %d times: median %v, p99 %v (below %v: %s), worst %v\n",
+		len(lags), quantile(lags, 0.5).Round(time.Microsecond), p99.Round(time.Microsecond), lagP99, record.Want(p99 < lagP99),
 		lags[len(lags)-1].Round(time.Microsecond))
 	return nil
 }

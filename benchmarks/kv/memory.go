@@ -1,4 +1,4 @@
-package main
+package kv
 
 import (
 	"bufio"
@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -29,7 +30,7 @@ const (
 )
 
 // measureMemory runs sett up as users do: how soon it is ready, and what it takes when idle and after a load.
-func measureMemory(ctx context.Context, p plan, out io.Writer) error {
+func measureMemory(ctx context.Context, p plan, out *record.Output) error {
 	program := filepath.Join(p.dir, "sett")
 	if text, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/sett-run/sett/cmd/sett").CombinedOutput(); err != nil {
 		return fmt.Errorf("build sett: %w: %s", err, text)
@@ -49,9 +50,11 @@ func measureMemory(ctx context.Context, p plan, out io.Writer) error {
 			*took = append(*took, n.took)
 		}
 	}
+	add(out.File, "sett up until it is ready", "new directory", "start_ms", empty)
+	add(out.File, "sett up until it is ready", "existing directory", "start_ms", again)
 	slices.Sort(empty)
 	slices.Sort(again)
-	fmt.Fprintf(out, "sett up, from the program's start until it is ready, %d times: new directory median %v (lowest %v), existing one %v (%v)\n",
+	fmt.Fprintf(out.Out, "sett up, from the program's start until it is ready, %d times: new directory median %v (lowest %v), existing one %v (%v)\n",
 		starts, quantile(empty, 0.5).Round(time.Millisecond/10), empty[0].Round(time.Millisecond/10),
 		quantile(again, 0.5).Round(time.Millisecond/10), again[0].Round(time.Millisecond/10))
 	n, err := startUp(ctx, program, filepath.Join(p.dir, "up"))
@@ -59,7 +62,7 @@ func measureMemory(ctx context.Context, p plan, out io.Writer) error {
 		return err
 	}
 	defer n.stop()
-	return errors.Join(n.idle(ctx, out), n.load(ctx, out))
+	return errors.Join(n.idle(ctx, out.Out), n.load(ctx, out.Out))
 }
 
 // upNode is a whole node.
@@ -115,7 +118,7 @@ func (n *upNode) idle(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "sett up, idle for %v: %.0f MB resident (below %d: %s), %.1f %% of a processor\n", settleTime, mb, idleMB, want(mb < idleMB),
+	fmt.Fprintf(out, "sett up, idle for %v: %.0f MB resident (below %d: %s), %.1f %% of a processor\n", settleTime, mb, idleMB, record.Want(mb < idleMB),
 		100*(after-before).Seconds()/settleTime.Seconds())
 	return nil
 }

@@ -1,16 +1,18 @@
-package main
+package kv
 
 import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
+	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/kv"
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/redis"
@@ -22,10 +24,11 @@ type nodeConfig struct {
 	id, dir, group string
 }
 
-func (c *nodeConfig) flags(f *flag.FlagSet) {
+func (c *nodeConfig) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.id, "node", "", "internal: be this node")
 	f.StringVar(&c.dir, "data", "", "internal: its directory")
 	f.StringVar(&c.group, "group", "", "internal: id=address of all nodes, with commas; empty: it is alone")
+	record.Hide(f, "node", "data", "group")
 }
 
 // Questions that a node answers on its standard output, a line for each.

@@ -1,15 +1,12 @@
-package main
+package kv
 
 import (
 	"bytes"
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
@@ -123,16 +120,3 @@ func (p *process) waitFor(ctx context.Context, try func() error) error {
 }
 
 func lastBytes(s string, n int) string { return s[max(0, len(s)-n):] }
-
-// machine says what is measured on.
-func machine() string {
-	model := "unknown processor"
-	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(text)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				model = strings.TrimSpace(value)
-			}
-		}
-	}
-	return fmt.Sprintf("%d x %s", runtime.NumCPU(), model)
-}

@@ -1,4 +1,4 @@
-package main
+package kv
 
 import (
 	"bufio"
@@ -74,7 +74,7 @@ func (g *settGroup) start(ctx context.Context, id string) (*settNode, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	p := &process{command: exec.CommandContext(ctx, self, "-node", id, "-data", dir, "-group", g.group), ended: make(chan struct{})}
+	p := &process{command: exec.CommandContext(ctx, self, name, "--node", id, "--data", dir, "--group", g.group), ended: make(chan struct{})}
 	p.command.Stderr = os.Stderr
 	n := &settNode{process: p, id: id}
 	if n.in, err = p.command.StdinPipe(); err != nil {

@@ -1,16 +1,13 @@
-package main
+package kv
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os/exec"
-	"strings"
+
+	"github.com/sett-run/sett/benchmarks/record"
 )
 
 // startSystems starts all stores; what it answers is to be stopped also when there is an error.
-func startSystems(ctx context.Context, p plan, out io.Writer) (systems []system, err error) {
+func startSystems(ctx context.Context, p plan, out *record.Output) (systems []system, err error) {
 	add := func(s system, err error) error {
 		if err == nil {
 			systems = append(systems, s)
@@ -41,15 +38,13 @@ func startSystems(ctx context.Context, p plan, out io.Writer) (systems []system,
 			return add(r, err)
 		}},
 	} {
-		version, err := exec.CommandContext(ctx, other.program, "--version").Output()
-		if errors.Is(err, exec.ErrNotFound) {
-			fmt.Fprintf(out, "%s is left out: apt-get install -y --no-install-recommends etcd-server redis-server\n", other.program)
+		here, err := out.Version(ctx, other.program, "apt-get install -y --no-install-recommends etcd-server redis-server")
+		if err != nil {
+			return systems, err
+		}
+		if !here {
 			continue
 		}
-		if err != nil {
-			return systems, fmt.Errorf("%s --version: %w", other.program, err)
-		}
-		fmt.Fprintf(out, "%s\n", strings.SplitN(string(version), "\n", 2)[0])
 		if err := other.start(); err != nil {
 			return systems, err
 		}

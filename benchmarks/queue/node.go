@@ -1,9 +1,8 @@
-package main
+package queue
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -12,7 +11,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sett-run/sett/benchmarks/subject"
+	"github.com/spf13/pflag"
+
+	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/kv"
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/queue"
@@ -28,10 +29,11 @@ type nodeConfig struct {
 	profile        string
 }
 
-func (c *nodeConfig) flags(f *flag.FlagSet) {
-	f.StringVar(&c.dir, subject.Flag, "", "internal: be a node in this directory")
+func (c *nodeConfig) flags(f *pflag.FlagSet) {
+	f.StringVar(&c.dir, "serve", "", "internal: be a node in this directory")
 	f.StringVar(&c.id, "id", "", "internal: its id")
 	f.StringVar(&c.group, "group", "", "internal: id=address of all nodes, with commas; empty: it is alone")
+	record.Hide(f, "serve", "id", "group")
 }
 
 // What a node is asked: arrays whose first item says what, as in the Redis protocol.

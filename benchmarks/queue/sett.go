@@ -1,4 +1,4 @@
-package main
+package queue
 
 import (
 	"context"
@@ -34,14 +34,14 @@ func startSett(ctx context.Context, p plan, count int) (*settGroup, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return g, err
 		}
-		args := []string{"-id", fmt.Sprintf("node%d", i)}
+		args := []string{name, "--serve", dir, "--id", fmt.Sprintf("node%d", i)}
 		if count > 1 {
-			args = append(args, "-group", strings.Join(members, ","))
+			args = append(args, "--group", strings.Join(members, ","))
 		}
 		if p.profile != "" {
-			args = append(args, "-profile", filepath.Join(p.profile, fmt.Sprintf("sett-%d-%d.pprof", count, i)))
+			args = append(args, "--profile", filepath.Join(p.profile, fmt.Sprintf("sett-%d-%d.pprof", count, i)))
 		}
-		n, err := subject.Start(ctx, dir, args...)
+		n, err := subject.Start(ctx, args...)
 		if err != nil {
 			return g, err
 		}

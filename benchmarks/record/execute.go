@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Execute runs a command with its arguments and answers the exit code: 0, 1 after an error, 2 after wrong usage. Errors
@@ -39,4 +40,11 @@ func Execute(ctx context.Context, cmd *cobra.Command, args []string, out *Output
 // Usage is an error of arguments.
 func Usage(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUsage, fmt.Sprintf(format, args...))
+}
+
+// Hide keeps flags out of help: those with which a benchmark starts processes of its own.
+func Hide(flags *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		flags.Lookup(name).Hidden = true
+	}
 }

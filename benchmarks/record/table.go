@@ -11,8 +11,11 @@ import (
 
 // Ceilings say of each benchmark which subject its figures are compared with.
 func Ceilings() map[string]string {
-	return map[string]string{"http": "fasthttp", "latency": NeverReset, "kv": "redis", "queue": "redis"}
+	return map[string]string{"http": "fasthttp", "latency": NeverReset, "kv": "redis", "queue": "redis", "neighbour": Alone}
 }
+
+// Alone is a function with nothing beside it.
+const Alone = "alone"
 
 // NeverReset is the instance that is used again as it is: what others did is in it. Nothing can be cheaper.
 const NeverReset = "never reset (leaks)"

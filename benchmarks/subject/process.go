@@ -8,10 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"time"
-)
 
-// Flag is the program's own flag with which it is a node's process: -serve DIR.
-const Flag = "serve"
+	"github.com/sett-run/sett/cluster/node"
+)
 
 // closeTime is how long a node has for what still runs in it.
 const closeTime = 100 * time.Millisecond
@@ -24,13 +23,14 @@ type Process struct {
 	in      io.Closer
 }
 
-// Start runs this program again, with -serve dir and more arguments: it must call Serve then. The caller calls Stop.
-func Start(ctx context.Context, dir string, more ...string) (*Process, error) {
+// Start runs this program again, with other arguments, with which it prints two addresses and ends when its input does. The
+// caller calls Stop.
+func Start(ctx context.Context, args ...string) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{command: exec.CommandContext(ctx, self, append([]string{"-" + Flag, dir}, more...)...)}
+	p := &Process{command: exec.CommandContext(ctx, self, args...)}
 	p.command.Stderr = os.Stderr
 	if p.in, err = p.command.StdinPipe(); err != nil {
 		return nil, err
@@ -63,15 +63,8 @@ func (p *Process) Kill() error {
 // PID is the process's id.
 func (p *Process) PID() int { return p.command.Process.Pid }
 
-// Node is what a process serves: a *node.Node.
-type Node interface {
-	HTTPAddr() string
-	AdminAddr() string
-	Close(ctx context.Context) error
-}
-
-// Serve is the process: it tells where n is and closes it when in ends.
-func Serve(ctx context.Context, n Node, in io.Reader, out io.Writer) error {
+// serve is the process: it tells where n is and closes it when in ends.
+func serve(ctx context.Context, n *node.Node, in io.Reader, out io.Writer) error {
 	fmt.Fprintln(out, n.HTTPAddr(), n.AdminAddr())
 	_, err := io.Copy(io.Discard, in)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)

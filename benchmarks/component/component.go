@@ -6,7 +6,7 @@
 // machine is noisy for both. It prints latencies, the servers' CPU time a request, with Sett's reset in it, and the ratios;
 // how long the deployment and the first request after it took; and how often a reply was not the one expected: with
 // -expect '"count":1' it shows that no request saw another's state.
-package main
+package component
 
 import (
 	"context"
@@ -33,12 +33,6 @@ const usage = `component [-clients N] [-requests N] [-rounds N] [-expect TEXT] [
 
 Prints latency and CPU time of a component's requests in Sett and in "wasmtime serve".
 Without wasmtime, which "cargo install wasmtime-cli" brings, Sett is measured alone.`
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
 
 // plan is what is asked of the servers.
 type plan struct {

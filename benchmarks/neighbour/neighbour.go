@@ -1,61 +1,56 @@
-// Neighbour measures what one function's endless loop does to another function on the same node, or with -upload what the
-// deployment of a large module does.
-//
-//	go run ./benchmarks/neighbour
-//	go run ./benchmarks/neighbour -rounds 2 -upload app.wasm
+// Package neighbour measures what one function's endless loop does to another function on the same node, or with
+// --upload what the deployment of a large module does.
 //
 // It runs a node in a process of its own and calls a small function and /healthz over HTTP, one request after the other,
-// in interleaved rounds with and without that beside, and prints the percentiles and their ratios.
-package main
+// in interleaved rounds with and without that beside.
+package neighbour
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/signal"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/subject"
-	"github.com/sett-run/sett/cluster/node"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 )
 
+// name is what this benchmark is called in results.
+const name = "neighbour"
+
 // loopMS is how long a loop lasts, in milliseconds; a round of requests must fit.
 const loopMS = 4000
 
-func main() {
-	serve := flag.String(subject.Flag, "", "run the node in this data directory (for the program's own use)")
-	loops := flag.Int("loops", 1, "invocations that loop at once")
-	upload := flag.String("upload", "", "deploy this module beside, instead of loops")
-	rounds := flag.Int("rounds", 5, "rounds of each kind")
-	requests := flag.Int("requests", 1000, "requests a round")
-	flag.Parse()
-	var err error
-	if *serve != "" {
-		err = serveNode(context.Background(), *serve, os.Stdin, os.Stdout)
-	} else {
-		err = measure(plan{*upload, *loops, *rounds, *requests})
+// Command is the sub-command.
+func Command(out *record.Output) *cobra.Command {
+	var p plan
+	cmd := &cobra.Command{
+		Use: name, Args: cobra.NoArgs, Short: "What endless loops, or a deployment, do to other functions",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if p.loops < 0 || p.rounds < 1 || p.requests < 1 {
+				return record.Usage("--rounds and --requests are at least 1, --loops at least 0")
+			}
+			if out.Small {
+				p.rounds, p.requests = 1, 50
+			}
+			return measure(c.Context(), p, out)
+		},
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "neighbour:", err)
-		os.Exit(1)
-	}
-}
-
-// serveNode is the node's process.
-func serveNode(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
-	n, err := node.Start(ctx, node.Config{Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Cluster: "127.0.0.1:0"})
-	if err != nil {
-		return err
-	}
-	return subject.Serve(ctx, n, in, out)
+	flags := cmd.Flags()
+	flags.IntVar(&p.loops, "loops", 1, "invocations that loop at once")
+	flags.StringVar(&p.upload, "upload", "", "deploy this module beside, instead of loops")
+	flags.IntVar(&p.rounds, "rounds", 5, "rounds of each kind")
+	flags.IntVar(&p.requests, "requests", 1000, "requests a round")
+	return cmd
 }
 
 // plan is what is measured.
@@ -64,15 +59,13 @@ type plan struct {
 	loops, rounds, requests int
 }
 
-func measure(c plan) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+func measure(ctx context.Context, c plan, out *record.Output) error {
 	dir, err := os.MkdirTemp("", "sett-neighbour")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	p, err := subject.Start(ctx, dir)
+	p, err := subject.StartNode(ctx, dir, "")
 	if err != nil {
 		return err
 	}
@@ -81,8 +74,12 @@ func measure(c plan) error {
 	if err := errors.Join(n.deploy(ctx, "hello", hello()), n.deploy(ctx, "loop", loop())); err != nil {
 		return err
 	}
-	var alone, beside took
+	what := fmt.Sprintf("beside %d endless loops", c.loops)
+	if c.upload != "" {
+		what = "beside a deployment"
+	}
 	for i := range c.rounds {
+		var alone, beside took
 		err := n.round(ctx, c.requests, 0, &alone)
 		if err == nil && c.upload != "" {
 			err = n.uploading(ctx, c, i, &beside)
@@ -92,17 +89,10 @@ func measure(c plan) error {
 		if err != nil {
 			return err
 		}
-	}
-	what := fmt.Sprintf("beside %d endless loops", c.loops)
-	if c.upload != "" {
-		what = "beside a deployment"
-	}
-	for k, target := range targets() {
-		a, b := percentiles(alone[k]), percentiles(beside[k])
-		fmt.Printf("%-28s %10s %10s %10s\n", target, "p50", "p99", "max")
-		fmt.Printf("  %-26s %10v %10v %10v\n", "alone", a[0], a[1], a[2])
-		fmt.Printf("  %-26s %10v %10v %10v\n", what, b[0], b[1], b[2])
-		fmt.Printf("  %-26s %9.2fx %9.2fx %9.2fx\n", "ratio", ratio(b[0], a[0]), ratio(b[1], a[1]), ratio(b[2], a[2]))
+		for k, target := range targets() {
+			add(out.File, target, record.Alone, alone[k])
+			add(out.File, target, what, beside[k])
+		}
 	}
 	return nil
 }
@@ -113,13 +103,13 @@ func targets() [2]string { return [2]string{"/hello", "/healthz"} }
 // took holds how long each call of each target took.
 type took [2][]time.Duration
 
-func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
-
-// percentiles answers the 50th, the 99th and the highest.
-func percentiles(all []time.Duration) [3]time.Duration {
+// add adds a round's figures.
+func add(f *record.File, target, subject string, all []time.Duration) {
 	slices.Sort(all)
-	at := func(p int) time.Duration { return all[(len(all)-1)*p/100].Round(time.Microsecond) }
-	return [3]time.Duration{at(50), at(99), at(100)}
+	for i, percent := range []int{50, 99, 100} {
+		m := []record.Metric{record.P50, record.P99, "max_us"}[i]
+		f.Add(record.Key{Bench: name, Work: target, Subject: subject, Metric: m}, float64(all[(len(all)-1)*percent/100].Nanoseconds())/1000)
+	}
 }
 
 // child is a node in a process of its own.

@@ -1,17 +1,19 @@
-package main
+package kv
 
 import (
 	"context"
 	"os"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sett-run/sett/benchmarks/record"
 )
 
 // TestMain lets the test binary be the nodes too.
 func TestMain(m *testing.M) {
-	if slices.Contains(os.Args, "-node") {
-		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	if len(os.Args) > 1 && os.Args[1] == name {
+		out := &record.Output{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, File: record.New()}
+		os.Exit(record.Execute(context.Background(), Command(out), os.Args[2:], out))
 	}
 	os.Exit(m.Run())
 }
@@ -21,8 +23,8 @@ func TestRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts groups of processes")
 	}
-	out, faults, code := runKV(t, "-run", "load,failover,lag,inside", "-rounds", "1", "-time", "50ms", "-failovers", "1", "-lags", "2",
-		"-only", "128 B", "-dir", t.TempDir(), "-etcd", "no-etcd", "-redis", "no-redis")
+	out, faults, code := runKV(t, "--run", "load,failover,lag,inside", "--rounds", "1", "--time", "50ms", "--failovers", "1", "--lags", "2",
+		"--only", "128 B", "--dir", t.TempDir(), "--etcd", "no-etcd", "--redis", "no-redis")
 	if code != 0 {
 		t.Fatalf("run() = %d: %s", code, faults)
 	}
@@ -37,16 +39,18 @@ func TestRun(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
-	for _, args := range [][]string{{"-rounds", "0"}, {"-run", "load,speed"}, {"-nonsense"}} {
+	for _, args := range [][]string{{"--rounds", "0"}, {"--run", "load,speed"}, {"--nonsense"}} {
 		if _, faults, code := runKV(t, args...); code != 2 || faults == "" {
 			t.Errorf("run(%q) = %d, %q, want 2 and a reason", args, code, faults)
 		}
 	}
 }
 
-func runKV(t *testing.T, args ...string) (out, faults string, code int) {
+func runKV(t *testing.T, args ...string) (printed, faults string, code int) {
 	t.Helper()
 	var stdout, stderr strings.Builder
-	code = run(t.Context(), args, strings.NewReader(""), &stdout, &stderr)
+	out := &record.Output{In: strings.NewReader(""), Out: &stdout, Err: &stderr, File: record.New()}
+	code = record.Execute(t.Context(), Command(out), args, out)
+	out.File.Table(&stdout)
 	return stdout.String(), stderr.String(), code
 }
