@@ -46,7 +46,7 @@ resident memory has grown by, once all are idle. With --module they are all of o
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntSliceVar(&p.functions, "functions", []int{1, 100, 1000}, "how many functions of one page of memory, one node for each number")
+	flags.IntSliceVar(&p.functions, "functions", []int{1, 100, 1000, 10000}, "how many functions of one page of memory, one node for each number")
 	flags.IntVar(&p.inGo, "go", 24, "functions in Go")
 	flags.StringVar(&p.module, "module", "", "measure functions of this module instead, which share its code")
 	flags.DurationVar(&p.idle, "idle", 15*time.Second, "how long nobody asks before memory is read")

@@ -21,8 +21,8 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// batch is how many functions are deployed at once.
-const batch = 50
+// batch is how many functions are deployed at once: as many as a deployment may have.
+const batch = 100
 
 // deploy deploys all functions to a node that has its data in dir.
 func (f family) deploy(ctx context.Context, dir string) (err error) {
