@@ -16,14 +16,18 @@ import (
 
 // Kinds are all servers that can be started: the first is the ceiling, which others are compared with.
 func Kinds() []Kind {
-	all := []string{"hello", "json", "sha256", "kv"}
 	return []Kind{
-		{Name: Ceiling, Works: all, State: "memory", How: "fasthttp, the works in Go in the same process"},
-		{Name: "net/http", Works: all, State: "memory", How: "net/http, the works in Go in the same process"},
-		{Name: "sett go", Works: all, State: "disk, synced", How: "a whole node as sett up starts it; the works in a function in Go, reset after each request",
+		{Name: Ceiling, Works: all(), State: "memory", How: "fasthttp, the works in Go in the same process"},
+		{Name: "net/http", Works: all(), State: "memory", How: "net/http, the works in Go in the same process"},
+		nginx(),
+		{Name: "sett go", Works: all(), State: "disk, synced", How: "a whole node as sett up starts it; the works in a function in Go, reset after each request",
 			Prepare: prepareGuest},
+		nodeJS(), deno(), bun(), workerd(),
 	}
 }
+
+// all are the names of all works.
+func all() []string { return []string{"hello", "json", "sha256", "kv"} }
 
 // Ceiling is the name of the server that does nothing but the work.
 const Ceiling = "fasthttp"

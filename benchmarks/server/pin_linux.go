@@ -61,17 +61,17 @@ func Pin() (*Place, error) {
 	return &Place{servers}, nil
 }
 
-// Processors is how many servers have; 0: all.
+// Processors is how many servers have.
 func (p *Place) Processors() int {
 	if p == nil {
-		return 0
+		return runtime.NumCPU()
 	}
 	return p.servers.Count()
 }
 
-// start starts a process there. The kernel ends it with this one.
+// start starts a process there, which leads a process group. The kernel ends it with this one.
 func (p *Place) start(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if p == nil {
 		return cmd.Start()
 	}

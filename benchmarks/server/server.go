@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/sett-run/sett/benchmarks/load"
@@ -29,10 +30,17 @@ type Kind struct {
 	Program string
 	Get     string   // how to get the program
 	Version []string // arguments that have it print its version
-	// Prepare writes what the server needs into a directory of its own, in which it is started; nil: nothing.
-	Prepare func(ctx context.Context, dir string) error
-	// Arguments are those with which the program serves at an address.
-	Arguments func(dir, address string) []string
+	// Prepare writes what the server needs into its directory; nil: nothing.
+	Prepare func(ctx context.Context, at Site) error
+	// Arguments are those with which the program serves.
+	Arguments func(at Site) []string
+}
+
+// Site is what a server is given.
+type Site struct {
+	Dir        string // of its own, in which it is started
+	Address    string // HOST:PORT, at which it is to serve
+	Processors int    // that it may use
 }
 
 // StartTime is how long a server may take until its first reply: it may have to compile first.
@@ -49,6 +57,7 @@ type Server struct {
 	Started time.Duration // from its start until its first reply, with what it had to compile
 
 	command *exec.Cmd
+	keeper  *keeper
 	said    *bytes.Buffer // for when it fails
 	ended   chan struct{}
 	dir     string
@@ -108,14 +117,15 @@ func (s *Server) start(ctx context.Context, p *Place, program string) (err error
 	if s.Address, err = freeAddress(ctx); err != nil {
 		return err
 	}
+	at := Site{Dir: s.dir, Address: s.Address, Processors: p.Processors()}
 	if s.Prepare != nil {
-		if err := s.Prepare(ctx, s.dir); err != nil {
+		if err := s.Prepare(ctx, at); err != nil {
 			return err
 		}
 	}
 	args := []string{"serve", s.Name, s.Address, s.dir}
 	if s.Arguments != nil {
-		args = s.Arguments(s.dir, s.Address)
+		args = s.Arguments(at)
 	}
 	s.command = exec.CommandContext(ctx, program, args...)
 	s.command.Dir, s.command.Stdout, s.command.Stderr = s.dir, s.said, s.said
@@ -129,6 +139,9 @@ func (s *Server) start(ctx context.Context, p *Place, program string) (err error
 		_ = s.command.Wait() // killed, as a rule
 		close(s.ended)
 	}()
+	if s.keeper, err = keep(s.command.Process.Pid); err != nil {
+		return errors.Join(err, s.command.Process.Kill())
+	}
 	return nil
 }
 
@@ -164,14 +177,14 @@ func (s *Server) ResidentKiB() (int, error) { return subject.ResidentOfTree(s.co
 
 // Stop ends the server and removes its directory.
 func (s *Server) Stop() error {
-	_ = s.command.Process.Signal(os.Interrupt) // it may have ended
+	_ = syscall.Kill(-s.command.Process.Pid, syscall.SIGINT) // its group; it may have ended
 	select {
 	case <-s.ended:
 	case <-time.After(stopTime):
 		_ = s.command.Process.Kill()
 		<-s.ended
 	}
-	return os.RemoveAll(s.dir)
+	return errors.Join(s.keeper.end(), os.RemoveAll(s.dir))
 }
 
 // freeAddress is one of loopback at which nobody listens now.

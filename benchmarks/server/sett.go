@@ -12,8 +12,8 @@ import (
 )
 
 // prepareGuest builds the function in Go.
-func prepareGuest(ctx context.Context, dir string) error {
-	_, err := subject.GoModule(ctx, dir, "benchmarks/server/testdata/guest")
+func prepareGuest(ctx context.Context, at Site) error {
+	_, err := subject.GoModule(ctx, at.Dir, "benchmarks/server/testdata/guest")
 	return err
 }
 
