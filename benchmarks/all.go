@@ -27,6 +27,9 @@ func all(out *record.Output, finish func() error) *cobra.Command {
 			defer os.RemoveAll(dir)
 			var failed []error
 			for _, b := range benchmarks() {
+				if b.args == nil {
+					continue
+				}
 				if err := part(c, b.args, filepath.Join(dir, b.args[0]+".json"), out); err != nil {
 					failed = append(failed, fmt.Errorf("%s: %w", strings.Join(b.args, " "), err))
 				}

@@ -1,22 +1,33 @@
 package component
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/runtime/wasmtest"
 )
 
 // TestMain lets the test binary be the node too.
 func TestMain(m *testing.M) {
-	if slices.Contains(os.Args, "-serve") {
-		main()
+	if code, is := subject.Child(context.Background(), os.Args[1:]); is {
+		os.Exit(code)
 	}
 	os.Exit(m.Run())
+}
+
+func runComponent(t *testing.T, args ...string) (printed, faults string, code int) {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	out := &record.Output{In: strings.NewReader(""), Out: &stdout, Err: &stderr, File: record.New()}
+	code = record.Execute(t.Context(), Command(out), args, out)
+	out.File.Table(&stdout)
+	return stdout.String(), stderr.String(), code
 }
 
 // TestRun checks what is asked and printed; how fast it is depends on the machine.
@@ -28,21 +39,21 @@ func TestRun(t *testing.T) {
 	if err := os.WriteFile(file, answer("hello"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out, faults strings.Builder
-	args := []string{"-rounds", "2", "-requests", "20", "-clients", "2", "-expect", "hello", "-wasmtime", "none", file}
-	if code := run(t.Context(), args, &out, &faults); code != 0 {
-		t.Fatalf("run() = %d: %s", code, &faults)
+	args := []string{"--rounds", "2", "--requests", "20", "--clients", "2", "--expect", "hello", "--wasmtime", "none", file}
+	out, faults, code := runComponent(t, args...)
+	if code != 0 {
+		t.Fatalf("run() = %d: %s", code, faults)
 	}
-	for _, want := range []string{"app.wasm", "first request after it", "40 requests each, 2 clients", "none is not here", "sett "} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("output %q, want %q in it", &out, want)
+	for _, want := range []string{"first request after it", "40 requests of each, 2 clients", "none is left out", "component: app.wasm\n", "sett ", "memory KiB"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("output %q, want %q in it", out, want)
 		}
 	}
 	args[7] = "bye"
-	if code := run(t.Context(), args, &out, &faults); code != 1 || !strings.Contains(faults.String(), `want "bye"`) {
-		t.Errorf("run(-expect bye) = %d, %s", code, &faults)
+	if _, faults, code := runComponent(t, args...); code != 1 || !strings.Contains(faults, `want "bye"`) {
+		t.Errorf("run(--expect bye) = %d, %s", code, faults)
 	}
-	if code := run(t.Context(), nil, &out, &faults); code != 2 {
+	if _, _, code := runComponent(t); code != 2 {
 		t.Errorf("run() = %d, want 2", code)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // Ceilings say of each benchmark which subject its figures are compared with.
 func Ceilings() map[string]string {
-	return map[string]string{"http": "fasthttp", "latency": NeverReset, "kv": "redis", "queue": "redis", "neighbour": Alone}
+	return map[string]string{"http": "fasthttp", "latency": NeverReset, "kv": "redis", "queue": "redis", "neighbour": Alone, "component": "wasmtime"}
 }
 
 // Alone is a function with nothing beside it.
