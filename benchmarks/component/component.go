@@ -123,8 +123,10 @@ func deploy(ctx context.Context, p plan, n *subject.Process, url string, out io.
 	if !strings.Contains(body, p.expect) {
 		return fmt.Errorf("the first reply is %.200q, want %q in it", body, p.expect)
 	}
-	_, err = fmt.Fprintf(out, "%s, %.1f MB: deployed in %v, first request after it %v\n", filepath.Base(p.file), float64(len(module))/1e6,
-		deployed.Round(time.Millisecond), time.Since(began).Round(10*time.Microsecond))
+	first := time.Since(began)
+	resident, err := subject.ResidentKiB(n.PID())
+	fmt.Fprintf(out, "%s, %.1f MB: deployed in %v, first request after it %v; resident then: %d MiB\n", filepath.Base(p.file), float64(len(module))/1e6,
+		deployed.Round(time.Millisecond), first.Round(10*time.Microsecond), resident/1024)
 	return err
 }
 

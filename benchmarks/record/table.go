@@ -92,7 +92,10 @@ func (t table) cells(w io.Writer, f *File, k Key) {
 		}
 		return
 	}
-	fmt.Fprintf(w, "\t%s\t(%s..%s)", Digits(Median(s.Samples)), Digits(slices.Min(s.Samples)), Digits(slices.Max(s.Samples)))
+	fmt.Fprintf(w, "\t%s\t", Digits(Median(s.Samples)))
+	if len(s.Samples) > 1 {
+		fmt.Fprintf(w, "(%s..%s)", Digits(slices.Min(s.Samples)), Digits(slices.Max(s.Samples)))
+	}
 	if !compared {
 		return
 	}
