@@ -27,7 +27,7 @@ const name = "cluster"
 // plan is what is measured.
 type plan struct {
 	deploys, kills    int
-	reads, increments int // a second
+	reads, increments int           // a second
 	before, after     time.Duration // of a kill, under load
 	dir               string
 }
