@@ -27,13 +27,14 @@ const name = "cluster"
 // plan is what is measured.
 type plan struct {
 	deploys, kills    int
-	reads, increments int // a second
+	reads, increments int           // a second
+	before, after     time.Duration // of a kill, under load
 	dir               string
 }
 
 // Command is the sub-command.
 func Command(out *record.Output) *cobra.Command {
-	var p plan
+	p := plan{before: time.Second, after: 3 * time.Second}
 	cmd := &cobra.Command{
 		Use: name, Args: cobra.NoArgs, Short: "Three nodes: a deployment until all run it; kill -9 under load",
 		Long: `Measures how long deployments take, and in what, how long the group is without a leader when it is killed, how many
@@ -44,6 +45,7 @@ requests to the other nodes failed, and whether the counter is what was acknowle
 			}
 			if out.Small {
 				p.deploys, p.kills, p.reads, p.increments = 2, 1, 200, 50
+				p.before, p.after = 200*time.Millisecond, 2*time.Second
 			}
 			return measure(c.Context(), p, out)
 		},

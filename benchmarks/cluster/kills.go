@@ -24,12 +24,6 @@ const (
 	failoverWorst  = 1500 * time.Millisecond
 )
 
-// Times of a kill.
-const (
-	loadBefore = time.Second
-	loadAfter  = 3 * time.Second
-)
-
 // waitingIncrements is how many may wait on a node: for as long as the worst failover, at the highest rate that is asked.
 const waitingIncrements = 2000
 
@@ -126,13 +120,13 @@ func (d *den) killOne(ctx context.Context, i int, p plan, k *kills) error {
 	}
 	reads := &load{method: http.MethodGet, path: "/hello/Ada", rate: p.reads}
 	increments := &load{method: http.MethodPost, path: "/counter/visits", rate: p.increments}
-	loaded, end := context.WithTimeout(ctx, loadBefore+loadAfter)
+	loaded, end := context.WithTimeout(ctx, p.before+p.after)
 	defer end()
 	var running sync.WaitGroup
 	running.Go(func() { reads.run(loaded, others) })
 	running.Go(func() { increments.run(loaded, others) })
 	select {
-	case <-time.After(loadBefore):
+	case <-time.After(p.before):
 	case <-ctx.Done():
 	}
 	killed := time.Now()

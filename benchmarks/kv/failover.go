@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // lagKey is what is written to see how far a follower is behind.
@@ -53,12 +54,14 @@ func (g *settGroup) failover(ctx context.Context, i int) (time.Duration, error) 
 	if err != nil {
 		return 0, err
 	}
-	c, err := dialRedis(ctx, followers[i%len(followers)].session, set)
+	c, err := dialRedis(ctx, followers[i%len(followers)].HTTP, set)
 	if err != nil {
 		return 0, err
 	}
 	defer c.close()
-	leader.kill()
+	if err := g.Nodes[leader].Kill(); err != nil {
+		return 0, err
+	}
 	start := time.Now()
 	for err = errors.New("no attempt"); err != nil; {
 		if time.Since(start) > 30*time.Second {
@@ -67,15 +70,7 @@ func (g *settGroup) failover(ctx context.Context, i int) (time.Duration, error) 
 		err = c.setTo("failover", strconv.Itoa(i), start.Add(30*time.Second))
 	}
 	took := time.Since(start)
-	again, err := g.start(ctx, leader.id)
-	if err != nil {
-		return 0, err
-	}
-	g.nodes[slices.Index(g.nodes, leader)] = again
-	if err := again.ready(); err != nil { // it has caught up
-		return 0, err
-	}
-	return took, nil
+	return took, g.Start(ctx, leader) // until it has caught up
 }
 
 // measureLag writes to the leader of an idle group, and counts from each acknowledgement until a follower has it.
@@ -89,13 +84,13 @@ func measureLag(ctx context.Context, p plan, out *record.Output) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := dialRedis(ctx, leader.session, set)
+	c, err := dialRedis(ctx, g.Nodes[leader].HTTP, set)
 	if err != nil {
 		return err
 	}
 	defer c.close()
 	for _, f := range followers {
-		if _, err := f.ask(askWatch); err != nil {
+		if _, err := f.Ask(askWatch); err != nil {
 			return err
 		}
 	}
@@ -106,7 +101,7 @@ func measureLag(ctx context.Context, p plan, out *record.Output) (err error) {
 		}
 		acknowledged := time.Now()
 		for _, f := range followers {
-			seen, err := f.sawLag(i)
+			seen, err := sawLag(f, i)
 			if err != nil {
 				return err
 			}
@@ -124,12 +119,12 @@ func measureLag(ctx context.Context, p plan, out *record.Output) (err error) {
 }
 
 // sawLag answers when the node saw a write of lagKey.
-func (n *settNode) sawLag(i int) (time.Time, error) {
-	line, err := n.out.ReadString('\n')
+func sawLag(n *subject.Process, i int) (time.Time, error) {
+	line, err := n.ReadLine()
 	if err != nil {
 		return time.Time{}, err
 	}
-	value, at, _ := strings.Cut(strings.TrimSpace(line), " ")
+	value, at, _ := strings.Cut(line, " ")
 	nanos, err := strconv.ParseInt(at, 10, 64)
 	if err != nil || value != strconv.Itoa(i) {
 		return time.Time{}, fmt.Errorf("follower saw %q, want write %d", line, i)

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // name is what this benchmark is called in results.
@@ -44,7 +45,7 @@ type plan struct {
 // Command is the sub-command.
 func Command(out *record.Output) *cobra.Command {
 	var p plan
-	var serve nodeConfig
+	var serve subject.Member
 	cmd := &cobra.Command{
 		Use: name, Args: cobra.NoArgs, Short: "The store beside etcd and Redis; how long a group is without a leader",
 		Long: `Measures operations per second and latencies of Sett, etcd and Redis, how long a group is without a leader, how far
@@ -58,7 +59,7 @@ a follower is behind, what a read costs within the process, and the memory of a 
 			if p.rounds < 1 || p.failovers < 1 || p.lags < 1 {
 				return record.Usage("--rounds, --failovers and --lags are at least 1")
 			}
-			if serve.id != "" {
+			if serve.ID != "" {
 				return serveNode(c.Context(), serve, out.In, out.Out)
 			}
 			if out.Small {
@@ -77,7 +78,7 @@ a follower is behind, what a read costs within the process, and the memory of a 
 	flags.StringVar(&p.dir, "dir", "", "where the stores' data goes, on the disk to be measured (default a temporary directory)")
 	flags.StringVar(&p.etcd, "etcd", "etcd", "etcd program")
 	flags.StringVar(&p.redis, "redis", "redis-server", "redis-server program")
-	serve.flags(flags)
+	serve.Flags(flags)
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -46,7 +47,7 @@ func measureMemory(ctx context.Context, p plan, out *record.Output) error {
 			if err != nil {
 				return err
 			}
-			n.stop()
+			n.Stop()
 			*took = append(*took, n.took)
 		}
 	}
@@ -61,36 +62,35 @@ func measureMemory(ctx context.Context, p plan, out *record.Output) error {
 	if err != nil {
 		return err
 	}
-	defer n.stop()
+	defer n.Stop()
 	return errors.Join(n.idle(ctx, out.Out), n.load(ctx, out.Out))
 }
 
 // upNode is a whole node.
 type upNode struct {
-	*process
+	*subject.Program
 	admin string
 	took  time.Duration // until it was ready
 }
 
 func startUp(ctx context.Context, program, dir string) (*upNode, error) {
-	p := &process{command: exec.CommandContext(ctx, program, "up", "--data", dir, "--http", "127.0.0.1:0",
-		"--admin", "127.0.0.1:0", "--cluster", "127.0.0.1:0"), ended: make(chan struct{})}
+	p := subject.NewProgram(ctx, program, "up", "--data", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cluster", "127.0.0.1:0")
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	p.command.Stdout = w
+	p.Stdout = w
 	begin := time.Now()
-	err = p.run()
+	err = p.Start()
 	w.Close()
 	if err != nil {
 		return nil, err
 	}
 	line, err := bufio.NewReader(r).ReadString('\n')
-	n := &upNode{process: p, took: time.Since(begin)}
+	n := &upNode{Program: p, took: time.Since(begin)}
 	if err != nil {
-		p.stop()
+		p.Stop()
 		return nil, fmt.Errorf("start sett up: %w", err)
 	}
 	for _, f := range strings.Fields(line) {
@@ -103,22 +103,23 @@ func startUp(ctx context.Context, program, dir string) (*upNode, error) {
 
 // idle says what a node takes that has nothing to do.
 func (n *upNode) idle(ctx context.Context, out io.Writer) error {
-	before, err := n.cpu()
+	before, err := subject.CPU(n.PID())
 	if err != nil {
 		return err
 	}
 	if err := sleep(ctx, settleTime); err != nil {
 		return err
 	}
-	after, err := n.cpu()
+	after, err := subject.CPU(n.PID())
 	if err != nil {
 		return err
 	}
-	mb, err := n.rssMB()
+	kib, err := subject.ResidentKiB(n.PID())
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "sett up, idle for %v: %.0f MB resident (below %d: %s), %.1f %% of a processor\n", settleTime, mb, idleMB, record.Want(mb < idleMB),
+	mb := kib >> 10
+	fmt.Fprintf(out, "sett up, idle for %v: %d MB resident (below %d: %s), %.1f %% of a processor\n", settleTime, mb, idleMB, record.Want(mb < idleMB),
 		100*(after-before).Seconds()/settleTime.Seconds())
 	return nil
 }
@@ -136,11 +137,11 @@ func (n *upNode) load(ctx context.Context, out io.Writer) error {
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
-		mb, err := n.rssMB()
+		kib, err := subject.ResidentKiB(n.PID())
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, " %.0f MB resident", mb)
+		fmt.Fprintf(out, " %d MB resident", kib>>10)
 		if wait > 0 {
 			fmt.Fprintf(out, " %v later", wait)
 		}

@@ -2,8 +2,10 @@ package kv
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // startSystems starts all stores; what it answers is to be stopped also when there is an error.
@@ -34,8 +36,8 @@ func startSystems(ctx context.Context, p plan, out *record.Output) (systems []sy
 			return add(&etcdShared{etcdGroup: g}, nil)
 		}},
 		{p.redis, func() error {
-			r, err := startRedis(ctx, p.redis, p.dir)
-			return add(r, err)
+			r, err := subject.StartRedis(ctx, p.redis, filepath.Join(p.dir, "redis"))
+			return add(&redisServer{r}, err)
 		}},
 	} {
 		here, err := out.Version(ctx, other.program, "apt-get install -y --no-install-recommends etcd-server redis-server")

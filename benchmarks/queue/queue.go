@@ -17,12 +17,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // name is what this benchmark is called in results.
@@ -59,15 +61,15 @@ func wanted(batch int) float64 {
 // Command is the sub-command.
 func Command(out *record.Output) *cobra.Command {
 	var p plan
-	var serve nodeConfig
+	var serve subject.Member
 	cmd := &cobra.Command{
 		Use: name, Args: cobra.NoArgs, Short: "Messages sent, received and deleted, beside streams of Redis",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if p.rounds < 1 || p.clients < 1 || p.bytes < 1 || p.batch < 0 {
 				return record.Usage("--rounds, --clients, --bytes and --batch are at least 1")
 			}
-			if serve.profile = p.profile; serve.dir != "" {
-				return serveNode(c.Context(), serve, out.In, out.Out)
+			if serve.ID != "" {
+				return serveNode(c.Context(), serve, p.profile, out)
 			}
 			if out.Small {
 				p.rounds, p.length, p.clients = 1, 50*time.Millisecond, 2
@@ -84,7 +86,7 @@ func Command(out *record.Output) *cobra.Command {
 	flags.StringVar(&p.dir, "dir", "", "where the data goes, on the disk to be measured (default a temporary directory)")
 	flags.StringVar(&p.redis, "redis", "redis-server", "redis-server program")
 	flags.StringVar(&p.profile, "profile", "", "where Sett's nodes leave profiles of their processor time")
-	serve.flags(flags)
+	serve.Flags(flags)
 	return cmd
 }
 
@@ -140,20 +142,18 @@ func key(system string, size int) record.Key {
 // startSystems starts all systems; what it answers is to be stopped also when there is an error.
 func startSystems(ctx context.Context, p plan, out *record.Output) (systems []system, err error) {
 	for _, nodes := range []int{1, 3} {
-		g, err := startSett(ctx, p, nodes)
-		if g != nil {
-			systems = append(systems, g)
-		}
+		g, err := subject.StartStores(ctx, p.dir, nodes, name, "--profile", p.profile)
 		if err != nil {
 			return systems, err
 		}
+		systems = append(systems, &settGroup{g})
 	}
 	if here, err := out.Version(ctx, p.redis, "apt-get install -y --no-install-recommends redis-server"); !here || err != nil {
 		return systems, err
 	}
-	r, err := startRedis(ctx, p)
+	r, err := subject.StartRedis(ctx, p.redis, filepath.Join(p.dir, "redis"))
 	if err == nil {
-		systems = append(systems, r)
+		systems = append(systems, &redisServer{r})
 	}
 	return systems, err
 }

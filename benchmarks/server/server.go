@@ -114,9 +114,11 @@ func (k Kind) version(ctx context.Context, program string) (string, error) {
 }
 
 func (s *Server) start(ctx context.Context, p *Place, program string) (err error) {
-	if s.Address, err = freeAddress(ctx); err != nil {
+	ports, err := subject.FreePorts(ctx, 1)
+	if err != nil {
 		return err
 	}
+	s.Address = net.JoinHostPort("127.0.0.1", ports[0])
 	at := Site{Dir: s.dir, Address: s.Address, Processors: p.Processors()}
 	if s.Prepare != nil {
 		if err := s.Prepare(ctx, at); err != nil {
@@ -185,15 +187,6 @@ func (s *Server) Stop() error {
 		<-s.ended
 	}
 	return errors.Join(s.keeper.end(), os.RemoveAll(s.dir))
-}
-
-// freeAddress is one of loopback at which nobody listens now.
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func lastBytes(s string, n int) string { return s[max(0, len(s)-n):] }

@@ -1,12 +1,14 @@
 package subject
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/sett-run/sett/cluster/node"
@@ -20,7 +22,8 @@ type Process struct {
 	HTTP, Admin string // addresses, HOST:PORT
 
 	command *exec.Cmd
-	in      io.Closer
+	in      io.WriteCloser
+	out     *bufio.Reader
 }
 
 // Start runs this program again, with other arguments, with which it prints two addresses and ends when its input does. The
@@ -42,10 +45,29 @@ func Start(ctx context.Context, args ...string) (*Process, error) {
 	if err := p.command.Start(); err != nil {
 		return nil, err
 	}
-	if _, err := fmt.Fscan(out, &p.HTTP, &p.Admin); err != nil {
+	p.out = bufio.NewReader(out)
+	line, err := p.ReadLine()
+	if err == nil {
+		_, err = fmt.Sscan(line, &p.HTTP, &p.Admin)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start node: %w", err), p.Stop())
 	}
 	return p, nil
+}
+
+// ReadLine answers the next line that the process says, without its end.
+func (p *Process) ReadLine() (string, error) {
+	line, err := p.out.ReadString('\n')
+	return strings.TrimSpace(line), err
+}
+
+// Ask answers the line that the process says to one that it is told.
+func (p *Process) Ask(question string) (string, error) {
+	if _, err := fmt.Fprintln(p.in, question); err != nil {
+		return "", err
+	}
+	return p.ReadLine()
 }
 
 // Stop ends the process. What still runs in its node is cut off after a moment.

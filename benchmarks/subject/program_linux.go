@@ -1,4 +1,4 @@
-package kv
+package subject
 
 import "syscall"
 
