@@ -61,7 +61,7 @@ func deno() Kind {
 		Name: "deno", Program: "deno", Version: []string{"--version"}, Get: "npm install -g deno",
 		How:     "deno serve, with several processors --parallel; state in Deno.openKv on a local file",
 		Works:   all(),
-		State:   "disk",
+		State:   "disk, synced",
 		Prepare: writeScripts("deno.mjs"),
 		Arguments: func(at Site) []string {
 			host, port, _ := net.SplitHostPort(at.Address)
@@ -94,7 +94,7 @@ func workerd() Kind {
 		Name: "workerd", Program: "workerd", Version: []string{"--version"}, Get: "npm install -g workerd",
 		How:   "a worker in JavaScript, in one thread as it has no more; a key's state in a Durable Object with SQLite on local disk",
 		Works: all(),
-		State: "disk",
+		State: "disk, synced",
 		Prepare: func(ctx context.Context, at Site) error {
 			if err := os.Mkdir(filepath.Join(at.Dir, "state"), 0o755); err != nil {
 				return err
