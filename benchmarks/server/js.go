@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// scripts are the works in JavaScript: works.mjs, which all runtimes share, and what they differ in.
+// scripts are the works in JavaScript: works.mjs, which all runtimes share, what they differ in, and projects of components.
 //
 //go:embed testdata/js
 var scripts embed.FS

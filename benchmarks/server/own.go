@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,10 +22,8 @@ func Kinds() []Kind {
 		{Name: "net/http", Works: all(), State: "memory", How: "net/http, the works in Go in the same process"},
 		nginx(),
 	}
-	kinds = append(kinds, setts()...)
+	kinds = slices.Concat(kinds, setts(), wasmtimes())
 	return append(kinds,
-		wasmtime("wasmtime", "a new instance for each request"),
-		wasmtime("wasmtime dirty", "instances that are not reset, for a million requests each", "--max-instance-reuse-count=1000000"),
 		naive(naiveNew, "a new instance for each request"),
 		naive(naiveDirty, "instances that are not reset"),
 		nodeJS(), deno(), bun(), workerd(),
@@ -56,7 +55,7 @@ func Serve(ctx context.Context, name, address, dir string) error {
 		return serveFast(ctx, address)
 	case "net/http":
 		return serveNetHTTP(ctx, address)
-	case settGo, settRust, settSmall:
+	case settGo, settRust, settJS, settSmall:
 		return serveSett(ctx, name, address, dir)
 	case settRouter:
 		return serveRouter(ctx, address)

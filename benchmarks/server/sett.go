@@ -21,6 +21,7 @@ import (
 const (
 	settGo     = "sett go"
 	settRust   = "sett rust"
+	settJS     = "sett js"
 	settSmall  = "sett small"
 	settRouter = "sett router"
 )
@@ -31,7 +32,9 @@ func setts() []Kind {
 	return []Kind{
 		{Name: settGo, Works: all(), State: "disk, synced", How: whole + "the works in a function in Go, reset after each request", Prepare: prepareGuest},
 		{Name: settRust, Works: all(), State: "disk, synced", How: whole + "wasi:http components in Rust, reset after each request",
-			Get: getRust, Prepare: prepareRust("work", "count")},
+			Get: rust().get, Prepare: rust().prepare("work", "count")},
+		{Name: settJS, Works: all(), State: "disk, synced", How: whole + "wasi:http components in JavaScript, reset after each request",
+			Get: javaScript().get, Prepare: javaScript().prepare("work", "count")},
 		{Name: settSmall, Works: []string{"hello"}, How: whole + "a function of a few instructions, reset after each request", Prepare: prepareSmall},
 		{Name: settRouter, Works: []string{"hello"}, How: "its router with metrics, and a stub instead of functions"},
 	}
@@ -68,7 +71,7 @@ type function struct{ name, route string }
 
 // settFunctions are the functions of a kind; the last answers what a server is waited for with.
 func settFunctions(name string) []function {
-	if name == settRust {
+	if name == settRust || name == settJS {
 		return []function{{"count", "POST /kv/{key}"}, {"work", "/{path...}"}}
 	}
 	return []function{{"guest", "/{path...}"}}

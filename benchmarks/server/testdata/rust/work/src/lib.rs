@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use wasip2::exports::http::incoming_handler::Guest;
-use wasip2::http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
+use wasip2::http::types::{Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam};
 
 struct Function;
 
@@ -15,7 +15,7 @@ impl Guest for Function {
     fn handle(request: IncomingRequest, reply: ResponseOutparam) {
         match request.path_with_query().unwrap_or_default().as_str() {
             "/hello" => send(reply, "text/plain", b"hello, world\n"),
-            "/json" => send(reply, "application/json", &inspect(&request.headers())),
+            "/json" => send(reply, "application/json", &inspect(request.method(), &request.headers())),
             _ => send(reply, "text/plain", digest(request).as_bytes()),
         }
     }
@@ -24,7 +24,7 @@ impl Guest for Function {
 /// What was found in a request's headers.
 #[derive(Serialize)]
 struct Inspected {
-    method: &'static str,
+    method: String,
     accept: String,
     agent: String,
     signed: bool,
@@ -32,11 +32,14 @@ struct Inspected {
     items: Vec<String>,
 }
 
-fn inspect(headers: &Fields) -> Vec<u8> {
+fn inspect(method: Method, headers: &Fields) -> Vec<u8> {
     let header = |name: &str| headers.get(name).into_iter().next().and_then(|v| String::from_utf8(v).ok()).unwrap_or_default();
     let session = header("cookie").split(';').find_map(|c| c.trim().strip_prefix("session=").map(str::to_owned)).unwrap_or_default();
     let inspected = Inspected {
-        method: "GET",
+        method: match method {
+            Method::Get => "GET".to_owned(),
+            other => format!("{other:?}"),
+        },
         accept: header("accept"),
         agent: header("user-agent"),
         signed: header("authorization").starts_with("Bearer "),
