@@ -33,9 +33,10 @@ func writeScripts(names ...string) func(context.Context, Site) error {
 
 // nodeJS is Node.js. It has no store of its own: the state is kept by a Redis, if there is one.
 func nodeJS() Kind {
+	const how = "node:http, one process, or a cluster's worker for each processor where there are more; "
 	k := Kind{
 		Name: "node", Program: "node", Version: []string{"--version"}, Get: "apt-get install nodejs, or https://nodejs.org",
-		How:     "node:http, with one processor in one process, else with a cluster's worker for each; state in a Redis with appendfsync always over a socket",
+		How:     how + "state in a Redis beside it over a socket, with appendfsync always",
 		Works:   all(),
 		State:   "disk, synced",
 		Prepare: writeScripts("node.mjs"),
@@ -43,7 +44,7 @@ func nodeJS() Kind {
 	redis := true
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		redis = false
-		k.Works, k.State = []string{"hello", "json", "sha256"}, ""
+		k.Works, k.State, k.How = []string{"hello", "json", "sha256"}, "", how+"no kv without redis-server"
 	}
 	k.Arguments = func(at Site) []string {
 		host, port, _ := net.SplitHostPort(at.Address)

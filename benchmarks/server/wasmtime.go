@@ -20,7 +20,7 @@ func wasmtimes() []Kind {
 func wasmtime(name, how string, l language, options ...string) Kind {
 	return Kind{
 		Name: name, Program: "wasmtime", Version: []string{"--version"}, Get: "cargo install wasmtime-cli; " + l.get,
-		How:     "wasmtime serve, pooling allocator, the wasi:http component that Sett runs; " + how,
+		How:     "wasmtime serve, pooling allocator, the wasi:http component that Sett runs; " + how + "; no kv, as its store begins empty in each instance",
 		Works:   []string{"hello", "json", "sha256"},
 		Prepare: l.prepare("work"),
 		Arguments: func(at Site) []string {
