@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// scripts are the works in JavaScript: works.mjs, which all runtimes share, and what they differ in.
+// scripts are the works in JavaScript: works.mjs, which all runtimes share, what they differ in, and projects of components.
 //
 //go:embed testdata/js
 var scripts embed.FS
@@ -33,9 +33,10 @@ func writeScripts(names ...string) func(context.Context, Site) error {
 
 // nodeJS is Node.js. It has no store of its own: the state is kept by a Redis, if there is one.
 func nodeJS() Kind {
+	const how = "node:http, one process, or a cluster's worker for each processor where there are more; "
 	k := Kind{
 		Name: "node", Program: "node", Version: []string{"--version"}, Get: "apt-get install nodejs, or https://nodejs.org",
-		How:     "node:http, with one processor in one process, else with a cluster's worker for each; state in a Redis with appendfsync always over a socket",
+		How:     how + "state in a Redis beside it over a socket, with appendfsync always",
 		Works:   all(),
 		State:   "disk, synced",
 		Prepare: writeScripts("node.mjs"),
@@ -43,7 +44,7 @@ func nodeJS() Kind {
 	redis := true
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		redis = false
-		k.Works, k.State = []string{"hello", "json", "sha256"}, ""
+		k.Works, k.State, k.How = []string{"hello", "json", "sha256"}, "", how+"no kv without redis-server"
 	}
 	k.Arguments = func(at Site) []string {
 		host, port, _ := net.SplitHostPort(at.Address)
@@ -61,7 +62,7 @@ func deno() Kind {
 		Name: "deno", Program: "deno", Version: []string{"--version"}, Get: "npm install -g deno",
 		How:     "deno serve, with several processors --parallel; state in Deno.openKv on a local file",
 		Works:   all(),
-		State:   "disk",
+		State:   "disk, synced",
 		Prepare: writeScripts("deno.mjs"),
 		Arguments: func(at Site) []string {
 			host, port, _ := net.SplitHostPort(at.Address)
@@ -94,7 +95,7 @@ func workerd() Kind {
 		Name: "workerd", Program: "workerd", Version: []string{"--version"}, Get: "npm install -g workerd",
 		How:   "a worker in JavaScript, in one thread as it has no more; a key's state in a Durable Object with SQLite on local disk",
 		Works: all(),
-		State: "disk",
+		State: "disk, synced",
 		Prepare: func(ctx context.Context, at Site) error {
 			if err := os.Mkdir(filepath.Join(at.Dir, "state"), 0o755); err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os/exec"
 	"strconv"
+	"syscall"
 )
 
 // keeper is a process that ends a server's process group when it is told to, or this program has ended, however that
@@ -17,6 +18,7 @@ type keeper struct {
 // keep starts the keeper of a group. The caller calls end.
 func keep(group int) (*keeper, error) {
 	k := &keeper{command: exec.Command("sh", "-c", `read -r _; kill -KILL -"$0" 2>/dev/null || true`, strconv.Itoa(group))}
+	k.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of this program's group is not for it
 	in, err := k.command.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,14 +17,17 @@ import (
 
 // Kinds are all servers that can be started: the first is the ceiling, which others are compared with.
 func Kinds() []Kind {
-	return []Kind{
+	kinds := []Kind{
 		{Name: Ceiling, Works: all(), State: "memory", How: "fasthttp, the works in Go in the same process"},
 		{Name: "net/http", Works: all(), State: "memory", How: "net/http, the works in Go in the same process"},
 		nginx(),
-		{Name: "sett go", Works: all(), State: "disk, synced", How: "a whole node as sett up starts it; the works in a function in Go, reset after each request",
-			Prepare: prepareGuest},
-		nodeJS(), deno(), bun(), workerd(),
 	}
+	kinds = slices.Concat(kinds, setts(), wasmtimes())
+	return append(kinds,
+		naive(naiveNew, "a new instance for each request"),
+		naive(naiveDirty, "instances that are not reset"),
+		nodeJS(), deno(), bun(), workerd(),
+	)
 }
 
 // all are the names of all works.
@@ -51,8 +55,12 @@ func Serve(ctx context.Context, name, address, dir string) error {
 		return serveFast(ctx, address)
 	case "net/http":
 		return serveNetHTTP(ctx, address)
-	case "sett go":
-		return serveSett(ctx, address, dir)
+	case settGo, settRust, settJS, settSmall:
+		return serveSett(ctx, name, address, dir)
+	case settRouter:
+		return serveRouter(ctx, address)
+	case naiveNew, naiveDirty:
+		return serveNaive(ctx, name, address, dir)
 	}
 	return fmt.Errorf("%q is no server of this program", name)
 }

@@ -63,3 +63,37 @@ func TestKinds(t *testing.T) {
 		})
 	}
 }
+
+// TestClaims checks that each kind has a name of its own, says how it is set up, and what becomes of its state if it has one.
+func TestClaims(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range Kinds() {
+		if seen[k.Name] || k.Name == "" || k.How == "" || !slices.Contains(k.Works, "hello") {
+			t.Errorf("kind %q says %q and does %v, want a name of its own, settings, and hello", k.Name, k.How, k.Works)
+		}
+		seen[k.Name] = true
+		if keeps := slices.Contains(k.Works, "kv"); keeps != (k.State != "") {
+			t.Errorf("%s keeps state: %v, and says of it %q", k.Name, keeps, k.State)
+		}
+		if k.Program != "" && k.Get == "" {
+			t.Errorf("%s does not say how to get %s", k.Name, k.Program)
+		}
+	}
+	if Kinds()[0].Name != Ceiling {
+		t.Errorf("the first kind is %q, want the ceiling", Kinds()[0].Name)
+	}
+}
+
+// TestMissing checks that a kind whose program, or what builds its function, is not there is told from one that fails.
+func TestMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for _, name := range []string{"node", "wasmtime rust", settRust, settJS} {
+		k, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := (*Place)(nil).Start(t.Context(), k); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), k.Get) {
+			t.Errorf("Start(%s) = %v, %v, want ErrMissing and how to get it", name, s, err)
+		}
+	}
+}

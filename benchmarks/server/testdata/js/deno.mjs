@@ -4,7 +4,7 @@ import { answer } from './works.mjs';
 
 const kv = await Deno.openKv(Deno.env.get('KV'));
 const platform = {
-  digest: (bytes) => createHash('sha256').update(bytes).digest('hex'), // crypto.subtle takes longer: it hands the bytes to a thread
+  digest: (bytes) => createHash('sha256').update(bytes).digest('hex'), // crypto.subtle takes as long
   store: { get: async (key) => (await kv.get([key])).value, put: (key, value) => kv.set([key], value) },
 };
 

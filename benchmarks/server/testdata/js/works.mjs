@@ -34,7 +34,7 @@ export function answer(request, { digest, store }) {
     case '/json':
       return new Response(inspect(request.method, (name) => request.headers.get(name)), { headers: { 'content-type': 'application/json' } });
     case '/sha256':
-      return request.bytes().then(digest).then((hex) => new Response(hex));
+      return request.arrayBuffer().then((body) => digest(new Uint8Array(body))).then((hex) => new Response(hex));
   }
   return count(store, path).then((n) => new Response(n));
 }
