@@ -47,7 +47,7 @@ func engineGuests() []engineGuest {
 
 // BenchmarkEngine measures, guest by guest and in one run, an instance that is never reset (a defect, and the
 // yardstick), this engine's isolated requests with the reset in line, the latency that a client sees of them, the ways
-// to a first request, and what instantiating anew costs. Package benchmarks/engine makes a table and a picture of it.
+// to a first request, and what instantiating anew costs. go run ./benchmarks latency makes a table and a picture of it.
 func BenchmarkEngine(b *testing.B) {
 	for _, g := range engineGuests() {
 		b.Run(g.name, func(b *testing.B) {

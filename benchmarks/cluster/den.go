@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"context"
@@ -58,7 +58,7 @@ func startDen(ctx context.Context, dir string) (d *den, err error) {
 
 // start returns when the node is ready.
 func (m *member) start(ctx context.Context) (err error) {
-	if m.Process, err = subject.Start(ctx, m.dir, "-join", m.join); err != nil {
+	if m.Process, err = subject.StartNode(ctx, m.dir, m.join); err != nil {
 		return err
 	}
 	if m.client, err = client.New("http://"+m.Admin, ""); err != nil {

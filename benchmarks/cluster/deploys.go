@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"bytes"
@@ -6,13 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/client"
@@ -50,7 +49,7 @@ func meaning(part string) string {
 type deployments map[string]spread
 
 // measureDeploys deploys small modules to the first node, each another one.
-func measureDeploys(ctx context.Context, d *den, p plan, out io.Writer) error {
+func measureDeploys(ctx context.Context, d *den, p plan, out *record.Output) error {
 	took := deployments{}
 	for i := range p.deploys + 1 {
 		if i == 1 { // the first one opened connections
@@ -60,18 +59,22 @@ func measureDeploys(ctx context.Context, d *den, p plan, out io.Writer) error {
 			return err
 		}
 	}
-	fmt.Fprintf(out, "%d deployments of different small modules to one of %d nodes\n", p.deploys, nodes)
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\tmedian\tp90\tworst\t")
+	fmt.Fprintf(out.Out, "%d deployments of different small modules to one of %d nodes\n", p.deploys, nodes)
 	for _, part := range parts() {
-		s := took[part]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", part, milli(s.median()), milli(s.at(0.9)), milli(s.worst()), meaning(part))
+		fmt.Fprintf(out.Out, "  %-18s %s\n", part, meaning(part))
+		add(out.File, "deployment of a small module", part, "took_ms", took[part])
 	}
-	t.Flush() //nolint:errcheck // Fprintf says no more
 	beyond, elsewhere := took["beyond compile"].median(), took["elsewhere loaded"].worst()
-	fmt.Fprintf(out, "deployment beyond compile: median %s (below %s: %s); other nodes run it after %s at worst (below %s: %s)\n\n",
-		milli(beyond), deployBeyondCompile, want(beyond < deployBeyondCompile), milli(elsewhere), servedElsewhere, want(elsewhere < servedElsewhere))
+	fmt.Fprintf(out.Out, "deployment beyond compile: median %s (below %s: %s); other nodes run it after %s at worst (below %s: %s)\n\n",
+		milli(beyond), deployBeyondCompile, record.Want(beyond < deployBeyondCompile), milli(elsewhere), servedElsewhere, record.Want(elsewhere < servedElsewhere))
 	return nil
+}
+
+// add adds what each time took.
+func add(f *record.File, work, subject string, m record.Metric, took spread) {
+	for _, d := range took {
+		f.Add(record.Key{Bench: name, Work: work, Subject: subject, Metric: m}, float64(d.Microseconds())/1000)
+	}
 }
 
 func milli(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }

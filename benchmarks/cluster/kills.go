@@ -1,10 +1,9 @@
-package main
+package cluster
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
@@ -22,12 +22,6 @@ import (
 const (
 	failoverMedian = 800 * time.Millisecond
 	failoverWorst  = 1500 * time.Millisecond
-)
-
-// Times of a kill.
-const (
-	loadBefore = time.Second
-	loadAfter  = 3 * time.Second
 )
 
 // waitingIncrements is how many may wait on a node: for as long as the worst failover, at the highest rate that is asked.
@@ -44,7 +38,7 @@ type kills struct {
 }
 
 // measureKills kills nodes, the leader and a follower in turn, under load.
-func measureKills(ctx context.Context, d *den, p plan, out io.Writer) error {
+func measureKills(ctx context.Context, d *den, p plan, out *record.Output) error {
 	for _, name := range []string{"hello", "counter"} {
 		if err := d.deployExample(ctx, name); err != nil {
 			return err
@@ -56,22 +50,31 @@ func measureKills(ctx context.Context, d *den, p plan, out io.Writer) error {
 			return err
 		}
 	}
-	fmt.Fprintf(out, "kill -9 of leader and follower in turn, %d times, under %d reads and %d increments a second to the two others\n",
+	fmt.Fprintf(out.Out, "kill -9 of leader and follower in turn, %d times, under %d reads and %d increments a second to the two others\n",
 		p.kills, p.reads, p.increments)
+	const work = "kill -9 under load"
+	add(out.File, work, "next write acknowledged after the leader's end", "took_ms", k.failovers)
+	add(out.File, work, "slowest read of a kill", "took_ms", k.slowestRead)
+	add(out.File, work, "slowest increment of a kill", "took_ms", k.slowestWrite)
+	add(out.File, work, "killed node until it is ready again", "took_ms", k.returns)
+	for i, what := range []string{"reads that failed", "increments that failed", "counters that are not exact"} {
+		n := []int{k.failedReads, k.failedWrites, k.inexact}[i]
+		out.File.Add(record.Key{Bench: name, Work: work + ", all kills", Subject: what, Metric: "failed_count"}, float64(n))
+	}
 	median, worst := k.failovers.median(), k.failovers.worst()
-	fmt.Fprintf(out, "leader killed, until a write that began after it is acknowledged: median %s (below %s: %s), worst %s (below %s: %s)\n",
-		milli(median), failoverMedian, want(median < failoverMedian), milli(worst), failoverWorst, want(worst < failoverWorst))
-	fmt.Fprintf(out, "reads: %d answered, %d failed (none: %s); the slowest of a kill: median %s, worst %s\n",
-		k.reads, k.failedReads, want(k.failedReads == 0), milli(k.slowestRead.median()), milli(k.slowestRead.worst()))
-	fmt.Fprintf(out, "increments: %d acknowledged, %d failed (none: %s); the slowest of a kill: median %s, worst %s (below %s: %s)\n",
-		k.increments, k.failedWrites, want(k.failedWrites == 0), milli(k.slowestWrite.median()), milli(k.slowestWrite.worst()),
-		failoverWorst, want(k.slowestWrite.worst() < failoverWorst))
-	fmt.Fprintf(out, "counter: %d of %d times exactly what was acknowledged, at the node that came back, too (always: %s)\n",
-		p.kills-k.inexact, p.kills, want(k.inexact == 0))
-	fmt.Fprintf(out, "killed node, from its start until it has caught up and is ready: median %s, worst %s\n",
+	fmt.Fprintf(out.Out, "leader killed, until a write that began after it is acknowledged: median %s (below %s: %s), worst %s (below %s: %s)\n",
+		milli(median), failoverMedian, record.Want(median < failoverMedian), milli(worst), failoverWorst, record.Want(worst < failoverWorst))
+	fmt.Fprintf(out.Out, "reads: %d answered, %d failed (none: %s); the slowest of a kill: median %s, worst %s\n",
+		k.reads, k.failedReads, record.Want(k.failedReads == 0), milli(k.slowestRead.median()), milli(k.slowestRead.worst()))
+	fmt.Fprintf(out.Out, "increments: %d acknowledged, %d failed (none: %s); the slowest of a kill: median %s, worst %s (below %s: %s)\n",
+		k.increments, k.failedWrites, record.Want(k.failedWrites == 0), milli(k.slowestWrite.median()), milli(k.slowestWrite.worst()),
+		failoverWorst, record.Want(k.slowestWrite.worst() < failoverWorst))
+	fmt.Fprintf(out.Out, "counter: %d of %d times exactly what was acknowledged, at the node that came back, too (always: %s)\n",
+		p.kills-k.inexact, p.kills, record.Want(k.inexact == 0))
+	fmt.Fprintf(out.Out, "killed node, from its start until it has caught up and is ready: median %s, worst %s\n",
 		milli(k.returns.median()), milli(k.returns.worst()))
 	if k.why != nil {
-		fmt.Fprintf(out, "the first failure: %v\n", k.why)
+		fmt.Fprintf(out.Out, "the first failure: %v\n", k.why)
 	}
 	return nil
 }
@@ -117,13 +120,13 @@ func (d *den) killOne(ctx context.Context, i int, p plan, k *kills) error {
 	}
 	reads := &load{method: http.MethodGet, path: "/hello/Ada", rate: p.reads}
 	increments := &load{method: http.MethodPost, path: "/counter/visits", rate: p.increments}
-	loaded, end := context.WithTimeout(ctx, loadBefore+loadAfter)
+	loaded, end := context.WithTimeout(ctx, p.before+p.after)
 	defer end()
 	var running sync.WaitGroup
 	running.Go(func() { reads.run(loaded, others) })
 	running.Go(func() { increments.run(loaded, others) })
 	select {
-	case <-time.After(loadBefore):
+	case <-time.After(p.before):
 	case <-ctx.Done():
 	}
 	killed := time.Now()

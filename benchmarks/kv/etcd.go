@@ -1,4 +1,4 @@
-package main
+package kv
 
 import (
 	"context"
@@ -9,11 +9,13 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // etcdGroup is three nodes of etcd, with its defaults.
 type etcdGroup struct {
-	nodes     []*process
+	nodes     []*subject.Program
 	addresses []string // for clients
 }
 
@@ -46,7 +48,7 @@ func (g *etcdShared) stop() error {
 
 func startEtcd(ctx context.Context, program, dir string) (*etcdGroup, error) {
 	const count = 3
-	ports, err := freePorts(ctx, 2*count)
+	ports, err := subject.FreePorts(ctx, 2*count)
 	if err != nil {
 		return nil, err
 	}
@@ -63,16 +65,16 @@ func startEtcd(ctx context.Context, program, dir string) (*etcdGroup, error) {
 			return nil, errors.Join(err, g.stop())
 		}
 		address := "127.0.0.1:" + ports[2*i+1]
-		p, err := start(ctx, program, "--name", name, "--data-dir", data, "--logger", "zap", "--log-level", "error",
+		p := subject.NewProgram(ctx, program, "--name", name, "--data-dir", data, "--logger", "zap", "--log-level", "error",
 			"--listen-peer-urls", peer(i), "--initial-advertise-peer-urls", peer(i),
 			"--listen-client-urls", "http://"+address, "--advertise-client-urls", "http://"+address,
 			"--initial-cluster", strings.Join(members, ","), "--initial-cluster-state", "new")
-		if err != nil {
+		if err := p.Start(); err != nil {
 			return nil, errors.Join(err, g.stop())
 		}
 		g.nodes, g.addresses = append(g.nodes, p), append(g.addresses, address)
 	}
-	err = g.nodes[0].waitFor(ctx, func() error { _, err := g.leader(ctx); return err })
+	err = g.nodes[0].WaitFor(ctx, func() error { _, err := g.leader(ctx); return err })
 	if err != nil {
 		return nil, errors.Join(err, g.stop())
 	}
@@ -82,11 +84,16 @@ func startEtcd(ctx context.Context, program, dir string) (*etcdGroup, error) {
 func (g *etcdGroup) name() string       { return "etcd x3" }
 func (g *etcdGroup) can(operation) bool { return true }
 
-func (g *etcdGroup) servers() []*process { return g.nodes }
+func (g *etcdGroup) servers() (pids []int) {
+	for _, p := range g.nodes {
+		pids = append(pids, p.PID())
+	}
+	return pids
+}
 
 func (g *etcdGroup) stop() error {
 	for _, p := range g.nodes {
-		p.stop()
+		p.Stop()
 	}
 	return nil
 }

@@ -1,14 +1,16 @@
-package main
+package kv
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // lagKey is what is written to see how far a follower is behind.
@@ -23,7 +25,7 @@ const (
 
 // measureFailover kills leaders, and counts from each one's end until a write that began after it is acknowledged by
 // one of the others.
-func measureFailover(ctx context.Context, p plan, out io.Writer) (err error) {
+func measureFailover(ctx context.Context, p plan, out *record.Output) (err error) {
 	g, err := startSett(ctx, p.dir, 3)
 	if err != nil {
 		return err
@@ -37,11 +39,12 @@ func measureFailover(ctx context.Context, p plan, out io.Writer) (err error) {
 		}
 		took = append(took, d)
 	}
+	add(out.File, "leader killed, until a write is acknowledged", "sett x3", "failover_ms", took)
 	slices.Sort(took)
 	median, worst := quantile(took, 0.5), took[len(took)-1]
-	fmt.Fprintf(out, "kill -9 of the leader, until a write is acknowledged, %d times: median %v (below %v: %s), worst %v (below %v: %s)\n",
-		len(took), median.Round(time.Millisecond), failoverMedian, want(median < failoverMedian),
-		worst.Round(time.Millisecond), failoverWorst, want(worst < failoverWorst))
+	fmt.Fprintf(out.Out, "kill -9 of the leader, until a write is acknowledged, %d times: median %v (below %v: %s), worst %v (below %v: %s)\n",
+		len(took), median.Round(time.Millisecond), failoverMedian, record.Want(median < failoverMedian),
+		worst.Round(time.Millisecond), failoverWorst, record.Want(worst < failoverWorst))
 	return nil
 }
 
@@ -51,12 +54,14 @@ func (g *settGroup) failover(ctx context.Context, i int) (time.Duration, error) 
 	if err != nil {
 		return 0, err
 	}
-	c, err := dialRedis(ctx, followers[i%len(followers)].session, set)
+	c, err := dialRedis(ctx, followers[i%len(followers)].HTTP, set)
 	if err != nil {
 		return 0, err
 	}
 	defer c.close()
-	leader.kill()
+	if err := g.Nodes[leader].Kill(); err != nil {
+		return 0, err
+	}
 	start := time.Now()
 	for err = errors.New("no attempt"); err != nil; {
 		if time.Since(start) > 30*time.Second {
@@ -65,19 +70,11 @@ func (g *settGroup) failover(ctx context.Context, i int) (time.Duration, error) 
 		err = c.setTo("failover", strconv.Itoa(i), start.Add(30*time.Second))
 	}
 	took := time.Since(start)
-	again, err := g.start(ctx, leader.id)
-	if err != nil {
-		return 0, err
-	}
-	g.nodes[slices.Index(g.nodes, leader)] = again
-	if err := again.ready(); err != nil { // it has caught up
-		return 0, err
-	}
-	return took, nil
+	return took, g.Start(ctx, leader) // until it has caught up
 }
 
 // measureLag writes to the leader of an idle group, and counts from each acknowledgement until a follower has it.
-func measureLag(ctx context.Context, p plan, out io.Writer) (err error) {
+func measureLag(ctx context.Context, p plan, out *record.Output) (err error) {
 	g, err := startSett(ctx, p.dir, 3)
 	if err != nil {
 		return err
@@ -87,13 +84,13 @@ func measureLag(ctx context.Context, p plan, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := dialRedis(ctx, leader.session, set)
+	c, err := dialRedis(ctx, g.Nodes[leader].HTTP, set)
 	if err != nil {
 		return err
 	}
 	defer c.close()
 	for _, f := range followers {
-		if _, err := f.ask(askWatch); err != nil {
+		if _, err := f.Ask(askWatch); err != nil {
 			return err
 		}
 	}
@@ -104,7 +101,7 @@ func measureLag(ctx context.Context, p plan, out io.Writer) (err error) {
 		}
 		acknowledged := time.Now()
 		for _, f := range followers {
-			seen, err := f.sawLag(i)
+			seen, err := sawLag(f, i)
 			if err != nil {
 				return err
 			}
@@ -112,21 +109,22 @@ func measureLag(ctx context.Context, p plan, out io.Writer) (err error) {
 		}
 		time.Sleep(20 * time.Millisecond) // an idle group
 	}
+	add(out.File, "follower behind an acknowledged write", "sett x3", "lag_us", lags)
 	slices.Sort(lags)
 	p99 := quantile(lags, 0.99)
-	fmt.Fprintf(out, "follower behind an acknowledged write, idle group, %d times: median %v, p99 %v (below %v: %s), worst %v\n",
-		len(lags), quantile(lags, 0.5).Round(time.Microsecond), p99.Round(time.Microsecond), lagP99, want(p99 < lagP99),
+	fmt.Fprintf(out.Out, "follower behind an acknowledged write, idle group, %d times: median %v, p99 %v (below %v: %s), worst %v\n",
+		len(lags), quantile(lags, 0.5).Round(time.Microsecond), p99.Round(time.Microsecond), lagP99, record.Want(p99 < lagP99),
 		lags[len(lags)-1].Round(time.Microsecond))
 	return nil
 }
 
 // sawLag answers when the node saw a write of lagKey.
-func (n *settNode) sawLag(i int) (time.Time, error) {
-	line, err := n.out.ReadString('\n')
+func sawLag(n *subject.Process, i int) (time.Time, error) {
+	line, err := n.ReadLine()
 	if err != nil {
 		return time.Time{}, err
 	}
-	value, at, _ := strings.Cut(strings.TrimSpace(line), " ")
+	value, at, _ := strings.Cut(line, " ")
 	nanos, err := strconv.ParseInt(at, 10, 64)
 	if err != nil || value != strconv.Itoa(i) {
 		return time.Time{}, fmt.Errorf("follower saw %q, want write %d", line, i)

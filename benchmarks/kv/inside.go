@@ -1,9 +1,8 @@
-package main
+package kv
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/kv"
 	"github.com/sett-run/sett/kv/op"
 )
@@ -20,9 +20,9 @@ const (
 	insideReads  = 1000 // in a block, of a few milliseconds: most blocks are over before something else wants the processor
 )
 
-// measureInside compares reads of a store within its process to those of Badger with its default options, but for its process-wide metrics, which a store has not either: the same keys and
-// values, in memory both.
-func measureInside(ctx context.Context, p plan, out io.Writer) error {
+// measureInside compares reads of a store within its process to those of Badger with its default options, but for its
+// process-wide metrics, which a store has not either: the same keys and values, in memory both.
+func measureInside(ctx context.Context, p plan, out *record.Output) error {
 	s, err := kv.Open(ctx, kv.Config{Dir: filepath.Join(p.dir, "inside-sett")})
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func measureInside(ctx context.Context, p plan, out io.Writer) error {
 			ways[i].took = append(ways[i].took, time.Since(start)/insideReads)
 		}
 	}
-	fmt.Fprintf(out, "read within the process, %d B, one at a time, ns: median of %d blocks, and the quickest tenth\n", smallBytes, insideBlocks)
+	fmt.Fprintf(out.Out, "read within the process, %d B, one at a time, ns: median of %d blocks, and the quickest tenth\n", smallBytes, insideBlocks)
 	base := 0.0
 	for _, w := range ways {
 		slices.Sort(w.took)
@@ -81,7 +81,7 @@ func measureInside(ctx context.Context, p plan, out io.Writer) error {
 		if base == 0 {
 			base = median
 		}
-		fmt.Fprintf(out, "  %-12s %6.0f  %6d   %.2f x\n", w.name, median, w.took[len(w.took)/10], median/base)
+		fmt.Fprintf(out.Out, "  %-12s %6.0f  %6d   %.2f x\n", w.name, median, w.took[len(w.took)/10], median/base)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package kv
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 const (
@@ -55,8 +57,8 @@ type system interface {
 	can(operation) bool
 	// connect opens a client's connection for one operation.
 	connect(ctx context.Context, o operation) (connection, error)
-	// servers are the processes that run.
-	servers() []*process
+	// servers are the ids of the processes that run.
+	servers() []int
 	// stop ends the processes.
 	stop() error
 }
@@ -120,6 +122,18 @@ func round(ctx context.Context, s system, l load, length time.Duration) (sample,
 	}
 	slices.Sort(all)
 	return sample{float64(len(all)) / took.Seconds(), quantile(all, 0.5), quantile(all, 0.99), (after - before) / time.Duration(max(1, len(all)))}, nil
+}
+
+// cpuOf is the processor time of several processes together.
+func cpuOf(pids []int) (sum time.Duration, err error) {
+	for _, pid := range pids {
+		used, err := subject.CPU(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, nil
 }
 
 // worker is one client at work.

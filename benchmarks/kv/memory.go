@@ -1,4 +1,4 @@
-package main
+package kv
 
 import (
 	"bufio"
@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -29,7 +31,7 @@ const (
 )
 
 // measureMemory runs sett up as users do: how soon it is ready, and what it takes when idle and after a load.
-func measureMemory(ctx context.Context, p plan, out io.Writer) error {
+func measureMemory(ctx context.Context, p plan, out *record.Output) error {
 	program := filepath.Join(p.dir, "sett")
 	if text, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/sett-run/sett/cmd/sett").CombinedOutput(); err != nil {
 		return fmt.Errorf("build sett: %w: %s", err, text)
@@ -45,49 +47,50 @@ func measureMemory(ctx context.Context, p plan, out io.Writer) error {
 			if err != nil {
 				return err
 			}
-			n.stop()
+			n.Stop()
 			*took = append(*took, n.took)
 		}
 	}
+	add(out.File, "sett up until it is ready", "new directory", "start_ms", empty)
+	add(out.File, "sett up until it is ready", "existing directory", "start_ms", again)
 	slices.Sort(empty)
 	slices.Sort(again)
-	fmt.Fprintf(out, "sett up, from the program's start until it is ready, %d times: new directory median %v (lowest %v), existing one %v (%v)\n",
+	fmt.Fprintf(out.Out, "sett up, from the program's start until it is ready, %d times: new directory median %v (lowest %v), existing one %v (%v)\n",
 		starts, quantile(empty, 0.5).Round(time.Millisecond/10), empty[0].Round(time.Millisecond/10),
 		quantile(again, 0.5).Round(time.Millisecond/10), again[0].Round(time.Millisecond/10))
 	n, err := startUp(ctx, program, filepath.Join(p.dir, "up"))
 	if err != nil {
 		return err
 	}
-	defer n.stop()
-	return errors.Join(n.idle(ctx, out), n.load(ctx, out))
+	defer n.Stop()
+	return errors.Join(n.idle(ctx, out.Out), n.load(ctx, out.Out))
 }
 
 // upNode is a whole node.
 type upNode struct {
-	*process
+	*subject.Program
 	admin string
 	took  time.Duration // until it was ready
 }
 
 func startUp(ctx context.Context, program, dir string) (*upNode, error) {
-	p := &process{command: exec.CommandContext(ctx, program, "up", "--data", dir, "--http", "127.0.0.1:0",
-		"--admin", "127.0.0.1:0", "--cluster", "127.0.0.1:0"), ended: make(chan struct{})}
+	p := subject.NewProgram(ctx, program, "up", "--data", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cluster", "127.0.0.1:0")
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	p.command.Stdout = w
+	p.Stdout = w
 	begin := time.Now()
-	err = p.run()
+	err = p.Start()
 	w.Close()
 	if err != nil {
 		return nil, err
 	}
 	line, err := bufio.NewReader(r).ReadString('\n')
-	n := &upNode{process: p, took: time.Since(begin)}
+	n := &upNode{Program: p, took: time.Since(begin)}
 	if err != nil {
-		p.stop()
+		p.Stop()
 		return nil, fmt.Errorf("start sett up: %w", err)
 	}
 	for _, f := range strings.Fields(line) {
@@ -100,22 +103,23 @@ func startUp(ctx context.Context, program, dir string) (*upNode, error) {
 
 // idle says what a node takes that has nothing to do.
 func (n *upNode) idle(ctx context.Context, out io.Writer) error {
-	before, err := n.cpu()
+	before, err := subject.CPU(n.PID())
 	if err != nil {
 		return err
 	}
 	if err := sleep(ctx, settleTime); err != nil {
 		return err
 	}
-	after, err := n.cpu()
+	after, err := subject.CPU(n.PID())
 	if err != nil {
 		return err
 	}
-	mb, err := n.rssMB()
+	kib, err := subject.ResidentKiB(n.PID())
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "sett up, idle for %v: %.0f MB resident (below %d: %s), %.1f %% of a processor\n", settleTime, mb, idleMB, want(mb < idleMB),
+	mb := kib >> 10
+	fmt.Fprintf(out, "sett up, idle for %v: %d MB resident (below %d: %s), %.1f %% of a processor\n", settleTime, mb, idleMB, record.Want(mb < idleMB),
 		100*(after-before).Seconds()/settleTime.Seconds())
 	return nil
 }
@@ -133,11 +137,11 @@ func (n *upNode) load(ctx context.Context, out io.Writer) error {
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
-		mb, err := n.rssMB()
+		kib, err := subject.ResidentKiB(n.PID())
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, " %.0f MB resident", mb)
+		fmt.Fprintf(out, " %d MB resident", kib>>10)
 		if wait > 0 {
 			fmt.Fprintf(out, " %v later", wait)
 		}

@@ -1,32 +1,19 @@
-package main
+package kv
 
 import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"time"
 
+	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/kv"
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/redis"
-	"github.com/sett-run/sett/kv/replica"
 )
-
-// nodeConfig is what a process of Sett's is told: a store with a Redis listener, and no more of a node.
-type nodeConfig struct {
-	id, dir, group string
-}
-
-func (c *nodeConfig) flags(f *flag.FlagSet) {
-	f.StringVar(&c.id, "node", "", "internal: be this node")
-	f.StringVar(&c.dir, "data", "", "internal: its directory")
-	f.StringVar(&c.group, "group", "", "internal: id=address of all nodes, with commas; empty: it is alone")
-}
 
 // Questions that a node answers on its standard output, a line for each.
 const (
@@ -34,16 +21,10 @@ const (
 	askWatch = "watch" // from then on a line for each change of lagKey: value, nanoseconds since 1970 at which it was seen
 )
 
-// serveNode is the process of a node. It prints the addresses of its Redis listeners, for session and for strong reads,
+// serveNode is the process of a node, a store with Redis listeners. It prints the addresses of its Redis listeners, for session and for strong reads,
 // when its group has a leader, and then answers questions until its input ends.
-func serveNode(ctx context.Context, c nodeConfig, in io.Reader, out io.Writer) (err error) {
-	cfg := kv.Config{Dir: c.dir}
-	if c.group != "" {
-		if cfg.Group, err = groupOf(ctx, c); err != nil {
-			return err
-		}
-	}
-	s, err := kv.Open(ctx, cfg)
+func serveNode(ctx context.Context, m subject.Member, in io.Reader, out io.Writer) (err error) {
+	s, err := m.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -73,21 +54,6 @@ func serveNode(ctx context.Context, c nodeConfig, in io.Reader, out io.Writer) (
 		}
 	}
 	return questions.Err()
-}
-
-func groupOf(ctx context.Context, c nodeConfig) (replica.Config, error) {
-	g := replica.Config{ID: c.id}
-	for member := range strings.SplitSeq(c.group, ",") {
-		id, address, _ := strings.Cut(member, "=")
-		g.Bootstrap = append(g.Bootstrap, replica.Server{ID: id, Address: address, Voter: true})
-		if id == c.id {
-			var err error
-			if g.Transport, err = replica.ListenTCP(ctx, address); err != nil {
-				return g, err
-			}
-		}
-	}
-	return g, nil
 }
 
 // listenRedis serves a store's keys to whoever comes.

@@ -1,4 +1,4 @@
-package main
+package kv
 
 import (
 	"bufio"
@@ -7,55 +7,23 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
-// redisServer is one Redis that flushes before it answers.
-type redisServer struct {
-	*process
-	address string
-}
-
-func startRedis(ctx context.Context, program, dir string) (*redisServer, error) {
-	dir = filepath.Join(dir, "redis")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	ports, err := freePorts(ctx, 1)
-	if err != nil {
-		return nil, err
-	}
-	p, err := start(ctx, program, "--port", ports[0], "--bind", "127.0.0.1", "--dir", dir,
-		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no")
-	if err != nil {
-		return nil, err
-	}
-	r := &redisServer{p, "127.0.0.1:" + ports[0]}
-	err = p.waitFor(ctx, func() error {
-		c, err := dialRedis(ctx, r.address, incr)
-		if err == nil {
-			err = errors.Join(c.do(0, nil), c.close())
-		}
-		return err
-	})
-	if err != nil {
-		p.stop()
-		return nil, err
-	}
-	return r, nil
-}
+// redisServer is one Redis.
+type redisServer struct{ *subject.Redis }
 
 func (r *redisServer) name() string         { return "redis" }
 func (r *redisServer) can(o operation) bool { return o != strongGet }
-func (r *redisServer) servers() []*process  { return []*process{r.process} }
-func (r *redisServer) stop() error          { r.process.stop(); return nil }
+func (r *redisServer) servers() []int       { return []int{r.PID()} }
+func (r *redisServer) stop() error          { r.Stop(); return nil }
 
 func (r *redisServer) connect(ctx context.Context, o operation) (connection, error) {
-	return dialRedis(ctx, r.address, o)
+	return dialRedis(ctx, r.Address, o)
 }
 
 // redisClient speaks the Redis protocol, one command after the other.

@@ -1,16 +1,15 @@
-package main
+package kv
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os/exec"
-	"strings"
+	"path/filepath"
+
+	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // startSystems starts all stores; what it answers is to be stopped also when there is an error.
-func startSystems(ctx context.Context, p plan, out io.Writer) (systems []system, err error) {
+func startSystems(ctx context.Context, p plan, out *record.Output) (systems []system, err error) {
 	add := func(s system, err error) error {
 		if err == nil {
 			systems = append(systems, s)
@@ -37,19 +36,17 @@ func startSystems(ctx context.Context, p plan, out io.Writer) (systems []system,
 			return add(&etcdShared{etcdGroup: g}, nil)
 		}},
 		{p.redis, func() error {
-			r, err := startRedis(ctx, p.redis, p.dir)
-			return add(r, err)
+			r, err := subject.StartRedis(ctx, p.redis, filepath.Join(p.dir, "redis"))
+			return add(&redisServer{r}, err)
 		}},
 	} {
-		version, err := exec.CommandContext(ctx, other.program, "--version").Output()
-		if errors.Is(err, exec.ErrNotFound) {
-			fmt.Fprintf(out, "%s is left out: apt-get install -y --no-install-recommends etcd-server redis-server\n", other.program)
+		here, err := out.Version(ctx, other.program, "apt-get install -y --no-install-recommends etcd-server redis-server")
+		if err != nil {
+			return systems, err
+		}
+		if !here {
 			continue
 		}
-		if err != nil {
-			return systems, fmt.Errorf("%s --version: %w", other.program, err)
-		}
-		fmt.Fprintf(out, "%s\n", strings.SplitN(string(version), "\n", 2)[0])
 		if err := other.start(); err != nil {
 			return systems, err
 		}

@@ -1,38 +1,26 @@
-package main
+package queue
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime/pprof"
 	"strconv"
 	"strings"
 
+	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/kv"
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/queue"
-	"github.com/sett-run/sett/kv/replica"
 	"github.com/sett-run/sett/runtime/registry"
 )
 
 const app = "bench"
-
-// nodeConfig is what a process of Sett's is told: a store with queues, and no more of a node.
-type nodeConfig struct {
-	dir, id, group string
-	profile        string
-}
-
-func (c *nodeConfig) flags(f *flag.FlagSet) {
-	f.StringVar(&c.dir, subject.Flag, "", "internal: be a node in this directory")
-	f.StringVar(&c.id, "id", "", "internal: its id")
-	f.StringVar(&c.group, "group", "", "internal: id=address of all nodes, with commas; empty: it is alone")
-}
 
 // What a node is asked: arrays whose first item says what, as in the Redis protocol.
 const (
@@ -42,10 +30,10 @@ const (
 	askDelete  = "DELETE"  // receipts: how many held
 )
 
-// serveNode is the process of a node. It prints where it listens and answers until its input ends.
-func serveNode(ctx context.Context, c nodeConfig, in io.Reader, out io.Writer) (err error) {
-	if c.profile != "" {
-		f, err := os.Create(c.profile)
+// serveNode is the process of a node, a store with queues. It prints where it listens and answers until its input ends.
+func serveNode(ctx context.Context, m subject.Member, profiles string, out *record.Output) (err error) {
+	if profiles != "" {
+		f, err := os.Create(filepath.Join(profiles, fmt.Sprintf("sett-%d-%s.pprof", 1+strings.Count(m.Group, ","), m.ID)))
 		if err != nil {
 			return err
 		}
@@ -55,13 +43,7 @@ func serveNode(ctx context.Context, c nodeConfig, in io.Reader, out io.Writer) (
 		}
 		defer pprof.StopCPUProfile()
 	}
-	cfg := kv.Config{Dir: c.dir}
-	if c.group != "" {
-		if cfg.Group, err = groupOf(ctx, c); err != nil {
-			return err
-		}
-	}
-	s, err := kv.Open(ctx, cfg)
+	s, err := m.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,25 +53,10 @@ func serveNode(ctx context.Context, c nodeConfig, in io.Reader, out io.Writer) (
 		return err
 	}
 	defer l.Close()
-	fmt.Fprintln(out, l.Addr(), l.Addr())
+	fmt.Fprintln(out.Out, l.Addr(), l.Addr())
 	go accept(ctx, l, s) // ends with the process
-	_, err = io.Copy(io.Discard, in)
+	_, err = io.Copy(io.Discard, out.In)
 	return err
-}
-
-func groupOf(ctx context.Context, c nodeConfig) (replica.Config, error) {
-	g := replica.Config{ID: c.id}
-	for member := range strings.SplitSeq(c.group, ",") {
-		id, address, _ := strings.Cut(member, "=")
-		g.Bootstrap = append(g.Bootstrap, replica.Server{ID: id, Address: address, Voter: true})
-		if id == c.id {
-			var err error
-			if g.Transport, err = replica.ListenTCP(ctx, address); err != nil {
-				return g, err
-			}
-		}
-	}
-	return g, nil
 }
 
 func accept(ctx context.Context, l net.Listener, s *kv.Store) {

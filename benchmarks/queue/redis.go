@@ -1,17 +1,14 @@
-package main
+package queue
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 const (
@@ -20,44 +17,8 @@ const (
 	group     = "workers"
 )
 
-// redisServer is one Redis that flushes before it answers.
-type redisServer struct {
-	command *exec.Cmd
-	output  bytes.Buffer // what it said, for when it fails
-	address string
-}
-
-func startRedis(ctx context.Context, p plan) (*redisServer, error) {
-	dir := filepath.Join(p.dir, "redis")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	ports, err := freePorts(ctx, 1)
-	if err != nil {
-		return nil, err
-	}
-	r := &redisServer{address: net.JoinHostPort("127.0.0.1", ports[0])}
-	r.command = exec.CommandContext(ctx, p.redis, "--port", ports[0], "--bind", "127.0.0.1", "--dir", dir,
-		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no")
-	r.command.Stdout, r.command.Stderr = &r.output, &r.output
-	if err := r.command.Start(); err != nil {
-		return nil, err
-	}
-	err = until(ctx, func() error {
-		w, err := dial(ctx, r.address)
-		if err != nil {
-			return err
-		}
-		defer w.close()
-		w.array(1, "PING")
-		_, err = w.ask(1)
-		return err
-	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start redis: %w", err), r.stop(), errors.New(r.output.String()))
-	}
-	return r, nil
-}
+// redisServer is one Redis.
+type redisServer struct{ *subject.Redis }
 
 // until tries until something works, or for readyTime.
 func until(ctx context.Context, try func() error) error {
@@ -76,33 +37,11 @@ func until(ctx context.Context, try func() error) error {
 	}
 }
 
-// freePorts answers ports of loopback that nobody listens on now.
-func freePorts(ctx context.Context, n int) (ports []string, err error) {
-	for range n {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			return nil, err
-		}
-		ports = append(ports, port)
-	}
-	return ports, nil
-}
-
 func (r *redisServer) name() string { return redisName }
-
-func (r *redisServer) stop() error {
-	_ = r.command.Process.Kill() // it may have ended
-	_ = r.command.Wait()         // it says that it was killed
-	return nil
-}
+func (r *redisServer) stop() error  { r.Stop(); return nil }
 
 func (r *redisServer) connect(ctx context.Context, queue string) (connection, error) {
-	w, err := dial(ctx, r.address)
+	w, err := dial(ctx, r.Address)
 	if err != nil {
 		return nil, err
 	}

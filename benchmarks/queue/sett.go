@@ -1,14 +1,10 @@
-package main
+package queue
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/sett-run/sett/benchmarks/subject"
 )
@@ -16,53 +12,15 @@ import (
 func settName(nodes int) string { return fmt.Sprintf("sett x%d", nodes) }
 
 // settGroup is Sett's store on one node or several.
-type settGroup struct{ nodes []*subject.Process }
+type settGroup struct{ *subject.Stores }
 
-// startSett starts as many nodes. What it answers is to be stopped also when there is an error, unless it is nil.
-func startSett(ctx context.Context, p plan, count int) (*settGroup, error) {
-	ports, err := freePorts(ctx, count)
-	if err != nil {
-		return nil, err
-	}
-	var members []string
-	for i, port := range ports {
-		members = append(members, fmt.Sprintf("node%d=%s", i, net.JoinHostPort("127.0.0.1", port)))
-	}
-	g := new(settGroup)
-	for i := range count {
-		dir := filepath.Join(p.dir, fmt.Sprintf("sett-%d-%d", count, i))
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return g, err
-		}
-		args := []string{"-id", fmt.Sprintf("node%d", i)}
-		if count > 1 {
-			args = append(args, "-group", strings.Join(members, ","))
-		}
-		if p.profile != "" {
-			args = append(args, "-profile", filepath.Join(p.profile, fmt.Sprintf("sett-%d-%d.pprof", count, i)))
-		}
-		n, err := subject.Start(ctx, dir, args...)
-		if err != nil {
-			return g, err
-		}
-		g.nodes = append(g.nodes, n)
-	}
-	return g, nil
-}
-
-func (g *settGroup) name() string { return settName(len(g.nodes)) }
-
-func (g *settGroup) stop() (err error) {
-	for _, n := range g.nodes {
-		err = errors.Join(err, n.Stop())
-	}
-	return err
-}
+func (g *settGroup) name() string { return settName(len(g.Nodes)) }
+func (g *settGroup) stop() error  { return g.Stop() }
 
 // connect connects to the leader.
 func (g *settGroup) connect(ctx context.Context, queue string) (c connection, err error) {
 	err = until(ctx, func() error {
-		for _, n := range g.nodes {
+		for _, n := range g.Nodes {
 			w, err := dial(ctx, n.HTTP)
 			if err != nil {
 				return err

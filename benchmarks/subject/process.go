@@ -1,17 +1,18 @@
 package subject
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
-)
 
-// Flag is the program's own flag with which it is a node's process: -serve DIR.
-const Flag = "serve"
+	"github.com/sett-run/sett/cluster/node"
+)
 
 // closeTime is how long a node has for what still runs in it.
 const closeTime = 100 * time.Millisecond
@@ -21,16 +22,18 @@ type Process struct {
 	HTTP, Admin string // addresses, HOST:PORT
 
 	command *exec.Cmd
-	in      io.Closer
+	in      io.WriteCloser
+	out     *bufio.Reader
 }
 
-// Start runs this program again, with -serve dir and more arguments: it must call Serve then. The caller calls Stop.
-func Start(ctx context.Context, dir string, more ...string) (*Process, error) {
+// Start runs this program again, with other arguments, with which it prints two addresses and ends when its input does. The
+// caller calls Stop.
+func Start(ctx context.Context, args ...string) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{command: exec.CommandContext(ctx, self, append([]string{"-" + Flag, dir}, more...)...)}
+	p := &Process{command: exec.CommandContext(ctx, self, args...)}
 	p.command.Stderr = os.Stderr
 	if p.in, err = p.command.StdinPipe(); err != nil {
 		return nil, err
@@ -42,10 +45,29 @@ func Start(ctx context.Context, dir string, more ...string) (*Process, error) {
 	if err := p.command.Start(); err != nil {
 		return nil, err
 	}
-	if _, err := fmt.Fscan(out, &p.HTTP, &p.Admin); err != nil {
+	p.out = bufio.NewReader(out)
+	line, err := p.ReadLine()
+	if err == nil {
+		_, err = fmt.Sscan(line, &p.HTTP, &p.Admin)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start node: %w", err), p.Stop())
 	}
 	return p, nil
+}
+
+// ReadLine answers the next line that the process says, without its end.
+func (p *Process) ReadLine() (string, error) {
+	line, err := p.out.ReadString('\n')
+	return strings.TrimSpace(line), err
+}
+
+// Ask answers the line that the process says to one that it is told.
+func (p *Process) Ask(question string) (string, error) {
+	if _, err := fmt.Fprintln(p.in, question); err != nil {
+		return "", err
+	}
+	return p.ReadLine()
 }
 
 // Stop ends the process. What still runs in its node is cut off after a moment.
@@ -63,15 +85,8 @@ func (p *Process) Kill() error {
 // PID is the process's id.
 func (p *Process) PID() int { return p.command.Process.Pid }
 
-// Node is what a process serves: a *node.Node.
-type Node interface {
-	HTTPAddr() string
-	AdminAddr() string
-	Close(ctx context.Context) error
-}
-
-// Serve is the process: it tells where n is and closes it when in ends.
-func Serve(ctx context.Context, n Node, in io.Reader, out io.Writer) error {
+// serve is the process: it tells where n is and closes it when in ends.
+func serve(ctx context.Context, n *node.Node, in io.Reader, out io.Writer) error {
 	fmt.Fprintln(out, n.HTTPAddr(), n.AdminAddr())
 	_, err := io.Copy(io.Discard, in)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)

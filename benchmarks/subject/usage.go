@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -43,4 +44,49 @@ func ResidentKiB(pid int) (int, error) {
 		}
 	}
 	return 0, errors.New("read memory: no VmRSS")
+}
+
+// CPUOfTree is the processor time that a process and those below it have used.
+func CPUOfTree(pid int) (sum time.Duration, err error) {
+	for _, p := range tree(pid) {
+		used, err := CPU(p)
+		if err != nil {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, nil
+}
+
+// ResidentOfTree is the memory in KiB that a process and those below it have in RAM; what they share counts for each.
+func ResidentOfTree(pid int) (sum int, err error) {
+	for _, p := range tree(pid) {
+		kib, err := ResidentKiB(p)
+		if err != nil {
+			return 0, err
+		}
+		sum += kib
+	}
+	return sum, nil
+}
+
+// tree is a process and those that it and they have started, as Linux lists them by thread.
+func tree(pid int) []int {
+	all := []int{pid}
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return all
+	}
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, f := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(f); err == nil {
+				all = append(all, tree(child)...)
+			}
+		}
+	}
+	return all
 }

@@ -22,7 +22,7 @@ import (
 // clusterPatience is until something that must happen is missing.
 const clusterPatience = time.Minute
 
-// clusterLoad is how a cluster is loaded in tests; benchmarks/cluster does it at the rates that are asked for. The race
+// clusterLoad is how a cluster is loaded in tests; the benchmark cluster does it at the rates that are asked for. The race
 // detector makes everything several times slower.
 func clusterLoad() (reads, increments int) {
 	if testing.Short() {

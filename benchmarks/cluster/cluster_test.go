@@ -1,0 +1,57 @@
+package cluster
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
+)
+
+// TestMain lets the test binary be the nodes too.
+func TestMain(m *testing.M) {
+	if code, is := subject.Child(context.Background(), os.Args[1:]); is {
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+func runCluster(t *testing.T, args ...string) (printed, faults string, code int) {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	out := &record.Output{In: strings.NewReader(""), Out: &stdout, Err: &stderr, File: record.New()}
+	code = record.Execute(t.Context(), Command(out), args, out)
+	out.File.Table(&stdout)
+	return stdout.String(), stderr.String(), code
+}
+
+// TestDeploys checks that deployments are measured and what is printed; how fast anything is depends on the machine.
+// That nodes are killed is for the tests of cmd/sett.
+func TestDeploys(t *testing.T) {
+	out, faults, code := runCluster(t, "--deploys", "2", "--kills", "0", "--dir", t.TempDir())
+	if code != 0 {
+		t.Fatalf("run() = %d: %s", code, faults)
+	}
+	for _, want := range append(parts(), "2 deployments", "deployment beyond compile: median ") {
+		if !strings.Contains(out, want) {
+			t.Errorf("output %q, want %q in it", out, want)
+		}
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	for _, args := range [][]string{{"--deploys", "-1"}, {"--reads", "0"}, {"--nonsense"}} {
+		if _, faults, code := runCluster(t, args...); code != 2 || faults == "" {
+			t.Errorf("run(%q) = %d, %q, want 2 and a reason", args, code, faults)
+		}
+	}
+}
+
+func TestSpread(t *testing.T) {
+	s := spread{5, 1, 3, 2, 4}
+	if s.median() != 3 || s.worst() != 5 || s.at(0) != 1 || (spread{}).median() != 0 {
+		t.Errorf("of %v the least is %v, the median %v, the worst %v", s, s.at(0), s.median(), s.worst())
+	}
+}

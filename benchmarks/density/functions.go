@@ -1,0 +1,132 @@
+package density
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sett-run/sett/benchmarks/subject"
+	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
+	"github.com/sett-run/sett/sdk/abi"
+	"github.com/sett-run/sett/sdk/client"
+)
+
+// batch is how many functions are deployed at once: as many as a deployment may have.
+const batch = 100
+
+// deploy deploys all functions to a node that has its data in dir.
+func (f family) deploy(ctx context.Context, dir string) (err error) {
+	n, err := subject.StartNode(ctx, dir, "")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Stop()) }()
+	c, err := client.New("http://"+n.Admin, "")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for from := 0; from < f.count; from += batch {
+		var r client.DeployRequest
+		for i := from; i < min(from+batch, f.count); i++ {
+			module := f.module(i)
+			sum := sha256.Sum256(module)
+			digest := hex.EncodeToString(sum[:])
+			if _, err := c.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}); err != nil {
+				return err
+			}
+			r.Functions = append(r.Functions, client.DeployFunction{Name: functionName(i), Digest: digest, Settings: registry.Settings{
+				Routes: []registry.Route{{Pattern: "GET " + hostName(i) + "/hello/{name}"}},
+			}})
+		}
+		if _, err := c.Deploy(ctx, registry.DefaultApp, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask sends each function its first request, over one connection.
+func (f family) ask(ctx context.Context, n *subject.Process) (took []time.Duration, err error) {
+	if _, err := get(ctx, n.HTTP, "none"); err != nil { // the connection
+		return nil, err
+	}
+	for i := range f.count {
+		began := time.Now()
+		status, err := get(ctx, n.HTTP, hostName(i))
+		if err != nil || status != http.StatusOK {
+			return nil, fmt.Errorf("first request of %s: status %d: %w", functionName(i), status, err)
+		}
+		took = append(took, time.Since(began))
+	}
+	return took, nil
+}
+
+func get(ctx context.Context, address, host string) (status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/hello/ada", nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Host = host
+	reply, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, reply.Body)
+	return reply.StatusCode, errors.Join(err, reply.Body.Close())
+}
+
+func functionName(i int) string { return "f" + strconv.Itoa(i) }
+
+// hostName is the host whose requests a function answers.
+func hostName(i int) string { return functionName(i) + ".example" }
+
+// smallModule has one page of memory and answers its number.
+func smallModule(i int) []byte {
+	reply := string(abi.AppendReply(nil, &abi.Reply{Body: []byte(strconv.Itoa(i))}))
+	m := new(wasmtest.Module)
+	write := m.Import(abi.HostModule, abi.ImportReplyWrite, "ii:")
+	m.Memory(0, 1)
+	m.Data(1024, reply)
+	m.Func(abi.ExportInitialize, "")
+	m.Func(abi.ExportVersion, ":i", wasmtest.I32(abi.Version))
+	m.Func(abi.ExportHandle, "i:i",
+		wasmtest.I32(1024), wasmtest.I32(int32(len(reply))), wasmtest.Call(write), wasmtest.I32(0))
+	return m.Bytes()
+}
+
+// customSection makes a module another one without changing what it does.
+func customSection(i int) []byte {
+	name := "n" + strconv.Itoa(i)
+	return append([]byte{0, byte(len(name) + 1), byte(len(name))}, name...)
+}
+
+// residentKiB is a process's memory, without pages of files that the system may take back.
+func residentKiB(p *subject.Process) (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		return 0, fmt.Errorf("read memory, which this system does not tell: %w", err)
+	}
+	total := 0
+	for line := range strings.Lines(string(status)) {
+		name, rest, _ := strings.Cut(line, ":")
+		if name == "RssAnon" || name == "RssShmem" {
+			n, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				return 0, err
+			}
+			total += n
+		}
+	}
+	return total, nil
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package subject
+
+import "syscall"
+
+func endWithParent() *syscall.SysProcAttr { return nil }
