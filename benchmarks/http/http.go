@@ -152,7 +152,7 @@ func measureWork(ctx context.Context, p plan, w work.Work, servers []*server.Ser
 	}
 	if w.Name == "hello" {
 		for _, rate := range p.rates {
-			if err := atRate(ctx, p, w, able, rate, out.File); err != nil {
+			if err := atRate(ctx, p, w, within(able, w, rate, out), rate, out.File); err != nil {
 				return err
 			}
 		}
@@ -171,6 +171,18 @@ func ask(ctx context.Context, s *server.Server, p load.Plan) (*load.Result, erro
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
 	return r, nil
+}
+
+// within are the servers that can answer so many requests a second: latencies of others grow as long as one asks.
+func within(servers []*server.Server, w work.Work, rate int, out *record.Output) []*server.Server {
+	return slices.DeleteFunc(slices.Clone(servers), func(s *server.Server) bool {
+		most := record.Median(out.File.Find(record.Key{Bench: name, Work: w.Name, Subject: s.Name, Metric: record.Rate}).Samples)
+		if most >= float64(rate) {
+			return false
+		}
+		fmt.Fprintf(out.Out, "%s is left out at %d/s: it answers %.0f at most\n", s.Name, rate, most)
+		return true
+	})
 }
 
 // busy runs a load and adds the servers' processor time for a request.

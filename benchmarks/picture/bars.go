@@ -21,10 +21,10 @@ type chart struct {
 
 func (c chart) metricName() string { name, _ := c.metric.Parts(); return name }
 
-// charts are those of a file: processor time and rates are drawn.
+// charts are those of a file: processor time, rates and starts are drawn.
 func charts(f *record.File) (all []chart) {
 	for _, s := range f.Series {
-		if s.Metric != record.CPU && s.Metric != record.Rate {
+		if s.Metric != record.CPU && s.Metric != record.Rate && s.Metric != record.Started {
 			continue
 		}
 		i := slices.IndexFunc(all, func(c chart) bool { return c.bench == s.Bench && c.metric == s.Metric })

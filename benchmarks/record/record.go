@@ -63,6 +63,8 @@ const (
 	P99    Metric = "p99_us"
 	P999   Metric = "p999_us"
 	Memory Metric = "memory_kib" // resident, of the servers
+
+	Started Metric = "started_ms" // a process, until its first reply
 )
 
 // units are the ends of metrics, the longer ones first.

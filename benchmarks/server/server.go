@@ -69,7 +69,7 @@ var ErrMissing = errors.New("is not installed")
 
 // Start starts a server at its place.
 func (p *Place) Start(ctx context.Context, k Kind) (*Server, error) {
-	s := &Server{Kind: k, said: new(bytes.Buffer), ended: make(chan struct{})}
+	s := &Server{Kind: k}
 	program, err := k.find()
 	if err != nil {
 		return nil, err
@@ -119,15 +119,24 @@ func (s *Server) start(ctx context.Context, p *Place, program string) (err error
 		return err
 	}
 	s.Address = net.JoinHostPort("127.0.0.1", ports[0])
-	at := Site{Dir: s.dir, Address: s.Address, Processors: p.Processors()}
 	if s.Prepare != nil {
-		if err := s.Prepare(ctx, at); err != nil {
+		if err := s.Prepare(ctx, s.site(p)); err != nil {
 			return err
 		}
 	}
+	return s.launch(ctx, p, program)
+}
+
+func (s *Server) site(p *Place) Site {
+	return Site{Dir: s.dir, Address: s.Address, Processors: p.Processors()}
+}
+
+// launch starts the program with what was prepared.
+func (s *Server) launch(ctx context.Context, p *Place, program string) (err error) {
+	s.said, s.ended = new(bytes.Buffer), make(chan struct{})
 	args := []string{"serve", s.Name, s.Address, s.dir}
 	if s.Arguments != nil {
-		args = s.Arguments(at)
+		args = s.Arguments(s.site(p))
 	}
 	s.command = exec.CommandContext(ctx, program, args...)
 	s.command.Dir, s.command.Stdout, s.command.Stderr = s.dir, s.said, s.said
@@ -137,10 +146,10 @@ func (s *Server) start(ctx context.Context, p *Place, program string) (err error
 		return err
 	}
 	s.began = began
-	go func() {
-		_ = s.command.Wait() // killed, as a rule
-		close(s.ended)
-	}()
+	go func(command *exec.Cmd, ended chan struct{}) {
+		_ = command.Wait() // killed, as a rule
+		close(ended)
+	}(s.command, s.ended)
 	if s.keeper, err = keep(s.command.Process.Pid); err != nil {
 		return errors.Join(err, s.command.Process.Kill())
 	}
@@ -177,8 +186,29 @@ func (s *Server) CPU() (time.Duration, error) { return subject.CPUOfTree(s.comma
 // ResidentKiB is the memory that the server's processes have in RAM.
 func (s *Server) ResidentKiB() (int, error) { return subject.ResidentOfTree(s.command.Process.Pid) }
 
+// Restart ends the server and starts it again, at the same address and with what it has on disk by now. The caller calls Stop
+// also after an error.
+func (s *Server) Restart(ctx context.Context, p *Place) error {
+	program, err := s.find()
+	if err == nil {
+		err = s.end()
+	}
+	if err == nil {
+		err = s.launch(ctx, p, program)
+	}
+	if err == nil {
+		err = s.wait(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("restart %s: %w", s.Name, err)
+	}
+	return nil
+}
+
 // Stop ends the server and removes its directory.
-func (s *Server) Stop() error {
+func (s *Server) Stop() error { return errors.Join(s.end(), os.RemoveAll(s.dir)) }
+
+func (s *Server) end() error {
 	_ = syscall.Kill(-s.command.Process.Pid, syscall.SIGINT) // its group; it may have ended
 	select {
 	case <-s.ended:
@@ -186,7 +216,7 @@ func (s *Server) Stop() error {
 		_ = s.command.Process.Kill()
 		<-s.ended
 	}
-	return errors.Join(s.keeper.end(), os.RemoveAll(s.dir))
+	return s.keeper.end()
 }
 
 func lastBytes(s string, n int) string { return s[max(0, len(s)-n):] }

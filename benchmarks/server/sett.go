@@ -77,15 +77,20 @@ func settFunctions(name string) []function {
 	return []function{{"guest", "/{path...}"}}
 }
 
-// serveSett runs a node with functions in dir.
+// serveSett runs a node, and deploys functions in dir when it is started for the first time.
 func serveSett(ctx context.Context, name, address, dir string) error {
 	const free = "127.0.0.1:0"
-	n, err := node.Start(ctx, node.Config{Data: filepath.Join(dir, "data"), HTTP: address, Admin: free, Cluster: free})
+	data := filepath.Join(dir, "data")
+	_, err := os.Stat(data)
+	first := errors.Is(err, os.ErrNotExist)
+	n, err := node.Start(ctx, node.Config{Data: data, HTTP: address, Admin: free, Cluster: free})
 	if err != nil {
 		return err
 	}
 	for _, f := range settFunctions(name) {
-		err = errors.Join(err, deploy(ctx, n.AdminAddr(), filepath.Join(dir, f.name+".wasm"), f))
+		if first {
+			err = errors.Join(err, deploy(ctx, n.AdminAddr(), filepath.Join(dir, f.name+".wasm"), f))
+		}
 	}
 	if err == nil {
 		<-ctx.Done()
