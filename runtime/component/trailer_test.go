@@ -129,7 +129,7 @@ func TestRequestTrailers(t *testing.T) {
 		p := w.do("[method]future-trailers.subscribe", future)
 		w.do("[method]pollable.block", p)
 		w.do(drop+"pollable", p)
-		if list, ready, _ := w.getTrailers(future); !ready || list != "X-Sum 1 X-Sum 2" {
+		if list, ready, _ := w.getTrailers(future); !ready || list != "x-sum 1 x-sum 2" {
 			t.Errorf("body read %v: trailers %q, ready %v", read, list, ready)
 		}
 		if w.do(drop+"future-trailers", future); w.call.held != 0 {
@@ -147,8 +147,8 @@ func TestRequestTrailersInPieces(t *testing.T) {
 		list string
 		code byte
 	}{
-		{"read", true, nil, "X-Sum 1", 255},
-		{"not read", false, nil, "X-Sum 1", 255},
+		{"read", true, nil, "x-sum 1", 255},
+		{"not read", false, nil, "x-sum 1", 255},
 		{"broken off", false, abi.WithCode(abi.InvalidInput, errors.New("the client has left")), "", codeTerminated},
 		{"in no known way", false, errors.New("oh"), "", codeInternal},
 	} {
@@ -221,7 +221,7 @@ func TestOutgoingTrailers(t *testing.T) {
 		trailers := w.do("[static]incoming-body.finish", w.u32(result+4))
 		w.do(drop+"incoming-response", reply)
 		w.do(drop+"future-incoming-response", future)
-		if list, ready, _ := w.getTrailers(trailers); !ready || list != "X-Sum 1" {
+		if list, ready, _ := w.getTrailers(trailers); !ready || list != "x-sum 1" {
 			t.Errorf("trailers of the reply: %q, %v", list, ready)
 		}
 		if want := []abi.Field{{Name: "X-Sum", Value: "1"}}; len(s.sent) != 1 || !slices.Equal(s.sent[0].Trailers, want) {
