@@ -54,6 +54,7 @@ func root(out *record.Output) *cobra.Command {
 	cmd := &cobra.Command{Use: "benchmarks", Short: "Measure Sett beside what people would take instead", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 		return c.Help()
 	}}
+	cmd.CompletionOptions.DisableDefaultCmd = true
 	var file, pictures string
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&file, "json", "", "write what was measured to this file")

@@ -37,6 +37,9 @@ var owners = map[string]string{
 	"github.com/rogpeppe/go-internal":                         "cmd",
 	"github.com/jedib0t/go-pretty":                            "cmd",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "router",
+	"gonum.org/":               "benchmarks",
+	"golang.org/x/perf/":       "benchmarks",
+	"github.com/HdrHistogram/": "benchmarks",
 }
 
 const maxDepth = 6 // imports from a program down to the lowest word
@@ -70,6 +73,8 @@ func TestLayers(t *testing.T) {
 func checkImport(t *testing.T, name, imp string, inner bool) {
 	t.Helper()
 	switch {
+	case inner && topOf(imp) == "benchmarks" && topOf(name) != "benchmarks":
+		t.Errorf("%s imports %s: the product does not know its benchmarks", name, imp)
 	case inner && foreignRooms(name, imp):
 		t.Errorf("%s imports %s: rooms are strangers; join them in cluster/node", name, imp)
 	case inner && imp == "cluster/node" && topOf(name) != "cmd" && name != "cluster/sim" && topOf(name) != "benchmarks":
