@@ -64,9 +64,11 @@ func (n *Node) Deploy(ctx context.Context, app string, changes []registry.Change
 		return nil, err
 	}
 	begin = n.steps.since(stepSwitch, begin)
-	for _, d := range done {
-		if !d.Unchanged {
-			n.announceDeployed(ctx, d.App, d.Function, "DEPLOYED", d.Number)
+	if heard, err := n.busHeard(ctx, app); heard || err != nil { // once, not for each of many functions
+		for _, d := range done {
+			if !d.Unchanged {
+				n.announceDeployed(ctx, d.App, d.Function, "DEPLOYED", d.Number)
+			}
 		}
 	}
 	n.listenToBuckets(ctx, app)

@@ -593,3 +593,57 @@ func FuzzCalls(f *testing.F) {
 		}
 	})
 }
+
+// TestRequestBodyOverLimit: a request's body that is too long ends its stream with an error that has a code, and the request
+// is answered with that, whether it was handled before or after.
+func TestRequestBodyOverLimit(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		w := newWorld(t)
+		s := &sender{}
+		w.call.Sender = s
+		r := w.request()
+		w.do("[method]outgoing-request.body", r, result)
+		body := w.u32(result + 4)
+		w.do("[method]outgoing-body.write", body, result)
+		stream := w.u32(result + 4)
+		if before {
+			w.do("wasi:http/outgoing-handler@0.2#handle", r, 0, 0, result)
+		}
+		future := w.u32(result + 8)
+		piece, written := strings.Repeat("a", maxRoom), 0
+		for ; written <= abi.MaxFetchRequestBytes; written += maxRoom {
+			if w.write(stream, piece); w.u8(result) != 0 {
+				break
+			}
+		}
+		if written != abi.MaxFetchRequestBytes {
+			t.Errorf("%d bytes are taken, want %d", written, abi.MaxFetchRequestBytes)
+		}
+		cause := w.u32(result + 8)
+		w.do("wasi:http/types@0.2#http-error-code", cause, result)
+		if w.u8(result) != 1 || w.u8(result+8) != codeRequestBodySize {
+			t.Errorf("the write fails with code %d", w.u8(result+8))
+		}
+		w.do(drop+"error", cause)
+		if !before {
+			w.do("wasi:http/outgoing-handler@0.2#handle", r, 0, 0, result)
+			future = w.u32(result + 8)
+		}
+		w.do("[method]future-incoming-response.get", future, result)
+		if w.u8(result) != 1 || w.u8(result+16) != 1 || w.u8(result+24) != codeRequestBodySize {
+			t.Errorf("handled before %v: the answer is there %d, fails %d, with code %d", before, w.u8(result), w.u8(result+16), w.u8(result+24))
+		}
+		w.do(drop+"output-stream", stream)
+		w.do("[static]outgoing-body.finish", body, 0, 0, result)
+		if w.u8(result) != 1 || w.u8(result+8) != codeRequestBodySize {
+			t.Errorf("finish says %d, code %d", w.u8(result), w.u8(result+8))
+		}
+		w.do(drop+"future-incoming-response", future)
+		if len(s.sent) != 0 {
+			t.Errorf("%d requests are sent", len(s.sent))
+		}
+		if w.call.held != 0 {
+			t.Errorf("%d bytes are held for nothing", w.call.held)
+		}
+	}
+}

@@ -54,8 +54,13 @@ type outgoingBody struct {
 	finished bool
 	failed   string
 	trailers *fields // given when it was finished; nil: none
-	whole    func()  // called when it is finished; nil: nobody waits for it
+	whole    func()  // called when it is finished or over; nil: nobody waits for it
+	request  bool    // of a request: over its limit the guest is told, not ended
+	over     bool    // its limit
 }
+
+// errRequestBody is the error of a request's body that is over its limit.
+var errRequestBody = errors.New("the request's body is over the limit")
 
 func (*outgoingBody) resource() string { return "outgoing-body" }
 
@@ -110,7 +115,12 @@ func (bodySink) flush() error       { return nil }
 
 func (s bodySink) write(c *Call, b []byte) error {
 	if len(b) > s.to.most-len(s.to.b) {
-		trap("the body is over the limit of %d bytes", s.to.most)
+		if !s.to.request {
+			trap("the body is over the limit of %d bytes", s.to.most)
+		}
+		s.to.over = true
+		s.to.end()
+		return abi.WithCode(abi.TooLarge, errRequestBody)
 	}
 	c.hold(len(b))
 	s.to.b = append(s.to.b, b...)
@@ -142,6 +152,12 @@ func bodyFinish(c *Call, p []uint64) {
 		b.trailers = take[*fields](c, p[2])
 	}
 	at := c.at(p[3], 8)
+	if b.over {
+		b.dropTrailers(c)
+		c.put8(at, 1)
+		c.putError(at+8, httpError{code: codeRequestBodySize})
+		return
+	}
 	if b.length >= 0 && b.length != b.size() {
 		b.failed = fmt.Sprintf("it has %d bytes, its headers announce %d", b.size(), b.length)
 		b.dropTrailers(c)
@@ -151,8 +167,14 @@ func bodyFinish(c *Call, p []uint64) {
 	}
 	c.put8(at, 0)
 	b.finished = true
+	b.end()
+}
+
+// end tells who waits for the body that no more of it comes, once.
+func (b *outgoingBody) end() {
 	if b.whole != nil {
 		b.whole()
+		b.whole = nil
 	}
 }
 
@@ -256,7 +278,7 @@ func handleOutgoing(c *Call, p []uint64) {
 			c.send(r, future, limit)
 		}
 	}
-	if r.body.opened && !r.body.finished {
+	if r.body.opened && !r.body.finished && !r.body.over {
 		r.body.whole = send
 	} else {
 		send()
@@ -271,7 +293,11 @@ func (c *Call) send(r *outgoingRequest, future *futureResponse, limit time.Durat
 	if r.body.trailers != nil {
 		future.held += r.body.trailers.size
 	}
-	send, err := c.Sender.Send(r.request())
+	var send func(context.Context) (*abi.Reply, error)
+	err := errRequestBody
+	if !r.body.over {
+		send, err = c.Sender.Send(r.request())
+	}
 	if err != nil {
 		future.err = err
 		close(future.done)
@@ -387,7 +413,7 @@ func errorOf(err error) httpError {
 		{context.DeadlineExceeded, codeResponseTimeout}, {abi.ErrDenied, codeRequestDenied}, {abi.ErrResolve, codeDNS},
 		{abi.ErrConnect, codeConnectionRefused}, {abi.ErrTLS, codeTLSProtocol}, {abi.ErrBusy, codeConnectionLimit},
 		{abi.ErrOutgoingCalls, codeConnectionLimit}, {abi.ErrBadRequest, codeURIInvalid}, {abi.ErrOverLimit, codeResponseBodySize},
-		{abi.ErrBroken, codeProtocol}, {abi.ErrNoOutgoing, codeConfiguration},
+		{abi.ErrBroken, codeProtocol}, {abi.ErrNoOutgoing, codeConfiguration}, {errRequestBody, codeRequestBodySize},
 	} {
 		if errors.Is(err, known.err) {
 			return httpError{code: known.code}

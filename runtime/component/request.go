@@ -55,6 +55,7 @@ func requestFunctions() []function {
 		}},
 		function{"[method]outgoing-request.body", "ii:", false, func(c *Call, p []uint64) {
 			r := use[*outgoingRequest](c, p[0])
+			r.body.request = true
 			c.openBody(p[1], &r.body, abi.MaxFetchRequestBytes)
 		}},
 		function{"[method]outgoing-request.method", "ii:", true, func(c *Call, p []uint64) {
