@@ -13,6 +13,11 @@ import (
 
 func init() {
 	items := answer.Items()
+	sett.Warmup(func() { // encoding/json makes its plan of a type once, at deployment
+		if _, err := answer.Inspect("GET", items, func(string) string { return "" }); err != nil {
+			panic(err)
+		}
+	})
 	sett.HTTP("GET /hello", func(w sett.ResponseWriter, _ *sett.Request) { w.WriteString(answer.Hello) })
 	sett.HTTP("GET /json", func(w sett.ResponseWriter, r *sett.Request) { inspect(w, r, items) })
 	sett.HTTP("POST /sha256", func(w sett.ResponseWriter, r *sett.Request) { w.WriteString(answer.Digest(r.Body)) })
