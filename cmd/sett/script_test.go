@@ -359,8 +359,8 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		args = args[2:]
 	}
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: http [-X METHOD] [-d BODY|-size BYTES] [-H 'K: V'] [-until TEXT] [-o FILE] PATH|URL")
+	if len(args) != 1 {
+		ts.Fatalf("usage: [!] http [-X METHOD] [-d BODY|-size BYTES] [-H 'K: V'] [-until TEXT] [-o FILE] PATH|URL")
 	}
 	if method == "" && body != "" {
 		method = "POST"
@@ -378,6 +378,11 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer res.Body.Close()
 	text, err := readUntil(res.Body, until)
+	if failed := err != nil || res.StatusCode >= 500; neg && !failed {
+		ts.Fatalf("status %d and a whole reply, want one that is an error or breaks off", res.StatusCode)
+	} else if neg {
+		return
+	}
 	ts.Check(err)
 	fmt.Fprintf(ts.Stdout(), "%d\n", res.StatusCode)
 	for _, k := range slices.Sorted(maps.Keys(res.Header)) {
