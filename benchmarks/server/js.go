@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // scripts are the works in JavaScript: works.mjs, which all runtimes share, what they differ in, and projects of components.
@@ -104,6 +106,25 @@ func workerd() Kind {
 		},
 		Arguments: func(at Site) []string {
 			return []string{"serve", "workerd.capnp", "--socket-addr=http=" + at.Address}
+		},
+	}
+}
+
+// workerdWasm is workerd with the naive servers' function in Go. Its state would have to answer at once.
+func workerdWasm() Kind {
+	write := writeScripts("wasm.mjs", "wasm.capnp")
+	return Kind{
+		Name: "workerd go", Program: "workerd", Version: []string{"--version"}, Get: "npm install -g workerd",
+		How:   "a worker that hands requests to the naive servers' function in Go, in an instance that is never reset; no kv, as a Durable Object answers later",
+		Works: []string{"hello", "json", "sha256"},
+		Prepare: func(ctx context.Context, at Site) error {
+			if _, err := subject.GoModule(ctx, at.Dir, naiveGuest); err != nil {
+				return err
+			}
+			return write(ctx, at)
+		},
+		Arguments: func(at Site) []string {
+			return []string{"serve", "wasm.capnp", "--socket-addr=http=" + at.Address}
 		},
 	}
 }

@@ -23,10 +23,13 @@ const (
 	naiveDirty = "wazero dirty"
 )
 
+// naiveGuest is the package of their function.
+const naiveGuest = "benchmarks/server/testdata/naive"
+
 func naive(name, how string) Kind {
 	return Kind{Name: name, Works: all(), State: "memory", How: "fasthttp and wazero's compiler, a function in Go: " + how,
 		Prepare: func(ctx context.Context, at Site) error {
-			_, err := subject.GoModule(ctx, at.Dir, "benchmarks/server/testdata/naive")
+			_, err := subject.GoModule(ctx, at.Dir, naiveGuest)
 			return err
 		}}
 }

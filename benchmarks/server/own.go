@@ -26,7 +26,7 @@ func Kinds() []Kind {
 	return append(kinds,
 		naive(naiveNew, "a new instance for each request"),
 		naive(naiveDirty, "instances that are not reset"),
-		nodeJS(), deno(), bun(), workerd(),
+		nodeJS(), deno(), bun(), workerd(), workerdWasm(),
 	)
 }
 
