@@ -53,6 +53,7 @@ func TestHTTP(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"nonsense"}, {"http", "--rounds", "0"}, {"http", "--rate", "0"}, {"http", "--server", "iis"}, {"http", "--work", "sleep"}, {"http", "x"},
+		{"latency", "--run", "start", "--server", "iis"}, {"latency", "--run", "guess"}, {"latency", "--rounds", "0"},
 	} {
 		if _, faults, code := runBenchmarks(t, args...); code != 2 || faults == "" {
 			t.Errorf("run(%q) = %d, %q, want 2 and a reason", args, code, faults)

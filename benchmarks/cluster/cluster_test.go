@@ -1,30 +1,19 @@
 package cluster
 
 import (
-	"context"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/sett-run/sett/benchmarks/record"
-	"github.com/sett-run/sett/benchmarks/subject"
+	"github.com/sett-run/sett/benchmarks/benchtest"
 )
 
 // TestMain lets the test binary be the nodes too.
-func TestMain(m *testing.M) {
-	if code, is := subject.Child(context.Background(), os.Args[1:]); is {
-		os.Exit(code)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { benchtest.Main(m, name, Command) }
 
 func runCluster(t *testing.T, args ...string) (printed, faults string, code int) {
 	t.Helper()
-	var stdout, stderr strings.Builder
-	out := &record.Output{In: strings.NewReader(""), Out: &stdout, Err: &stderr, File: record.New()}
-	code = record.Execute(t.Context(), Command(out), args, out)
-	out.File.Table(&stdout)
-	return stdout.String(), stderr.String(), code
+	r := benchtest.Run(t, Command, args...)
+	return r.Output, r.Faults, r.Code
 }
 
 // TestDeploys checks that deployments are measured and what is printed; how fast anything is depends on the machine.

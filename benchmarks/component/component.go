@@ -8,21 +8,21 @@ package component
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/valyala/fasthttp"
 
+	"github.com/sett-run/sett/benchmarks/load"
 	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/subject"
+	"github.com/sett-run/sett/benchmarks/work"
 	"github.com/sett-run/sett/runtime/registry"
 )
 
@@ -71,8 +71,8 @@ func measure(ctx context.Context, p plan, out *record.Output) error {
 		return err
 	}
 	defer node.Stop() //nolint:errcheck // it was measured
-	sides := []*side{{name: "sett", url: "http://" + node.HTTP + p.path, pid: node.PID()}}
-	if err := deploy(ctx, p, node, sides[0].url, out.Out); err != nil {
+	sides := []*side{{name: "sett", address: node.HTTP, pid: node.PID()}}
+	if err := deploy(ctx, p, node, out.Out); err != nil {
 		return err
 	}
 	here, err := out.Version(ctx, p.wasmtime, "cargo install wasmtime-cli")
@@ -105,7 +105,7 @@ func measure(ctx context.Context, p plan, out *record.Output) error {
 }
 
 // deploy tells how long the deployment takes and the first request after it.
-func deploy(ctx context.Context, p plan, n *subject.Process, url string, out io.Writer) error {
+func deploy(ctx context.Context, p plan, n *subject.Process, out io.Writer) error {
 	module, err := os.ReadFile(p.file)
 	if err != nil {
 		return err
@@ -116,12 +116,8 @@ func deploy(ctx context.Context, p plan, n *subject.Process, url string, out io.
 	}
 	deployed := time.Since(began)
 	began = time.Now()
-	body, err := get(ctx, http.DefaultClient, url)
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(body, p.expect) {
-		return fmt.Errorf("the first reply is %.200q, want %q in it", body, p.expect)
+	if err := load.Probe(ctx, n.HTTP, p.work()); err != nil {
+		return fmt.Errorf("the first request: %w", err)
 	}
 	first := time.Since(began)
 	resident, err := subject.ResidentKiB(n.PID())
@@ -130,79 +126,50 @@ func deploy(ctx context.Context, p plan, n *subject.Process, url string, out io.
 	return err
 }
 
-// side is a server.
-type side struct {
-	name, url string
-	pid       int
-	stop      func()
+// work is what servers are asked.
+func (p plan) work() work.Work {
+	return work.Work{
+		Name: p.path,
+		Ask:  func(r *fasthttp.Request, _, _ int) { work.Ask(r, "GET", p.path) },
+		Check: func(body []byte) error {
+			if !strings.Contains(string(body), p.expect) {
+				return fmt.Errorf("body %.200q, want %q in it", body, p.expect)
+			}
+			return nil
+		},
+	}
 }
 
-// round has clients send so many requests, one after the other each, and adds what they took. It is an error if a reply
-// is not the one expected.
+// side is a server.
+type side struct {
+	name, address string
+	pid           int
+	stop          func()
+}
+
+// round has clients send so many requests together, and adds what they took. It is an error if a reply is not the one
+// expected.
 func (s *side) round(ctx context.Context, p plan, requests int, f *record.File) error {
-	before, err := subject.CPU(s.pid)
+	r, err := load.Run(ctx, load.Plan{
+		Address: s.address, Work: p.work(), Connections: p.clients, Requests: requests,
+		CPU: func() (time.Duration, error) { return subject.CPU(s.pid) },
+	})
+	if err == nil {
+		err = r.Err()
+	}
 	if err != nil {
-		return err
-	}
-	var clients sync.WaitGroup
-	took, errs := make([][]time.Duration, p.clients), make([]error, p.clients)
-	for c := range p.clients {
-		clients.Go(func() { took[c], errs[c] = s.ask(ctx, p.expect, requests/p.clients) })
-	}
-	clients.Wait()
-	time.Sleep(50 * time.Millisecond) // what comes behind the last reply
-	after, err := subject.CPU(s.pid)
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	resident, err := subject.ResidentKiB(s.pid)
 	if err != nil {
 		return err
 	}
-	all := slices.Concat(took...)
-	slices.Sort(all)
 	add := func(m record.Metric, v float64) {
 		f.Add(record.Key{Bench: name, Work: filepath.Base(p.file), Subject: s.name, Metric: m}, v)
 	}
-	add(record.P50, micro(all[(len(all)-1)*50/100]))
-	add(record.P99, micro(all[(len(all)-1)*99/100]))
-	add(record.CPU, micro(after-before)/float64(len(all)))
+	add(record.P50, r.Quantile(50))
+	add(record.P99, r.Quantile(99))
+	add(record.CPU, r.CPUPerRequest())
 	add(record.Memory, float64(resident))
 	return nil
-}
-
-func micro(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
-
-func (s *side) ask(ctx context.Context, expect string, requests int) (took []time.Duration, err error) {
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	for range requests {
-		began := time.Now()
-		body, err := get(ctx, client, s.url)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
-		}
-		took = append(took, time.Since(began))
-		if !strings.Contains(body, expect) {
-			return nil, fmt.Errorf("%s: a reply is %.200q, want %q in it", s.name, body, expect)
-		}
-	}
-	return took, nil
-}
-
-func get(ctx context.Context, client *http.Client, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("status %s: %.200s", response.Status, body)
-	}
-	return string(body), err
 }

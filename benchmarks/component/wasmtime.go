@@ -3,8 +3,8 @@ package component
 import (
 	"context"
 	"net"
-	"net/http"
 
+	"github.com/sett-run/sett/benchmarks/load"
 	"github.com/sett-run/sett/benchmarks/subject"
 )
 
@@ -19,8 +19,8 @@ func startWasmtime(ctx context.Context, p plan) (*side, error) {
 	if err := w.Start(); err != nil {
 		return nil, err
 	}
-	s := &side{name: "wasmtime", url: "http://" + address + p.path, pid: w.PID(), stop: w.Stop}
-	if err := w.WaitFor(ctx, func() error { _, err := get(ctx, http.DefaultClient, s.url); return err }); err != nil {
+	s := &side{name: "wasmtime", address: address, pid: w.PID(), stop: w.Stop}
+	if err := w.WaitFor(ctx, func() error { return load.Probe(ctx, address, p.work()) }); err != nil {
 		w.Stop()
 		return nil, err
 	}

@@ -1,32 +1,22 @@
 package density
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 
-	"github.com/sett-run/sett/benchmarks/record"
-	"github.com/sett-run/sett/benchmarks/subject"
+	"github.com/sett-run/sett/benchmarks/benchtest"
 )
 
 // TestMain lets the test binary be the node too.
-func TestMain(m *testing.M) {
-	if code, is := subject.Child(context.Background(), os.Args[1:]); is {
-		os.Exit(code)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { benchtest.Main(m, name, Command) }
 
 func runDensity(t *testing.T, args ...string) (printed, faults string, code int) {
 	t.Helper()
-	var stdout, stderr strings.Builder
-	out := &record.Output{In: strings.NewReader(""), Out: &stdout, Err: &stderr, File: record.New()}
-	code = record.Execute(t.Context(), Command(out), args, out)
-	out.File.Table(&stdout)
-	return stdout.String(), stderr.String(), code
+	r := benchtest.Run(t, Command, args...)
+	return r.Output, r.Faults, r.Code
 }
 
 // TestRun checks that every function answers and what is printed; how fast and how large depends on the machine.

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -56,34 +55,23 @@ func (f family) deploy(ctx context.Context, dir string) (err error) {
 	return nil
 }
 
+// askedPath is what functions are asked for, each by its own host.
+const askedPath = "/hello/ada"
+
 // ask sends each function its first request, over one connection.
 func (f family) ask(ctx context.Context, n *subject.Process) (took []time.Duration, err error) {
-	if _, err := get(ctx, n.HTTP, "none"); err != nil { // the connection
+	if _, err := subject.Get(ctx, n.HTTP, askedPath, "none"); err != nil { // the connection
 		return nil, err
 	}
 	for i := range f.count {
 		began := time.Now()
-		status, err := get(ctx, n.HTTP, hostName(i))
+		status, err := subject.Get(ctx, n.HTTP, askedPath, hostName(i))
 		if err != nil || status != http.StatusOK {
 			return nil, fmt.Errorf("first request of %s: status %d: %w", functionName(i), status, err)
 		}
 		took = append(took, time.Since(began))
 	}
 	return took, nil
-}
-
-func get(ctx context.Context, address, host string) (status int, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/hello/ada", nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Host = host
-	reply, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	_, err = io.Copy(io.Discard, reply.Body)
-	return reply.StatusCode, errors.Join(err, reply.Body.Close())
 }
 
 func functionName(i int) string { return "f" + strconv.Itoa(i) }

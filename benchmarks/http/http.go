@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/spf13/cobra"
+
 	"github.com/sett-run/sett/benchmarks/load"
 	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/server"
 	"github.com/sett-run/sett/benchmarks/work"
-	"github.com/spf13/cobra"
 )
 
 // name is what this benchmark is called in results.
@@ -64,12 +65,14 @@ func measure(ctx context.Context, p plan, out *record.Output) (err error) {
 		return err
 	}
 	fmt.Fprintln(out.Out, out.File.Machine)
-	servers, err := start(ctx, kinds, p.pin, out)
-	defer func() {
-		for _, s := range servers {
-			err = errors.Join(err, s.Stop())
+	var place *server.Place
+	if p.pin {
+		if place, err = server.Pin(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			return err
 		}
-	}()
+	}
+	servers, err := place.StartAll(ctx, kinds, out)
+	defer func() { err = errors.Join(err, server.StopAll(servers)) }()
 	if err != nil {
 		return err
 	}
@@ -81,17 +84,13 @@ func measure(ctx context.Context, p plan, out *record.Output) (err error) {
 	return nil
 }
 
-// choose answers what is asked for, the ceiling first.
+// choose answers what is asked for, and the ceiling.
 func choose(p plan) (kinds []server.Kind, works []work.Work, err error) {
-	for _, k := range server.Kinds() {
-		if len(p.servers) == 0 || k.Name == server.Ceiling || slices.Contains(p.servers, k.Name) {
-			kinds = append(kinds, k)
-		}
+	if len(p.servers) > 0 {
+		p.servers = append([]string{server.Ceiling}, p.servers...)
 	}
-	for _, name := range p.servers {
-		if _, err := server.Find(name); err != nil {
-			return nil, nil, record.Usage("%v", err)
-		}
+	if kinds, err = server.Choose(p.servers...); err != nil {
+		return nil, nil, record.Usage("%v", err)
 	}
 	for _, w := range work.All() {
 		if len(p.works) == 0 || slices.Contains(p.works, w.Name) {
@@ -106,40 +105,17 @@ func choose(p plan) (kinds []server.Kind, works []work.Work, err error) {
 	return kinds, works, nil
 }
 
-// start starts those that are installed. What it answers is to be stopped also when there is an error.
-func start(ctx context.Context, kinds []server.Kind, pin bool, out *record.Output) (servers []*server.Server, err error) {
-	var place *server.Place
-	if pin {
-		if place, err = server.Pin(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-			return nil, err
-		}
-	}
-	for _, k := range kinds {
-		s, err := place.Start(ctx, k)
-		if errors.Is(err, server.ErrMissing) {
-			out.File.LeftOut[k.Name] = k.Get
-			fmt.Fprintf(out.Out, "%-14s is left out: %v\n", k.Name, err)
-			continue
-		}
-		if err != nil {
-			return servers, err
-		}
-		servers = append(servers, s)
-		if s.Version != "" {
-			out.File.Versions[k.Program] = s.Version
-		}
-		fmt.Fprintf(out.Out, "%-14s %s. %s\n", k.Name, k.How, s.Version)
-	}
-	return servers, nil
-}
-
 // measureWork has all servers that can do the work do it in turn, there and back.
 func measureWork(ctx context.Context, p plan, w work.Work, servers []*server.Server, out *record.Output) error {
 	able := slices.DeleteFunc(slices.Clone(servers), func(s *server.Server) bool { return !slices.Contains(s.Works, w.Name) })
 	fmt.Fprintf(out.Out, "\n%s: %s\n", w.Name, w.What)
 	for _, s := range able { // warm up
-		if _, err := ask(ctx, s, load.Plan{Work: w, Connections: p.connections, Length: p.length / 2}); err != nil {
-			return err
+		r, err := busy(ctx, s, load.Plan{Work: w, Connections: p.connections, Length: p.length / 2}, record.Key{}, record.New())
+		if err == nil {
+			err = r.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}
 	for range p.rounds {
@@ -160,19 +136,6 @@ func measureWork(ctx context.Context, p plan, w work.Work, servers []*server.Ser
 	return nil
 }
 
-// ask loads one server; a reply that is wrong is an error.
-func ask(ctx context.Context, s *server.Server, p load.Plan) (*load.Result, error) {
-	p.Address = s.Address
-	r, err := load.Run(ctx, p)
-	if err == nil {
-		err = r.Err()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.Name, err)
-	}
-	return r, nil
-}
-
 // within are the servers that can answer so many requests a second: latencies of others grow as long as one asks.
 func within(servers []*server.Server, w work.Work, rate int, out *record.Output) []*server.Server {
 	return slices.DeleteFunc(slices.Clone(servers), func(s *server.Server) bool {
@@ -185,23 +148,15 @@ func within(servers []*server.Server, w work.Work, rate int, out *record.Output)
 	})
 }
 
-// busy runs a load and adds the servers' processor time for a request.
+// busy loads one server and adds its processor time for a request.
 func busy(ctx context.Context, s *server.Server, p load.Plan, key record.Key, f *record.File) (*load.Result, error) {
-	before, err := s.CPU()
-	if err != nil {
-		return nil, err
-	}
-	p.Address = s.Address
+	p.Address, p.CPU = s.Address, s.CPU
 	r, err := load.Run(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	after, err := s.CPU()
-	if err != nil {
-		return nil, err
-	}
 	key.Metric = record.CPU
-	f.Add(key, float64((after-before).Microseconds())/float64(r.Answered))
+	f.Add(key, r.CPUPerRequest())
 	return r, nil
 }
 
@@ -234,7 +189,7 @@ func atRate(ctx context.Context, p plan, w work.Work, servers []*server.Server, 
 			}
 			for i, q := range []float64{50, 99, 99.9} {
 				key.Metric = []record.Metric{record.P50, record.P99, record.P999}[i]
-				f.Add(key, float64(r.Latency.ValueAtQuantile(q))/1000)
+				f.Add(key, r.Quantile(q))
 			}
 			key.Metric = "failed_count"
 			f.Add(key, float64(r.Failed))

@@ -3,8 +3,6 @@ package latency
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/server"
@@ -12,27 +10,15 @@ import (
 
 // starts has servers end and start again, in turn: how long it takes until the first reply, of what was there before.
 func starts(ctx context.Context, p plan, out *record.Output) (err error) {
-	var servers []*server.Server
-	defer func() {
-		for _, s := range servers {
-			err = errors.Join(err, s.Stop())
-		}
-	}()
-	var place *server.Place // anywhere: one runs at a time
-	for _, k := range server.Kinds() {
-		if len(p.servers) > 0 && !slices.Contains(p.servers, k.Name) {
-			continue
-		}
-		s, err := place.Start(ctx, k)
-		if errors.Is(err, server.ErrMissing) {
-			out.File.LeftOut[k.Name] = k.Get
-			fmt.Fprintf(out.Out, "%-14s is left out: %v\n", k.Name, err)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		servers = append(servers, s)
+	kinds, err := server.Choose(p.servers...)
+	if err != nil {
+		return record.Usage("%v", err)
+	}
+	var place *server.Place // anywhere: one starts at a time
+	servers, err := place.StartAll(ctx, kinds, out)
+	defer func() { err = errors.Join(err, server.StopAll(servers)) }()
+	if err != nil {
+		return err
 	}
 	for range p.rounds {
 		for _, s := range servers {

@@ -11,8 +11,9 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/sett-run/sett/benchmarks/work"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/benchmarks/work"
 )
 
 // Plan is what is asked.
@@ -22,6 +23,9 @@ type Plan struct {
 	Connections int
 	Length      time.Duration
 	Rate        float64 // requests a second; 0: each connection asks when it has been answered
+	Requests    int     // without a rate, so many by all connections together, however long they take; 0: as many as there is time for
+	// CPU answers the processor time that the servers have used; nil: it is not measured.
+	CPU func() (time.Duration, error)
 }
 
 // Result is what came back.
@@ -30,6 +34,7 @@ type Result struct {
 	Failed   int   // of them refused, wrong or broken off
 	First    error // why the first one failed
 	Took     time.Duration
+	CPU      time.Duration           // of the servers
 	Latency  *hdrhistogram.Histogram // of good replies, in nanoseconds
 }
 
@@ -45,8 +50,25 @@ const replyTime = 10 * time.Second
 
 // Run asks. With a rate, requests are due at even distances whether or not earlier ones have been answered, and their
 // latency counts from when they were due: a server that stalls is not spared those that came meanwhile. It answers an
-// error only if it could not connect or ctx has ended.
+// error only if it could not connect or measure, or ctx has ended.
 func Run(ctx context.Context, p Plan) (*Result, error) {
+	if p.CPU == nil {
+		p.CPU = func() (time.Duration, error) { return 0, nil }
+	}
+	before, err := p.CPU()
+	if err != nil {
+		return nil, err
+	}
+	r, err := run(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	after, err := p.CPU()
+	r.CPU = after - before
+	return r, err
+}
+
+func run(ctx context.Context, p Plan) (*Result, error) {
 	clients := make([]*client, p.Connections)
 	for i := range clients {
 		c, err := dial(ctx, p, i)
@@ -88,6 +110,16 @@ func Probe(ctx context.Context, address string, w work.Work) error {
 	request := new(fasthttp.Request)
 	w.Ask(request, 0, 0)
 	return c.one(request, new(fasthttp.Response))
+}
+
+// CPUPerRequest is the servers' processor time for a request, in microseconds.
+func (r *Result) CPUPerRequest() float64 {
+	return float64(r.CPU.Nanoseconds()) / 1000 / float64(max(r.Answered, 1))
+}
+
+// Quantile is the latency, in microseconds, that so many percent of good replies had at most.
+func (r *Result) Quantile(percent float64) float64 {
+	return float64(r.Latency.ValueAtQuantile(percent)) / 1000
 }
 
 // Err is an error if a request failed.
@@ -143,19 +175,22 @@ func tick(ctx context.Context, p Plan, began time.Time, due chan<- time.Time) {
 	}
 }
 
-// ask sends requests: those that are due, or without due one after the other until end.
+// ask sends requests: those that are due, or without due one after the other until end or all are sent.
 func (c *client) ask(ctx context.Context, end time.Time, due <-chan time.Time) {
 	request, reply := new(fasthttp.Request), new(fasthttp.Response)
-	next := func() (time.Time, bool) {
+	next := func(i int) (time.Time, bool) {
 		if due != nil {
 			t, ok := <-due
 			return t, ok
 		}
 		t := time.Now()
+		if c.plan.Requests > 0 {
+			return t, i*c.plan.Connections+c.number < c.plan.Requests
+		}
 		return t, t.Before(end)
 	}
 	for i := 0; ctx.Err() == nil; i++ {
-		from, ok := next()
+		from, ok := next(i)
 		if !ok {
 			return
 		}

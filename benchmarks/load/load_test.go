@@ -2,15 +2,17 @@ package load
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/sett-run/sett/benchmarks/work"
 	"github.com/sett-run/sett/benchmarks/work/answer"
-	"github.com/valyala/fasthttp"
 )
 
 // serve runs a handler until the test ends.
@@ -52,6 +54,26 @@ func TestClosed(t *testing.T) {
 	}
 	if r.Answered < 3 || int64(r.Answered) != served.Load() || r.Latency.TotalCount() != int64(r.Answered) {
 		t.Errorf("%d answered, %d served, %d latencies", r.Answered, served.Load(), r.Latency.TotalCount())
+	}
+}
+
+// TestRequests: so many are sent by all connections together, and what they took of the server's time is told.
+func TestRequests(t *testing.T) {
+	address := serve(t, func(ctx *fasthttp.RequestCtx) { ctx.WriteString(answer.Hello) }) //nolint:errcheck // it is kept
+	used := time.Duration(0)
+	r, err := Run(t.Context(), Plan{Address: address, Work: find(t, "hello"), Connections: 3, Requests: 20, CPU: func() (time.Duration, error) {
+		used += time.Millisecond
+		return used, nil
+	}})
+	if err != nil || r.Err() != nil {
+		t.Fatal(err, r.Err())
+	}
+	if r.Answered != 20 || r.CPUPerRequest() != 50 {
+		t.Errorf("%d answered, %v us each, want 20 and 50", r.Answered, r.CPUPerRequest())
+	}
+	wrong := errors.New("no such process")
+	if _, err := Run(t.Context(), Plan{Address: address, Work: find(t, "hello"), Connections: 1, Requests: 1, CPU: func() (time.Duration, error) { return 0, wrong }}); !errors.Is(err, wrong) {
+		t.Errorf("Run = %v, want %v", err, wrong)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -167,17 +166,9 @@ func (n *child) round(ctx context.Context, requests, loops int, t *took) error {
 }
 
 func (n *child) get(ctx context.Context, address, path string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
-	if err != nil {
-		return err
-	}
-	reply, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer reply.Body.Close()
-	if _, err = io.Copy(io.Discard, reply.Body); err == nil && reply.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s", path, reply.Status)
+	status, err := subject.Get(ctx, address, path, "")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("GET %s: status %d", path, status)
 	}
 	return err
 }

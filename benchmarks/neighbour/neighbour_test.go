@@ -1,23 +1,17 @@
 package neighbour
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/sett-run/sett/benchmarks/benchtest"
 	"github.com/sett-run/sett/benchmarks/record"
-	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // TestMain lets the test binary be the node too.
-func TestMain(m *testing.M) {
-	if code, is := subject.Child(context.Background(), os.Args[1:]); is {
-		os.Exit(code)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { benchtest.Main(m, name, Command) }
 
 // TestUploading checks that both functions answer while a module is deployed, round by round.
 func TestUploading(t *testing.T) {
@@ -30,12 +24,11 @@ func TestUploading(t *testing.T) {
 		"--upload " + file + ".none --rounds 1 --requests 1": 1, // a module that is not there
 		"--rounds 0": 2,
 	} {
-		var stdout, stderr strings.Builder
-		out := &record.Output{In: strings.NewReader(""), Out: &stdout, Err: &stderr, File: record.New()}
-		if code := record.Execute(t.Context(), Command(out), strings.Fields(args), out); code != want {
-			t.Errorf("neighbour %s = %d, %s, want %d", args, code, &stderr, want)
+		r := benchtest.Run(t, Command, strings.Fields(args)...)
+		if r.Code != want {
+			t.Errorf("neighbour %s = %d, %s, want %d", args, r.Code, r.Faults, want)
 		}
-		s := out.File.Find(record.Key{Bench: name, Work: "/hello", Subject: "beside a deployment", Metric: record.P99})
+		s := r.File.Find(record.Key{Bench: name, Work: "/hello", Subject: "beside a deployment", Metric: record.P99})
 		if want == 0 && (s == nil || len(s.Samples) != 2) {
 			t.Errorf("neighbour %s measured %+v, want two rounds", args, s)
 		}

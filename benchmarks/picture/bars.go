@@ -5,11 +5,12 @@ import (
 	"math"
 	"slices"
 
-	"github.com/sett-run/sett/benchmarks/record"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/sett-run/sett/benchmarks/record"
 )
 
 // chart is bars of one metric of all works of a benchmark.

@@ -5,11 +5,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sett-run/sett/benchmarks/record"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/sett-run/sett/benchmarks/record"
 )
 
 // wide is the ratio of an axis's ends from which on it is logarithmic.

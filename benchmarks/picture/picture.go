@@ -12,12 +12,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sett-run/sett/benchmarks/record"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/sett-run/sett/benchmarks/record"
 )
 
 // Draw draws all pictures of a file into a directory, which it makes, and answers their names without .svg and .png:

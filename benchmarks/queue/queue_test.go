@@ -1,22 +1,14 @@
 package queue
 
 import (
-	"context"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/benchtest"
 )
 
 // TestMain lets the test binary be the nodes too.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == name {
-		out := &record.Output{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, File: record.New()}
-		os.Exit(record.Execute(context.Background(), Command(out), os.Args[2:], out))
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { benchtest.Main(m, name, Command) }
 
 // TestRun measures shortly, beside Redis where there is one: what is printed, not how fast anything is.
 func TestRun(t *testing.T) {
@@ -49,9 +41,6 @@ func TestRefuses(t *testing.T) {
 
 func runQueue(t *testing.T, args ...string) (printed, faults string, code int) {
 	t.Helper()
-	var stdout, stderr strings.Builder
-	out := &record.Output{In: strings.NewReader(""), Out: &stdout, Err: &stderr, File: record.New()}
-	code = record.Execute(t.Context(), Command(out), args, out)
-	out.File.Table(&stdout)
-	return stdout.String(), stderr.String(), code
+	r := benchtest.Run(t, Command, args...)
+	return r.Output, r.Faults, r.Code
 }

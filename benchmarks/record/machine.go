@@ -25,6 +25,7 @@ func ThisMachine() Machine {
 	}
 }
 
+// String is one line.
 func (m Machine) String() string {
 	return fmt.Sprintf("%d x %s, %s %s, %s; load %s", m.Cores, m.Processor, m.System, m.Kernel, m.Go, m.Load)
 }

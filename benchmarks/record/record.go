@@ -42,6 +42,7 @@ type Key struct {
 	Metric  Metric `json:"metric"`
 }
 
+// String is BENCH/WORK/SUBJECT/METRIC.
 func (k Key) String() string {
 	return strings.Join([]string{k.Bench, k.Work, k.Subject, string(k.Metric)}, "/")
 }

@@ -10,11 +10,12 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 // Names of the naive servers: what one writes first with wazero.

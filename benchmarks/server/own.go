@@ -11,8 +11,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/sett-run/sett/benchmarks/work/answer"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/benchmarks/work/answer"
 )
 
 // Kinds are all servers that can be started: the first is the ceiling, which others are compared with.
@@ -46,6 +47,21 @@ func Find(name string) (Kind, error) {
 		names = append(names, k.Name)
 	}
 	return Kind{}, fmt.Errorf("no server %q; there are %s", name, strings.Join(names, ", "))
+}
+
+// Choose answers the kinds of these names, all for none, in the order of Kinds.
+func Choose(names ...string) (chosen []Kind, err error) {
+	for _, name := range names {
+		if _, err := Find(name); err != nil {
+			return nil, err
+		}
+	}
+	for _, k := range Kinds() {
+		if len(names) == 0 || slices.Contains(names, k.Name) {
+			chosen = append(chosen, k)
+		}
+	}
+	return chosen, nil
 }
 
 // Serve is the process of a kind without a program: it serves at the address until ctx ends.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/benchmarks/load"
+	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/benchmarks/work"
 )
@@ -87,6 +88,36 @@ func (p *Place) Start(ctx context.Context, k Kind) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", k.Name, err), s.Stop())
 	}
 	return s, nil
+}
+
+// StartAll starts those that are installed, and notes their versions and those that are left out. What it answers is for
+// StopAll, also when there is an error.
+func (p *Place) StartAll(ctx context.Context, kinds []Kind, out *record.Output) (servers []*Server, err error) {
+	for _, k := range kinds {
+		s, err := p.Start(ctx, k)
+		if errors.Is(err, ErrMissing) {
+			out.File.LeftOut[k.Name] = k.Get
+			fmt.Fprintf(out.Out, "%-14s is left out: %v\n", k.Name, err)
+			continue
+		}
+		if err != nil {
+			return servers, err
+		}
+		servers = append(servers, s)
+		if s.Version != "" {
+			out.File.Versions[k.Program] = s.Version
+		}
+		fmt.Fprintf(out.Out, "%-14s %s. %s\n", k.Name, k.How, s.Version)
+	}
+	return servers, nil
+}
+
+// StopAll stops servers.
+func StopAll(servers []*Server) (err error) {
+	for _, s := range servers {
+		err = errors.Join(err, s.Stop())
+	}
+	return err
 }
 
 func (k Kind) find() (program string, err error) {

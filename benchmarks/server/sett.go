@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/benchmarks/work/answer"
 	"github.com/sett-run/sett/cluster/node"

@@ -6,7 +6,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,4 +46,19 @@ func GoModule(ctx context.Context, dir, pkg string) ([]byte, error) {
 		return nil, fmt.Errorf("build the guest in Go: %w: %s", err, out)
 	}
 	return os.ReadFile(file)
+}
+
+// Get asks for http://address/path, of a host if it is not empty, reads the whole reply, and answers its status.
+func Get(ctx context.Context, address, path, host string) (status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Host = host
+	reply, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, reply.Body)
+	return reply.StatusCode, errors.Join(err, reply.Body.Close())
 }

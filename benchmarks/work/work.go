@@ -8,8 +8,9 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/sett-run/sett/benchmarks/work/answer"
 	"github.com/valyala/fasthttp"
+
+	"github.com/sett-run/sett/benchmarks/work/answer"
 )
 
 // Work is something to be done for a request.
@@ -38,7 +39,7 @@ func Find(name string) (Work, error) {
 func hello() Work {
 	return Work{
 		Name: "hello", What: "GET /hello: 13 bytes",
-		Ask: func(r *fasthttp.Request, _, _ int) { ask(r, "GET", "/hello") },
+		Ask: func(r *fasthttp.Request, _, _ int) { Ask(r, "GET", "/hello") },
 		Check: func(body []byte) error {
 			if string(body) != answer.Hello {
 				return fmt.Errorf("body %.40q, want %q", body, answer.Hello)
@@ -52,7 +53,7 @@ func headers() Work {
 	return Work{
 		Name: "json", What: "GET /json: headers are read, 1 KB of JSON is made",
 		Ask: func(r *fasthttp.Request, _, _ int) {
-			ask(r, "GET", "/json")
+			Ask(r, "GET", "/json")
 			for _, h := range [][2]string{
 				{"Accept", "application/json"}, {"Accept-Encoding", "gzip, br"}, {"Accept-Language", "en-GB,en;q=0.7"},
 				{"User-Agent", "bench/1.0"}, {"Authorization", "Bearer 0123456789abcdef0123456789abcdef"},
@@ -82,7 +83,7 @@ func digest() Work {
 	want := answer.Digest(body)
 	return Work{
 		Name: "sha256", What: "POST /sha256: the digest of 64 KiB",
-		Ask: func(r *fasthttp.Request, _, _ int) { ask(r, "POST", "/sha256"); r.SetBodyRaw(body) },
+		Ask: func(r *fasthttp.Request, _, _ int) { Ask(r, "POST", "/sha256"); r.SetBodyRaw(body) },
 		Check: func(got []byte) error {
 			if string(bytes.TrimSpace(got)) != want {
 				return fmt.Errorf("digest %.80q, want %s", got, want)
@@ -95,7 +96,7 @@ func digest() Work {
 func state() Work {
 	return Work{
 		Name: "kv", What: "POST /kv/KEY: a number is read from a store, and written one larger",
-		Ask: func(r *fasthttp.Request, connection, _ int) { ask(r, "POST", "/kv/"+strconv.Itoa(connection)) },
+		Ask: func(r *fasthttp.Request, connection, _ int) { Ask(r, "POST", "/kv/"+strconv.Itoa(connection)) },
 		Check: func(body []byte) error {
 			if n, err := strconv.Atoi(string(bytes.TrimSpace(body))); err != nil || n < 1 {
 				return fmt.Errorf("count %.40q, want a number from 1 on", body)
@@ -105,7 +106,8 @@ func state() Work {
 	}
 }
 
-func ask(r *fasthttp.Request, method, path string) {
+// Ask writes a request without a body.
+func Ask(r *fasthttp.Request, method, path string) {
 	r.Reset()
 	r.Header.SetMethod(method)
 	r.SetRequestURI(path)
