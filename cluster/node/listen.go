@@ -42,7 +42,11 @@ func (n *Node) listen(ctx context.Context) (err error) {
 // listenError says what stands in the way of listening.
 func listenError(flag, address string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("listen on %s: %w; choose another with --%s HOST:PORT, or port 0 for any free one", address, ErrPortInUse, flag)
+		hint := ""
+		if flag == "cluster" {
+			hint = "; a node also takes the TCP port after its own"
+		}
+		return fmt.Errorf("listen on %s: %w; choose another with --%s HOST:PORT, or port 0 for any free one%s", address, ErrPortInUse, flag, hint)
 	}
 	return fmt.Errorf("listen on %s (--%s): %w", address, flag, err)
 }
