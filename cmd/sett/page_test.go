@@ -144,6 +144,24 @@ func TestPagesAreRun(t *testing.T) {
 	}
 }
 
+// TestScriptsHaveThePagesManifests: what commands of these pages are about is what the scripts that run them deploy.
+func TestScriptsHaveThePagesManifests(t *testing.T) {
+	for page, script := range map[string]string{"docs/EVENTS.md": "events", "docs/UPLOADS.md": "upload"} {
+		blocks, err := readPage(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile("testdata/script/" + script + ".txtar")
+		if err != nil {
+			t.Fatal(err)
+		}
+		manifest := slices.IndexFunc(blocks, func(b block) bool { return b.language == "yaml" })
+		if manifest < 0 || !strings.Contains(string(text), "sett.yaml --\n"+blocks[manifest].text) {
+			t.Errorf("%s.txtar has not the manifest of %s", script, page)
+		}
+	}
+}
+
 // cmdPage runs the commands of a page in one shell, as a reader types them, block by block. Every line of a block sh must
 // succeed; of a block console each command, behind "$ ", must answer what stands below it, as sameAnswer compares. Addresses
 // of the default ports become those of the script's node; without one, sett up listens on free ports. What the commands
