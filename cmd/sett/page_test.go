@@ -158,6 +158,23 @@ func TestScriptsHaveThePagesManifests(t *testing.T) {
 	}
 }
 
+// TestReadmeHasTheProjectsCode: the function in README.md is the one that sett new makes.
+func TestReadmeHasTheProjectsCode(t *testing.T) {
+	blocks, err := readPage("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile("template/go/main.go.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop := strings.ReplaceAll(string(program), "__NAME__", "shop")
+	code := slices.IndexFunc(blocks, func(b block) bool { return b.language == "go" })
+	if code < 0 || !strings.Contains(shop, blocks[code].text) {
+		t.Errorf("README.md has not the code of the new project:\n%s", shop)
+	}
+}
+
 // cmdPage runs the commands of a page in one shell, as a reader types them, block by block. Every line of a block sh must
 // succeed; of a block console each command, behind "$ ", must answer what stands below it, as sameAnswer compares. Addresses
 // of the default ports become those of the script's node; without one, sett up listens on free ports. What the commands
