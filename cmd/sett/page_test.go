@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -401,4 +402,56 @@ func TestSameAnswer(t *testing.T) {
 			t.Errorf("sameAnswer(%q, %q) = %v, want %v", c.got, c.want, same, c.same)
 		}
 	}
+}
+
+// TestLinks: what pages link to in this repository is there, down to the heading.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#]*)(?:#([^)]*))?\)`)
+	for _, name := range pages(t) {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			file, heading := filepath.Join(root, filepath.Dir(name), m[1]), m[2]
+			if m[1] == "" {
+				file = filepath.Join(root, name)
+			}
+			if strings.Contains(m[1], "://") || strings.ContainsAny(m[1], " ,=") {
+				continue
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s links to %s, which is not there", name, m[1])
+			} else if heading != "" && !hasHeading(t, file, heading) {
+				t.Errorf("%s links to #%s of %s, which is not there", name, heading, m[1])
+			}
+		}
+	}
+}
+
+// hasHeading reports whether a page has a heading that GitHub gives this anchor.
+func hasHeading(t *testing.T, file, anchor string) bool {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "#") {
+			continue
+		}
+		slug := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(strings.TrimLeft(line, "#")))
+		if slug == anchor {
+			return true
+		}
+	}
+	return false
 }
