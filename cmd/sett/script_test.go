@@ -48,6 +48,7 @@ func TestMain(m *testing.M) {
 //	example NAME           copy an example and the SDK it needs to a project of its own, in folder NAME
 //	crate NAME@VERSION EXAMPLE...  build examples that a crate carries, to EXAMPLE.wasm
 //	sdist NAME==VERSION    set $SOURCES to where the sources of a Python package are
+//	page NAME [FOLDER]     run the commands of a page of the documentation, in FOLDER; see cmdPage
 //	shape FILE             print the keys and kinds of JSON, one a line
 //	capture NAME REGEXP    set a variable to the group in what the last command printed
 func TestScripts(t *testing.T) {
@@ -92,7 +93,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "http": cmdHTTP, "await": cmdAwait, "wasm": cmdWasm, "example": cmdExample, "shape": cmdShape, "capture": cmdCapture,
-			"crate": cmdCrate, "sdist": cmdSdist,
+			"crate": cmdCrate, "sdist": cmdSdist, "page": cmdPage,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -459,6 +460,11 @@ func cmdExample(ts *testscript.TestScript, neg bool, args []string) {
 	files, err := exampleProject(args[0])
 	ts.Check(err)
 	ts.Check(writeFiles(ts.MkAbs("."), files))
+	for name := range files {
+		if strings.HasSuffix(name, ".sh") {
+			ts.Check(os.Chmod(ts.MkAbs(name), 0o755))
+		}
+	}
 }
 
 func cmdShape(ts *testscript.TestScript, neg bool, args []string) {
