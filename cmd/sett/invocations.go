@@ -17,8 +17,8 @@ func (c *cli) invocations() *cobra.Command {
 	var query client.InvocationQuery
 	cmd := &cobra.Command{
 		Use:   "invocations [NAME]",
-		Short: "List recent invocations of all nodes, oldest first",
-		Args:  arguments(0, 1, "[NAME]"),
+		Short: "List recent invocations on all nodes, oldest first",
+		Args:  arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -30,7 +30,7 @@ func (c *cli) invocations() *cobra.Command {
 			}
 			list, err := node.Invocations(cmd.Context(), query)
 			if err != nil {
-				return fmt.Errorf("list invocations: %w", err)
+				return fmt.Errorf("invocations: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(list)
@@ -49,8 +49,8 @@ func (c *cli) invocations() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&query.Failed, "failed", false, "only those answered with 4xx or 5xx")
-	cmd.Flags().BoolVar(&query.Waiting, "waiting", false, "asynchronous invocations and those of schedules that have not ended")
-	cmd.Flags().IntVar(&query.Limit, "limit", 0, "the newest so many (default 100)")
+	cmd.Flags().BoolVar(&query.Waiting, "waiting", false, "those that are asynchronous or of schedules and have not ended")
+	cmd.Flags().IntVar(&query.Limit, "limit", 0, "at most the newest `N` (default 100)")
 	return cmd
 }
 
@@ -62,7 +62,7 @@ func (c *cli) showWaiting(waiting []client.WaitingInvocation) error {
 		if !w.Next.IsZero() {
 			next = w.Next.Local().Format("15:04:05")
 		}
-		rows = append(rows, []string{w.Accepted.Local().Format("2006-01-02 15:04:05"), w.Invocation, w.Function, w.Trigger, w.State,
+		rows = append(rows, []string{timeText(w.Accepted), w.Invocation, w.Function, w.Trigger, w.State,
 			strconv.Itoa(w.Attempts), next, cmp.Or(cut(printable(w.Error), maxRoutesWidth), "-")})
 	}
 	return c.table([]string{"ACCEPTED", "INVOCATION", "FUNCTION", "TRIGGER", "STATE", "FAILED", "NEXT", "LAST ERROR"}, rows, "FAILED")

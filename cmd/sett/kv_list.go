@@ -22,12 +22,12 @@ func (c *cli) kvList(flags *kvFlags) *cobra.Command {
 	query := op.Query{KeysOnly: true}
 	cmd := &cobra.Command{
 		Use:               "list [PREFIX]",
-		Short:             "List keys, those that start with PREFIX, in the order of their bytes",
-		Args:              arguments(0, 1, "[PREFIX]"),
+		Short:             "List keys, or those that start with PREFIX, in the order of their bytes",
+		Args:              arguments(0, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().IntVar(&query.Limit, "limit", op.MaxPageKeys, "at most so many keys")
-	cmd.Flags().StringVar(&query.Cursor, "cursor", "", "go on behind the list that told this cursor, as of the same moment")
+	cmd.Flags().IntVar(&query.Limit, "limit", op.MaxPageKeys, "at most `N` keys")
+	cmd.Flags().StringVar(&query.Cursor, "cursor", "", "`CURSOR` go on behind the list that told this cursor, as of the same moment")
 	flags.addConsistency(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if query.Limit < 1 || query.Limit > op.MaxPageKeys {
@@ -98,13 +98,13 @@ func (c *cli) kvWatch(flags *kvFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch [PREFIX]",
 		Short: "Print changes as they happen, a line of JSON each, until interrupted",
-		Long: "Print changes as they happen, a line of JSON each, until interrupted.\n\n" +
-			"--from goes on after a revision, such as that of a list or the last one seen. After a break give the last one\n" +
-			"seen less one: a transaction may have been cut in the middle, and what was seen of it comes again.",
-		Args:              arguments(0, 1, "[PREFIX]"),
+		Long: "--from goes on after a revision, such as that of a list or the last one seen. After a break give the\n" +
+			"last one seen less one: a transaction may have been cut in the middle, and what was seen of it comes\n" +
+			"again.",
+		Args:              arguments(0, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().Uint64Var(&from, "from", 0, "begin with the changes after this revision (default: now)")
+	cmd.Flags().Uint64Var(&from, "from", 0, "`REVISION` only changes after this revision (default now)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		prefix := ""
 		if len(args) == 1 {
@@ -142,7 +142,7 @@ func (c *cli) kvUsage() *cobra.Command {
 	return &cobra.Command{
 		Use:   "usage",
 		Short: "Show how much the app keeps, and how much it may keep",
-		Args:  arguments(0, 0, ""),
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -174,9 +174,9 @@ func (c *cli) showUsage(u op.Usage) error {
 func (c *cli) kvQuota() *cobra.Command {
 	var quota op.Quota
 	cmd := &cobra.Command{
-		Use:   "quota [--keys N] [--bytes N]",
-		Short: "Limit how much the app may keep; 0 is no limit",
-		Args:  arguments(0, 0, "[--keys N] [--bytes N]"),
+		Use:   "quota",
+		Short: "Limit how much the app may keep",
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			keys, bytes := cmd.Flags().Changed("keys"), cmd.Flags().Changed("bytes")
 			if !keys && !bytes || quota.Keys < 0 || quota.Bytes < 0 {
@@ -202,7 +202,7 @@ func (c *cli) kvQuota() *cobra.Command {
 			return c.showUsage(now)
 		},
 	}
-	cmd.Flags().Int64Var(&quota.Keys, "keys", 0, "how many keys")
-	cmd.Flags().Int64Var(&quota.Bytes, "bytes", 0, "how many bytes, keys and values together")
+	cmd.Flags().Int64Var(&quota.Keys, "keys", 0, "at most `N` keys; 0 is no limit")
+	cmd.Flags().Int64Var(&quota.Bytes, "bytes", 0, "at most `N` bytes, keys and values together; 0 is no limit")
 	return cmd
 }

@@ -128,6 +128,21 @@ func sizeText(bytes int64) string {
 	return fmt.Sprintf("%d B", bytes)
 }
 
+// timeText writes a time by this machine's clock.
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+func yesText(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
 // agoText says how long ago t was.
 func agoText(t time.Time) string {
 	if t.IsZero() {
