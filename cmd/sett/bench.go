@@ -94,7 +94,7 @@ func (c *cli) showBench(done []client.BenchResponse, single bool) error {
 		return err
 	}
 	for _, run := range done[0].Runs {
-		if _, err := fmt.Fprintf(c.out, "\n%s, %d invocations\n%s", run.Path, run.Count, histogram(run.SamplesUS)); err != nil {
+		if _, err := fmt.Fprintf(c.out, "\n%s, %s\n%s", run.Path, count(run.Count, "invocation"), histogram(run.SamplesUS)); err != nil {
 			return err
 		}
 	}

@@ -91,12 +91,12 @@ func (c *cli) clusterStatus() *cobra.Command {
 			if c.format == formatJSON {
 				return c.json(s)
 			}
-			return c.table([]string{"WHAT", "VALUE"}, statusRows(s))
+			return c.facts(statusFacts(s))
 		},
 	}
 }
 
-func statusRows(s client.ClusterStatus) [][]string {
+func statusFacts(s client.ClusterStatus) [][2]string {
 	leader, quorum, ready := s.Leader, "yes", "yes"
 	if leader == "" {
 		leader = "none is known"
@@ -107,9 +107,9 @@ func statusRows(s client.ClusterStatus) [][]string {
 	if !s.Ready {
 		ready = "no: " + s.NotReady
 	}
-	return [][]string{
+	return [][2]string{
 		{"cluster", s.ID}, {"node", s.Node}, {"ready", ready}, {"leader", leader}, {"quorum", quorum},
-		{"members", fmt.Sprintf("%d voters, %d readers; %d alive", s.Voters, s.Readers, s.Alive)},
+		{"members", fmt.Sprintf("%s, %s; %d alive", count(s.Voters, "voter"), count(s.Readers, "reader"), s.Alive)},
 		{"term", strconv.FormatUint(s.Term, 10)}, {"committed", strconv.FormatUint(s.Commit, 10)},
 		{"applied here", strconv.FormatUint(s.Applied, 10)}, {"feature level", strconv.Itoa(s.Level)}, {"gossip keys", s.Keyring}, {"root", s.Root},
 	}
@@ -292,13 +292,13 @@ func (c *cli) restore() *cobra.Command {
 			}
 			done, err := node.Restore(cmd.Context(), args[0], node.RestoreConfig{Data: config.Data})
 			if err != nil {
-				return err
+				return fmt.Errorf("cluster restore %s: %w", args[0], err)
 			}
 			if c.format == formatJSON {
-				return c.json(map[string]any{"data": config.Data, "made": done.Time, "index": done.Index, "modules": done.Modules, "chunks": done.Chunks})
+				return c.json(map[string]any{"data": config.Data, "created": done.Time, "index": done.Index, "modules": done.Modules, "chunks": done.Chunks})
 			}
-			_, err = fmt.Fprintf(c.out, "%s holds the state of %s, %d modules and %d chunks of objects; start it with: sett up --data %s\n", config.Data,
-				timeText(done.Time), done.Modules, done.Chunks, config.Data)
+			_, err = fmt.Fprintf(c.out, "%s holds the state of %s, %s and %s of objects; start it with: sett up --data %s\n", config.Data,
+				timeText(done.Time), count(done.Modules, "module"), count(done.Chunks, "chunk"), config.Data)
 			return err
 		},
 	}
@@ -328,7 +328,7 @@ func (c *cli) recover() *cobra.Command {
 			}
 			index, err := node.Recover(cmd.Context(), config.Data, newLogger(c.err))
 			if err != nil {
-				return err
+				return fmt.Errorf("cluster recover: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(map[string]any{"data": config.Data, "index": index})

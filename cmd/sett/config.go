@@ -19,13 +19,14 @@ import (
 
 // Usage of flags that several commands have.
 const (
-	dataUsage  = "`DIR` data directory (SETT_DATA, default $XDG_DATA_HOME/sett, else ~/.local/share/sett)"
-	httpUsage  = "`ADDR` address of the data plane (SETT_HTTP, default " + node.DefaultHTTP + ")"
-	adminUsage = "`ADDR` address of the admin plane; beyond loopback it asks for a token (SETT_ADMIN, default " + node.DefaultAdmin + ")"
-	pathUsage  = "`PATH` path and query of the request (default the function's first route)"
-	fileUsage  = "`FILE` file that holds the body; - is stdin"
-	linesUsage = "each line that is not empty, of stdin or --file, is a message"
-	yesUsage   = "do not ask"
+	dataUsage    = "`DIR` data directory (SETT_DATA, default $XDG_DATA_HOME/sett, else ~/.local/share/sett)"
+	httpUsage    = "`ADDR` address of the data plane (SETT_HTTP, default " + node.DefaultHTTP + ")"
+	adminUsage   = "`ADDR` address of the admin plane; beyond loopback it asks for a token (SETT_ADMIN, default " + node.DefaultAdmin + ")"
+	pathUsage    = "`PATH` path and query of the request (default the function's first route)"
+	fileUsage    = "`FILE` file that holds the body; - is stdin"
+	linesUsage   = "each line that is not empty, of stdin or --file, is a message"
+	yesUsage     = "do not ask"
+	patternUsage = "`JSON` pattern of events, as EventBridge has it, or @FILE, or - for stdin"
 )
 
 // maxConfigBytes bounds the file given with --config; what a node needs fits in less than a thousand.
@@ -77,7 +78,7 @@ func (c *upConfig) options() []option {
 func (c upConfig) complete(environ []string) (upConfig, error) {
 	var around, file upConfig
 	if err := env.ParseWithOptions(&around, env.Options{Prefix: "SETT_", Environment: env.ToMap(environ)}); err != nil {
-		return c, usageError{abi.WithCode(abi.InvalidInput, fmt.Errorf("read environment: %w", err))}
+		return c, usageError{fmt.Errorf("read environment: %w", err)}
 	}
 	if c.File = cmp.Or(c.File, around.File); c.File != "" {
 		if err := file.read(c.File); err != nil {

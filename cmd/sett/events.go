@@ -157,7 +157,7 @@ func (c *cli) eventsTest() *cobra.Command {
 		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().StringVar(&pattern, "pattern", "", "`JSON` pattern, as EventBridge has it, or @FILE, or - for stdin")
+	cmd.Flags().StringVar(&pattern, "pattern", "", patternUsage)
 	cmd.Flags().StringVar(&event, "event", "", "`JSON` event, as a function would get it, or @FILE, or - for stdin")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		var texts [2][]byte
@@ -206,9 +206,11 @@ func (c *cli) document(word string) ([]byte, error) {
 func (c *cli) eventsArchive() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "archive",
-		Short: "Keep events, to replay them",
-		Args:  cobra.ArbitraryArgs,
-		RunE:  unknownCommand,
+		Short: "Create, list and delete archives, which keep events to replay",
+		Example: "  sett events archive create all --retention 168h\n" +
+			"  sett events archive list",
+		Args: cobra.ArbitraryArgs,
+		RunE: unknownCommand,
 	}
 	cmd.AddCommand(c.archiveCreate(), c.archiveList(), c.archiveDelete())
 	return cmd
@@ -223,34 +225,30 @@ func (c *cli) archiveCreate() *cobra.Command {
 		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().StringVar(&pattern, "pattern", "", "`JSON` pattern of the events to keep, as EventBridge has it, or @FILE, or - for stdin (default all)")
+	cmd.Flags().StringVar(&pattern, "pattern", "", patternUsage)
 	cmd.Flags().DurationVar(&retention, "retention", op.MaxRetention, "`TIME` how long each is kept, 1m to 336h")
 	cmd.Flags().Int64Var(&megabytes, "max-mb", registry.DefaultArchive>>20, "`MB` size at which it keeps no more until some have gone")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = c.on(c.archive(), func(k call) error {
 		text, err := c.document(pattern)
 		if err != nil {
 			return err
 		}
-		a := registry.Archive{Name: args[0], Pattern: text, RetentionSeconds: int(retention / time.Second), MaxBytes: megabytes << 20}
+		a := registry.Archive{Name: k.name, Pattern: text, RetentionSeconds: int(retention / time.Second), MaxBytes: megabytes << 20}
 		if len(text) > 0 {
 			_, err = trigger.ParseFilter(text)
 		}
 		if err = errors.Join(a.Validate(), err); err != nil {
 			return usageError{fmt.Errorf("events archive create: %w", err)}
 		}
-		node, err := c.client()
-		if err != nil {
-			return err
-		}
-		if err := node.Events().PutArchive(cmd.Context(), c.app, a); err != nil {
+		if err := k.node.Events().PutArchive(k.ctx(), c.app, a); err != nil {
 			return err
 		}
 		if c.format == formatJSON {
 			return c.json(a)
 		}
-		_, err = fmt.Fprintf(c.out, "archive %s keeps events for %v\n", a.Name, retention)
+		_, err = fmt.Fprintf(c.out, "archive %s keeps events for %s\n", a.Name, durationText(retention))
 		return err
-	}
+	})
 	return cmd
 }
 
@@ -279,7 +277,7 @@ func (c *cli) archiveList() *cobra.Command {
 					pattern = string(a.Pattern)
 				}
 				rows = append(rows, []string{a.Name, fmt.Sprint(a.Events), sizeText(a.Bytes), timeText(a.Oldest),
-					(time.Duration(a.RetentionSeconds) * time.Second).String(), pattern})
+					durationText(time.Duration(a.RetentionSeconds) * time.Second), pattern})
 			}
 			return c.table([]string{"ARCHIVE", "EVENTS", "SIZE", "OLDEST", "RETENTION", "PATTERN"}, rows, "EVENTS", "SIZE")
 		},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
@@ -133,10 +134,14 @@ func flagText(f *pflag.Flag) (form, usage string) {
 	if value != "" {
 		form += " " + value
 	}
-	switch f.DefValue {
+	def := f.DefValue
+	if d, err := time.ParseDuration(def); err == nil && f.Value.Type() == "duration" {
+		def = durationText(d)
+	}
+	switch def {
 	case "", "0", "0s", "false", "[]":
 	default:
-		usage += " (default " + f.DefValue + ")"
+		usage += " (default " + def + ")"
 	}
 	return form, strings.TrimPrefix(usage, value+" ")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -60,10 +61,10 @@ func (c *cli) showWaiting(waiting []client.WaitingInvocation) error {
 	for _, w := range waiting {
 		next := "-"
 		if !w.Next.IsZero() {
-			next = w.Next.Local().Format("15:04:05")
+			next = w.Next.Local().Format(time.TimeOnly)
 		}
-		rows = append(rows, []string{timeText(w.Accepted), w.Invocation, w.Function, w.Trigger, w.State,
-			strconv.Itoa(w.Attempts), next, cmp.Or(cut(printable(w.Error), maxRoutesWidth), "-")})
+		rows = append(rows, []string{agoText(w.Accepted), w.Invocation, w.Function, w.Trigger, w.State,
+			strconv.Itoa(w.Attempts), next, cmp.Or(w.Error, "-")})
 	}
 	return c.table([]string{"ACCEPTED", "INVOCATION", "FUNCTION", "TRIGGER", "STATE", "FAILED", "NEXT", "LAST ERROR"}, rows, "FAILED")
 }
@@ -74,8 +75,8 @@ func invocationRow(i client.Invocation) []string {
 		request = i.Trigger
 	}
 	return []string{
-		i.Time.Local().Format("15:04:05.000"), i.Invocation, i.Node, fmt.Sprintf("%s v%d", cmp.Or(i.Function, "-"), i.Version),
+		i.Time.Local().Format(time.TimeOnly), i.Invocation, i.Node, fmt.Sprintf("%s v%d", cmp.Or(i.Function, "-"), i.Version),
 		strings.TrimSpace(strconv.Itoa(i.Status) + " " + string(i.Code)), cmp.Or(string(i.Start), "-"), microText(float64(i.TookUS)),
-		cmp.Or(cut(request, maxRoutesWidth), "-"),
+		cmp.Or(request, "-"),
 	}
 }

@@ -314,7 +314,7 @@ func (c *cli) kvTouch(flags *kvFlags) *cobra.Command {
 		}
 		what := "stays"
 		if flags.ttl != 0 {
-			what = "lives for " + flags.ttl.String()
+			what = "lives for " + durationText(flags.ttl)
 		}
 		return c.showWritten(k.key, done, keyText(k.key)+" "+what)
 	})

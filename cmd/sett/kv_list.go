@@ -8,15 +8,11 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/client"
 )
-
-// maxKeyWidth is how many columns a table spends on a key, so that it fits in 100; the whole key is in the JSON.
-const maxKeyWidth = 54
 
 func (c *cli) kvList(flags *kvFlags) *cobra.Command {
 	query := op.Query{KeysOnly: true}
@@ -64,7 +60,7 @@ func (c *cli) showPage(page op.Page) error {
 	}
 	rows := make([][]string, 0, len(page.Items))
 	for _, i := range page.Items {
-		rows = append(rows, []string{text.Snip(keyText(i.Key), maxKeyWidth, "..."), strconv.FormatUint(i.Revision, 10),
+		rows = append(rows, []string{keyText(i.Key), strconv.FormatUint(i.Revision, 10),
 			sizeText(int64(i.Size)), untilText(i.Expires)})
 	}
 	err := c.table([]string{"KEY", "REVISION", "SIZE", "EXPIRES"}, rows, "REVISION", "SIZE")
@@ -161,14 +157,14 @@ func (c *cli) showUsage(u op.Usage) error {
 	if c.format == formatJSON {
 		return c.json(client.KVUsageOf(u))
 	}
-	keys, bytes := "no limit", "no limit"
+	keys, bytes := number(u.Keys)+", no limit", sizeText(u.Bytes)+", no limit"
 	if u.Quota.Keys != 0 {
-		keys = strconv.FormatInt(u.Quota.Keys, 10)
+		keys = fmt.Sprintf("%d of %d", u.Keys, u.Quota.Keys)
 	}
 	if u.Quota.Bytes != 0 {
-		bytes = sizeText(u.Quota.Bytes)
+		bytes = fmt.Sprintf("%s of %s", sizeText(u.Bytes), sizeText(u.Quota.Bytes))
 	}
-	return c.table([]string{"APP", "KEYS", "OF", "SIZE", "OF"}, [][]string{{c.app, strconv.FormatInt(u.Keys, 10), keys, sizeText(u.Bytes), bytes}})
+	return c.facts([][2]string{{"app", c.app}, {"keys", keys}, {"size", bytes}})
 }
 
 func (c *cli) kvQuota() *cobra.Command {

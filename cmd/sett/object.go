@@ -87,18 +87,18 @@ func (c *cli) objectHead() *cobra.Command {
 			if c.format == formatJSON {
 				return c.json(i)
 			}
-			rows := [][]string{{"size", fmt.Sprintf("%d (%s)", i.Size, sizeText(i.Size))}, {"etag", i.ETag}, {"modified", timeText(i.Modified)}}
+			facts := [][2]string{{"object", n.Bucket + "/" + n.Key}, {"size", fmt.Sprintf("%d (%s)", i.Size, sizeText(i.Size))}, {"etag", i.ETag}, {"modified", timeText(i.Modified)}}
 			h := i.About.Headers
-			for _, r := range [][]string{{"type", h.ContentType}, {"cache-control", h.CacheControl}, {"encoding", h.ContentEncoding},
+			for _, f := range [][2]string{{"type", h.ContentType}, {"cache-control", h.CacheControl}, {"encoding", h.ContentEncoding},
 				{"disposition", h.ContentDisposition}, {"language", h.ContentLanguage}, {"expires", h.Expires}} {
-				if r[1] != "" {
-					rows = append(rows, r)
+				if f[1] != "" {
+					facts = append(facts, f)
 				}
 			}
 			for _, name := range slices.Sorted(maps.Keys(i.About.Metadata)) {
-				rows = append(rows, []string{"meta " + name, i.About.Metadata[name]})
+				facts = append(facts, [2]string{"meta " + name, i.About.Metadata[name]})
 			}
-			return c.table([]string{"OBJECT", n.Bucket + "/" + n.Key}, rows)
+			return c.facts(facts)
 		}),
 	}
 }
@@ -154,8 +154,11 @@ func (c *cli) objectList() *cobra.Command {
 			if recursive {
 				q.Delimiter = ""
 			}
-			if err := errors.Join(op.ValidateBucket(bucket), q.Validate()); err != nil || limit < 0 {
-				return usageError{fmt.Errorf("object list: %w", errors.Join(err, op.ErrInvalid))}
+			if limit < 0 {
+				return usage("object list: --limit %d: it is a number from 0", limit)
+			}
+			if err := errors.Join(op.ValidateBucket(bucket), q.Validate()); err != nil {
+				return usageError{fmt.Errorf("object list: %w", err)}
 			}
 			node, err := c.client()
 			if err != nil {
@@ -238,7 +241,7 @@ func (c *cli) objectDelete() *cobra.Command {
 			if c.format == formatJSON {
 				return c.json(map[string]int{"deleted": deleted})
 			}
-			_, err = fmt.Fprintf(c.out, "%d deleted\n", deleted)
+			_, err = fmt.Fprintf(c.out, "%s deleted\n", count(deleted, "object"))
 			return err
 		},
 	}

@@ -229,7 +229,7 @@ func (c *cli) showQueue(q registry.QueueInfo) error {
 	if c.format == formatJSON {
 		return c.json(client.QueueInfoOf(q))
 	}
-	seconds := func(n int) string { return (time.Duration(n) * time.Second).String() }
+	seconds := func(n int) string { return durationText(time.Duration(n) * time.Second) }
 	s, kind, dead := q.Stats, "standard", "none"
 	if q.FIFO {
 		kind = "FIFO"
@@ -247,16 +247,6 @@ func (c *cli) showQueue(q registry.QueueInfo) error {
 		{"messages", fmt.Sprintf("%d (%s): %d visible, %d in flight, %d delayed", s.Messages, sizeText(s.Bytes), s.Visible, s.InFlight, s.Delayed)},
 		{"oldest", agoText(s.Oldest)},
 	})
-}
-
-// facts prints a name and a value a line.
-func (c *cli) facts(lines [][2]string) error {
-	for _, l := range lines {
-		if _, err := fmt.Fprintf(c.out, "%-12s %s\n", l[0], printable(l[1])); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (c *cli) queuePurge() *cobra.Command {

@@ -51,7 +51,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 // usage makes a usageError.
 func usage(format string, args ...any) error {
-	return usageError{abi.WithCode(abi.InvalidInput, fmt.Errorf(format, args...))}
+	return usageError{fmt.Errorf(format, args...)}
 }
 
 // run is the whole program: it answers the exit status.
@@ -166,7 +166,11 @@ func (c *cli) report(err error, asJSON bool) {
 		Code    abi.Code `json:"code"`
 		Message string   `json:"message"`
 	}
-	text, _ := json.Marshal(map[string]body{"error": {abi.CodeOf(err), err.Error()}}) // strings always encode
+	code := abi.CodeOf(err)
+	if wrong := (usageError{}); errors.As(err, &wrong) {
+		code = abi.InvalidInput
+	}
+	text, _ := json.Marshal(map[string]body{"error": {code, err.Error()}}) // strings always encode
 	fmt.Fprintf(c.err, "%s\n", text)
 }
 

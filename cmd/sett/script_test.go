@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -49,6 +50,7 @@ func TestMain(m *testing.M) {
 //	crate NAME@VERSION EXAMPLE...  build examples that a crate carries, to EXAMPLE.wasm
 //	sdist NAME==VERSION    set $SOURCES to where the sources of a Python package are
 //	shape FILE             print the keys and kinds of JSON, one a line
+//	table                  hold that what the last command printed is a table of maxWidth columns at most
 //	capture NAME REGEXP    set a variable to the group in what the last command printed
 func TestScripts(t *testing.T) {
 	environ, err := goEnviron()
@@ -91,7 +93,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"node": cmdNode, "http": cmdHTTP, "await": cmdAwait, "wasm": cmdWasm, "example": cmdExample, "shape": cmdShape, "capture": cmdCapture,
+			"node": cmdNode, "http": cmdHTTP, "await": cmdAwait, "wasm": cmdWasm, "example": cmdExample, "shape": cmdShape, "table": cmdTable, "capture": cmdCapture,
 			"crate": cmdCrate, "sdist": cmdSdist,
 		},
 		RequireExplicitExec: true,
@@ -476,6 +478,21 @@ func cmdShape(ts *testscript.TestScript, neg bool, args []string) {
 		var b bytes.Buffer
 		shape(&b, "", v)
 		fmt.Fprint(ts.Stdout(), b.String())
+	}
+}
+
+func cmdTable(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: table")
+	}
+	lines := strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\n"), "\n")
+	if len(lines) < 2 || lines[0] != strings.ToUpper(lines[0]) {
+		ts.Fatalf("no header, or no row")
+	}
+	for _, line := range lines {
+		if width := utf8.RuneCountInString(line); width > maxWidth {
+			ts.Fatalf("%d columns: %s", width, line)
+		}
 	}
 }
 
