@@ -140,7 +140,7 @@ func (d deployFlags) apply(cmd *cobra.Command, p *project) error {
 		value int
 	}{{"memory", s.MemoryMB}, {"timeout", s.TimeoutMS}, {"reserved", s.Reserved}} {
 		if given(zero.name) && zero.value == 0 {
-			faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf("--%s: must be more than nothing", zero.name)))
+			faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf("--%s: it is more than nothing", zero.name)))
 		}
 	}
 	for _, pattern := range d.routes {
