@@ -17,6 +17,9 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
+// maxInviteTTL is how long a token to join with may be good for.
+const maxInviteTTL = 7 * 24 * time.Hour
+
 // cluster shows and changes who belongs to the cluster.
 func (c *cli) cluster() *cobra.Command {
 	cmd := &cobra.Command{
@@ -127,8 +130,11 @@ func (c *cli) invite() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if ttl < time.Second {
-				return usage("cluster invite: --ttl %s: it is at least 1s", ttl)
+			switch {
+			case ttl < time.Second || ttl > maxInviteTTL:
+				return usage("cluster invite: --ttl %s: it is between 1s and %s", durationText(ttl), durationText(maxInviteTTL))
+			case role != client.RoleVoter && role != client.RoleReader:
+				return usage("cluster invite: --role %q: it is %s or %s", role, client.RoleVoter, client.RoleReader)
 			}
 			invite, err := to.Invite(cmd.Context(), client.InviteRequest{TTLSeconds: int64(ttl.Seconds()), Role: role})
 			if err != nil {
@@ -353,7 +359,7 @@ func wrapBackup(file string, err error) error {
 func writeWhole(name string, fill func(io.Writer) (int64, error)) (size int64, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.partial")
 	if err != nil {
-		return 0, err
+		return 0, notThere(filepath.Dir(name), err)
 	}
 	defer func() {
 		if err != nil {

@@ -66,6 +66,9 @@ func (c *cli) eventsPut() *cobra.Command {
 			}
 			return nil
 		}
+		if e.Source == "" || e.DetailType == "" {
+			return usage("events put: give --source and --detail-type")
+		}
 		e.Detail = json.RawMessage(detail)
 		if detail == "-" {
 			if e.Detail, err = io.ReadAll(io.LimitReader(c.in, registry.MaxMessageBytes)); err != nil {
@@ -160,6 +163,9 @@ func (c *cli) eventsTest() *cobra.Command {
 	cmd.Flags().StringVar(&pattern, "pattern", "", patternUsage)
 	cmd.Flags().StringVar(&event, "event", "", "`JSON` event, as a function would get it, or @FILE, or - for stdin")
 	cmd.RunE = func(*cobra.Command, []string) error {
+		if pattern == "" || event == "" {
+			return usage("events test: give --pattern and --event")
+		}
 		var texts [2][]byte
 		for i, word := range []string{pattern, event} {
 			var err error

@@ -43,6 +43,7 @@ func addHelp(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {
 			cmd.Short, cmd.Long = "Print a completion script for a shell", completionLong
+			cmd.Args, cmd.RunE = cobra.ArbitraryArgs, unknownCommand
 			for _, shell := range cmd.Commands() {
 				shell.Short, shell.Long = "Print the completion script for "+shell.Name(), ""
 			}

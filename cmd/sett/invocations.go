@@ -28,6 +28,12 @@ func (c *cli) invocations() *cobra.Command {
 			query.App = c.app
 			if len(args) == 1 {
 				query.Function = args[0]
+				if _, err := node.Function(cmd.Context(), c.app, args[0]); err != nil {
+					return fmt.Errorf("invocations %s: %w", args[0], err)
+				}
+			}
+			if query.Limit < 0 {
+				return usage("invocations: --limit %d: it is a number from 0", query.Limit)
 			}
 			list, err := node.Invocations(cmd.Context(), query)
 			if err != nil {

@@ -94,12 +94,12 @@ func (c *cli) invokeRequest(cmd *cobra.Command, flags invocation) (client.Invoke
 		}
 	}
 	if r.Path != "" && !strings.HasPrefix(r.Path, "/") {
-		return r, usage("path %q: it starts with /", r.Path)
+		return r, usage("--path %q: it starts with /", r.Path)
 	}
 	for _, h := range flags.headers {
 		name, value, ok := strings.Cut(h, ":")
 		if !ok || strings.TrimSpace(name) == "" {
-			return r, usage("header %q: it is 'NAME: VALUE'", h)
+			return r, usage("--header %q: it is 'NAME: VALUE'", h)
 		}
 		r.Headers = append(r.Headers, abi.Field{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)})
 	}
@@ -111,7 +111,7 @@ func (c *cli) readBody(name string) ([]byte, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("read body: %w", err)
+			return nil, notThere(name, err)
 		}
 		defer f.Close()
 		from = f

@@ -56,10 +56,10 @@ func (f *kvFlags) addConsistency(cmd *cobra.Command) {
 	}
 }
 
-func (f *kvFlags) read() (op.Read, error) {
+func (f *kvFlags) read(cmd *cobra.Command) (op.Read, error) {
 	consistency, err := client.ParseConsistency(f.consistency)
 	if err != nil {
-		return op.Read{}, usageError{err}
+		return op.Read{}, usageError{fmt.Errorf("%s: %w", verb(cmd), err)}
 	}
 	return op.Read{Consistency: consistency}, nil
 }
@@ -148,7 +148,7 @@ func (c *cli) kvGet(flags *kvFlags) *cobra.Command {
 	}
 	flags.addConsistency(cmd)
 	cmd.RunE = c.onKey(flags, func(k keyCall) error {
-		read, err := flags.read()
+		read, err := flags.read(k.cmd)
 		if err != nil {
 			return err
 		}

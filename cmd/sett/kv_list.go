@@ -27,14 +27,14 @@ func (c *cli) kvList(flags *kvFlags) *cobra.Command {
 	flags.addConsistency(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if query.Limit < 1 || query.Limit > op.MaxPageKeys {
-			return usage("kv list: limit %d: it is between 1 and %d", query.Limit, op.MaxPageKeys)
+			return usage("kv list: --limit %d: it is between 1 and %d", query.Limit, op.MaxPageKeys)
 		}
 		if len(args) == 1 {
 			if query.Prefix, err = flags.bytes(cmd, args[0]); err != nil {
 				return err
 			}
 		}
-		if query.Read, err = flags.read(); err != nil {
+		if query.Read, err = flags.read(cmd); err != nil {
 			return err
 		}
 		node, err := c.client()

@@ -34,6 +34,9 @@ func (c *cli) logs() *cobra.Command {
 					return fmt.Errorf("logs %s: %w", args[0], err)
 				}
 			}
+			if query.Limit < 0 {
+				return usage("logs: --limit %d: it is a number from 0", query.Limit)
+			}
 			if query.Since, err = pastTime(since, time.Now(), time.Time{}); err != nil {
 				return usage("logs: --since %w", err)
 			}

@@ -38,7 +38,7 @@ func (c *cli) new() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			test, known := projectTests()[language(lang)]
 			if !known {
-				return usage("new: language %q: there are go, js, c and rust", lang)
+				return usage("new: --lang %q: it is go, js, c or rust", lang)
 			}
 			name, err := makeProject(args[0], language(lang))
 			if err != nil {

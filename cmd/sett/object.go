@@ -166,7 +166,7 @@ func (c *cli) objectList() *cobra.Command {
 			}
 			page, err := c.listAll(cmd.Context(), node.Objects(), listing{bucket, q, limit})
 			if err != nil {
-				return fmt.Errorf("object list: %w", c.noBucket(cmd.Context(), node.Objects(), bucket, err))
+				return fmt.Errorf("object list %s: %w", args[0], c.noBucket(cmd.Context(), node.Objects(), bucket, err))
 			}
 			return c.showObjects(page)
 		},

@@ -98,7 +98,7 @@ func (c *cli) putFile(cmd *cobra.Command, node client.Objects, p op.ObjectPut, f
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return op.ObjectInfo{}, abi.WithCode(abi.InvalidInput, err)
+			return op.ObjectInfo{}, notThere(file, err)
 		}
 		defer f.Close()
 		info, err := f.Stat()

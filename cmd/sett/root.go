@@ -135,10 +135,10 @@ func (c *cli) globals(cmd *cobra.Command) error {
 		}
 	}
 	if c.format != formatTable && c.format != formatJSON {
-		return usage("%s: output format %q: it is table or json", verb(cmd), c.format)
+		return usage("%s: --output %q: it is table or json", verb(cmd), c.format)
 	}
 	if err := registry.CheckName("app", c.app); err != nil {
-		return usageError{err}
+		return usageError{fmt.Errorf("%s: %w", verb(cmd), err)}
 	}
 	return nil
 }

@@ -144,7 +144,7 @@ func (c *cli) topicSubscribe() *cobra.Command {
 		case "body":
 			s.FilterScope = registry.FilterBody
 		default:
-			return usage("topic subscribe: filter scope %q: it is attributes or body", scope)
+			return usage("topic subscribe: --filter-scope %q: it is attributes or body", scope)
 		}
 		if filter != "" {
 			s.Filter = json.RawMessage(filter)
