@@ -44,7 +44,7 @@ func (f *messageFlags) message(cmd *cobra.Command) (op.Outgoing, error) {
 		m.Delay = op.NoDelay
 	}
 	if f.delay < 0 {
-		return m, usage("%s: --delay %v: it is between 0 and %v", verb(cmd), f.delay, op.MaxDelay)
+		return m, usage("%s: --delay %s: it is between 0 and %s", verb(cmd), durationText(f.delay), durationText(op.MaxDelay))
 	}
 	if f.lines && f.dedup != "" {
 		return m, usage("%s: with --dedup all --lines would be the same message", verb(cmd))
@@ -238,9 +238,9 @@ func (c *cli) queueReceive() *cobra.Command {
 		case ask.Max < 1 || ask.Max > op.MaxReceive:
 			return usage("queue receive: --limit %d: it is between 1 and %d", ask.Max, op.MaxReceive)
 		case ask.Wait < 0 || ask.Wait > op.MaxWait:
-			return usage("queue receive: --wait %v: it is between 0 and %v", ask.Wait, op.MaxWait)
+			return usage("queue receive: --wait %s: it is between 0 and %s", durationText(ask.Wait), durationText(op.MaxWait))
 		case k.cmd.Flags().Changed("visibility") && (ask.Visibility < time.Millisecond || ask.Visibility > op.MaxVisibility):
-			return usage("queue receive: --visibility %v: it is at least 1ms, and at most %v", ask.Visibility, op.MaxVisibility)
+			return usage("queue receive: --visibility %s: it is between 1ms and %s", durationText(ask.Visibility), durationText(op.MaxVisibility))
 		case k.cmd.Flags().Changed("wait") && ask.Wait == 0:
 			ask.Wait = op.NoWait
 		}
