@@ -125,7 +125,7 @@ func (t *Table) allowed(host, path string) []string {
 func (t *Table) resolve(app, name, qualifier string) (*candidate, error) {
 	f := t.apps[app][name]
 	if f == nil {
-		return nil, abi.WithCode(abi.NotFound, fmt.Errorf("function %s: no such function in app %s", name, app))
+		return nil, abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", name, app))
 	}
 	if qualifier == "" {
 		qualifier = registry.LiveAlias

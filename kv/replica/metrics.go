@@ -28,7 +28,7 @@ func newMetrics(registry prometheus.Registerer, r *Replica) (*metrics, error) {
 			Name: "sett_kv_raft_batch_commands", Help: "Commands in an entry this node has made as leader.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 7)}),
 		reads: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "sett_kv_raft_read_index_duration_seconds", Help: "Time until a strong read knew its index.",
+			Name: "sett_kv_raft_read_index_seconds", Help: "Time until a strong read knew its index.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8), NativeHistogramBucketFactor: 1.1}),
 		snapshots: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sett_kv_raft_snapshots_total",

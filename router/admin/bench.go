@@ -29,7 +29,7 @@ func (a *Admin) bench(w http.ResponseWriter, r *http.Request, _ caller) error {
 	}
 	for _, n := range []int{ask.Cold, ask.Image, ask.Warm, ask.Reset} {
 		if n < 0 || n > maxBenchCount {
-			return abi.WithCode(abi.InvalidInput, fmt.Errorf("cold, image, warm, reset: must be between 0 and %d", maxBenchCount))
+			return abi.WithCode(abi.InvalidInput, fmt.Errorf("cold, image, warm, reset: each is between 0 and %d", maxBenchCount))
 		}
 	}
 	if ask.Request == nil {

@@ -74,7 +74,7 @@ func (a *Admin) rollout(w http.ResponseWriter, r *http.Request, _ caller) error 
 	}
 	number, err := strconv.Atoi(r.PathValue("version"))
 	if err != nil || number < 1 {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("version %.40q: must be a number from 1", r.PathValue("version")))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("version %.40q: it is a number from 1", r.PathValue("version")))
 	}
 	v := client.VersionName{App: r.PathValue("app"), Function: r.PathValue("function"), Version: number}
 	local, err := flag(q, "local")
@@ -114,7 +114,7 @@ func (a *Admin) invite(w http.ResponseWriter, r *http.Request, _ caller) error {
 		ttl = time.Duration(min(max(ask.TTLSeconds, -1), int64(maxInviteTTL/time.Second)+1)) * time.Second
 	}
 	if ttl < minInviteTTL || ttl > maxInviteTTL {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("ttl_seconds %d: must be between %d and %d",
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("ttl_seconds %d: it is between %d and %d",
 			ask.TTLSeconds, minInviteTTL/time.Second, maxInviteTTL/time.Second))
 	}
 	switch ask.Role {
@@ -122,7 +122,7 @@ func (a *Admin) invite(w http.ResponseWriter, r *http.Request, _ caller) error {
 		ask.Role = client.RoleVoter
 	case client.RoleVoter, client.RoleReader:
 	default:
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("role %.40q: must be %s or %s", ask.Role, client.RoleVoter, client.RoleReader))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("role %.40q: it is %s or %s", ask.Role, client.RoleVoter, client.RoleReader))
 	}
 	invite, err := c.Invite(r.Context(), ask.Role, ttl)
 	if err != nil {
@@ -169,7 +169,7 @@ func (a *Admin) rotate(w http.ResponseWriter, r *http.Request, _ caller) error {
 		return err
 	}
 	if ask.Secret != client.SecretKeys && ask.Secret != client.SecretAuthority {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("secret %.40q: must be %s or %s", ask.Secret, client.SecretKeys, client.SecretAuthority))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("secret %.40q: it is %s or %s", ask.Secret, client.SecretKeys, client.SecretAuthority))
 	}
 	if err := c.Rotate(r.Context(), ask.Secret); err != nil {
 		return err

@@ -26,7 +26,7 @@ func (a *Admin) readJSON(w http.ResponseWriter, r *http.Request, limitBytes int6
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
 			return withStatus(http.StatusUnsupportedMediaType, abi.InvalidInput,
-				fmt.Errorf("content type %.80q: must be application/json", kind))
+				fmt.Errorf("content type %.80q: it is application/json", kind))
 		}
 	}
 	text, err := a.readBody(w, r, limitBytes)

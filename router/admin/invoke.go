@@ -149,10 +149,10 @@ func eventOf(ask client.InvokeRequest, r *http.Request, method string) (*abi.Eve
 func splitPath(text string, e *abi.Event) error {
 	u, err := url.ParseRequestURI(text)
 	if err != nil || !strings.HasPrefix(text, "/") || strings.ContainsAny(text, " #") {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("path %.80q: must start with / and be percent-encoded", text))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("path %.80q: it starts with / and be percent-encoded", text))
 	}
 	if u.Path == "" {
-		return abi.WithCode(abi.InvalidInput, errors.New("path: must start with /"))
+		return abi.WithCode(abi.InvalidInput, errors.New("path: it starts with /"))
 	}
 	e.Path, e.Query, _ = strings.Cut(text, "?")
 	return nil

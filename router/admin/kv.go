@@ -188,7 +188,7 @@ func preconditions(r *http.Request, key string) ([]op.Check, error) {
 	}
 	revision, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || revision == 0 {
-		return nil, abi.WithCode(abi.InvalidInput, fmt.Errorf("If-Match %.40q: must be one revision, or *", match[0]))
+		return nil, abi.WithCode(abi.InvalidInput, fmt.Errorf("If-Match %.40q: it is one revision, or *", match[0]))
 	}
 	return []op.Check{{Kind: op.HasRevision, Key: key, Revision: revision}}, nil
 }

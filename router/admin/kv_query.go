@@ -62,7 +62,7 @@ func (q *keyQuery) ttl() time.Duration {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < op.MinTTL || d > op.MaxTTL {
-		q.invalid("ttl %.40q: must be a duration such as 90s or 24h, between %v and %v", text, op.MinTTL, op.MaxTTL)
+		q.invalid("ttl %.40q: it is a duration such as 90s or 24h, between %v and %v", text, op.MinTTL, op.MaxTTL)
 	}
 	return d
 }
@@ -74,7 +74,7 @@ func (q *keyQuery) integer(name string, otherwise int64) int64 {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		q.invalid("%s %.40q: must be a whole number of 64 bits", name, text)
+		q.invalid("%s %.40q: it is a whole number of 64 bits", name, text)
 	}
 	return n
 }
@@ -97,7 +97,7 @@ func (q *keyQuery) revision(name, text string) uint64 {
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		q.invalid("%s %.40q: must be a revision, a whole number", name, text)
+		q.invalid("%s %.40q: it is a revision, a whole number", name, text)
 	}
 	return n
 }
@@ -109,7 +109,7 @@ func (q *keyQuery) limit() int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > op.MaxPageKeys {
-		q.invalid("limit %.40q: must be between 1 and %d", text, op.MaxPageKeys)
+		q.invalid("limit %.40q: it is between 1 and %d", text, op.MaxPageKeys)
 	}
 	return n
 }
@@ -117,7 +117,7 @@ func (q *keyQuery) limit() int {
 func (q *keyQuery) flag(name string) bool {
 	text := q.values.Get(name)
 	if text != "" && text != "true" && text != "false" {
-		q.invalid("%s %.40q: must be true or false", name, text)
+		q.invalid("%s %.40q: it is true or false", name, text)
 	}
 	return text == "true"
 }

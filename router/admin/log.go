@@ -116,13 +116,13 @@ func logQuery(v url.Values) (client.LogQuery, error) {
 	if s := v.Get("since"); s != "" {
 		var err error
 		if q.Since, err = time.Parse(time.RFC3339Nano, s); err != nil {
-			return invalid("since %.40q: must be a time as in RFC 3339, like 2026-01-02T15:04:05Z", s)
+			return invalid("since %.40q: it is a time as in RFC 3339, like 2026-01-02T15:04:05Z", s)
 		}
 	}
 	if s := v.Get("limit"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > maxLogLines {
-			return invalid("limit %.40q: must be between 1 and %d", s, maxLogLines)
+			return invalid("limit %.40q: it is between 1 and %d", s, maxLogLines)
 		}
 		q.Limit = n
 	}

@@ -16,7 +16,7 @@ const digestLength = 64 // a SHA-256 in hexadecimal
 
 func checkDigest(digest string) error {
 	if len(digest) != digestLength || strings.Trim(digest, "0123456789abcdef") != "" {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("digest %.80q: must be a SHA-256 as 64 hexadecimal digits, lower case", digest))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("digest %.80q: it is a SHA-256, 64 hexadecimal digits in lower case", digest))
 	}
 	return nil
 }

@@ -207,7 +207,7 @@ func (a *Admin) redriveQueue(w http.ResponseWriter, r *http.Request, _ caller) e
 		}
 	}
 	if ask.Max < 0 {
-		return abi.WithCode(abi.InvalidInput, errors.New("max "+strconv.Itoa(ask.Max)+": must not be negative"))
+		return abi.WithCode(abi.InvalidInput, errors.New("max "+strconv.Itoa(ask.Max)+": it is a number from 0"))
 	}
 	moved, err := a.config.Queues.Redrive(r.Context(), r.PathValue("app"), r.PathValue("queue"), op.Redrive(ask))
 	if err != nil {

@@ -94,7 +94,7 @@ func invocationQuery(v url.Values) (q client.InvocationQuery, err error) {
 	}
 	if s := v.Get("limit"); s != "" {
 		if q.Limit, err = strconv.Atoi(s); err != nil || q.Limit < 1 || q.Limit > maxInvocations {
-			return q, abi.WithCode(abi.InvalidInput, fmt.Errorf("limit %.40q: must be between 1 and %d", s, maxInvocations))
+			return q, abi.WithCode(abi.InvalidInput, fmt.Errorf("limit %.40q: it is between 1 and %d", s, maxInvocations))
 		}
 	}
 	if q.Failed, err = flag(v, "failed"); err != nil {
@@ -116,5 +116,5 @@ func flag(v url.Values, key string) (bool, error) {
 	case "true":
 		return true, nil
 	}
-	return false, abi.WithCode(abi.InvalidInput, fmt.Errorf("%s %.40q: must be true or false", key, v.Get(key)))
+	return false, abi.WithCode(abi.InvalidInput, fmt.Errorf("%s %.40q: it is true or false", key, v.Get(key)))
 }
