@@ -31,6 +31,7 @@ type Trap struct {
 	Reason string
 }
 
+// Error answers the reason.
 func (t *Trap) Error() string { return t.Reason }
 
 func trap(format string, args ...any) { panic(&Trap{fmt.Sprintf(format, args...)}) }
@@ -221,6 +222,16 @@ func (c *Call) putList(at uint32, n int, write func(to uint32) bool) {
 	write(to) // inside: allocate saw to it
 	c.put32(at, to)
 	c.put32(at+4, uint32(n))
+}
+
+// putTexts writes pointer and length of a list of strings.
+func (c *Call) putTexts(at uint32, texts []string) {
+	list := c.allocate(4, uint32(8*len(texts)))
+	for i, s := range texts {
+		c.putText(list+uint32(8*i), s)
+	}
+	c.put32(at, list)
+	c.put32(at+4, uint32(len(texts)))
 }
 
 // putPairs writes pointer and length of a list of pairs of strings.

@@ -647,3 +647,50 @@ func TestRequestBodyOverLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestRequestBodyNeverWhole: who waits for the response to a request whose body never becomes whole is told, at once.
+func TestRequestBodyNeverWhole(t *testing.T) {
+	drops := func(w *world, body uint64) { w.do(drop+"outgoing-body", body) }
+	finishes := func(w *world, body uint64) {
+		if w.do("[static]outgoing-body.finish", body, 0, 0, result); w.u8(result) != 1 {
+			t.Error("a body that is too short can be finished")
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		before bool // the request is handled before its body is given up
+		giveUp func(w *world, body uint64)
+	}{
+		{"dropped", true, drops}, {"dropped before", false, drops}, {"short", true, finishes}, {"short before", false, finishes},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			s := new(sender)
+			w.call.Sender = s
+			ptr, n := w.pairs("content-length", "9")
+			w.do("[static]fields.from-list", ptr, n/2, result)
+			r := w.do("[constructor]outgoing-request", w.u32(result+4))
+			w.do("[method]outgoing-request.body", r, result)
+			body := w.u32(result + 4)
+			handle := func() uint64 {
+				w.do("wasi:http/outgoing-handler@0.2#handle", r, 0, 0, result)
+				return w.u32(result + 8)
+			}
+			var future uint64
+			if c.before {
+				future = handle()
+			}
+			if c.giveUp(w, body); !c.before {
+				future = handle()
+			}
+			w.do("[method]future-incoming-response.get", future, result)
+			if w.u8(result) != 1 || w.u8(result+16) != 1 || w.u8(result+24) != codeInternal {
+				t.Errorf("the answer is there %d, fails %d, with code %d; want 1, 1, %d", w.u8(result), w.u8(result+16), w.u8(result+24), codeInternal)
+			}
+			w.do(drop+"future-incoming-response", future)
+			if len(s.sent) != 0 || w.call.held != 0 {
+				t.Errorf("%d requests are sent, %d bytes are held for nothing", len(s.sent), w.call.held)
+			}
+		})
+	}
+}
