@@ -120,7 +120,7 @@ func (s Settings) validateEnv() (faults []error) {
 		size += len(name) + len(value) + len("=\x00")
 		if !isIdentifier(name) {
 			fault("env %.80q: a name is letters, digits and _, and starts with no digit", name)
-		} else if reservedEnv(name) {
+		} else if ReservedEnv(name) {
 			fault("env %s: the name belongs to the request (CGI/1.1, HTTP_*, SETT_*)", name)
 		}
 		if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
@@ -133,9 +133,9 @@ func (s Settings) validateEnv() (faults []error) {
 	return faults
 }
 
-// reservedEnv reports whether a request sets the environment variable, so that settings may not.
+// ReservedEnv reports whether a request sets the environment variable, so that settings may not.
 // Source: RFC 3875 section 4.1; HTTPS, REMOTE_PORT and REQUEST_URI by custom.
-func reservedEnv(name string) bool {
+func ReservedEnv(name string) bool {
 	switch name {
 	case "AUTH_TYPE", "CONTENT_LENGTH", "CONTENT_TYPE", "GATEWAY_INTERFACE", "HTTPS", "PATH_INFO", "PATH_TRANSLATED",
 		"QUERY_STRING", "REMOTE_ADDR", "REMOTE_HOST", "REMOTE_IDENT", "REMOTE_PORT", "REMOTE_USER", "REQUEST_METHOD",
