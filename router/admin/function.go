@@ -129,11 +129,7 @@ func (a *Admin) removeFunction(w http.ResponseWriter, r *http.Request, _ caller)
 	if err := a.checkMatch(r); err != nil {
 		return err
 	}
-	if err := a.config.Changes.Remove(r.Context(), r.PathValue("app"), []string{r.PathValue("function")}); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.config.Changes.Remove(r.Context(), r.PathValue("app"), []string{r.PathValue("function")}))
 }
 
 // removeFunctions removes an app's functions. None to remove is no error: the second time finds nothing.

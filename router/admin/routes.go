@@ -55,8 +55,6 @@ func (a *Admin) table() map[string]route {
 		"POST " + function + "/bench":             {ofApp, a.bench},
 
 		"GET /v1/logs":           {anyone, a.readLogs},
-		"GET /v1/invocations":    {anyone, a.listInvocations},
-		"GET /v1/top":            {admins, a.top},
 		"GET /v1/tokens":         {admins, a.listTokens},
 		"POST /v1/tokens":        {admins, a.createToken},
 		"DELETE /v1/tokens/{id}": {admins, a.revokeToken},
@@ -73,6 +71,7 @@ func (a *Admin) table() map[string]route {
 	maps.Copy(routes, a.eventRoutes())
 	maps.Copy(routes, a.scheduleRoutes())
 	maps.Copy(routes, a.clusterRoutes())
+	maps.Copy(routes, a.activityRoutes())
 	return routes
 }
 
