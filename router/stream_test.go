@@ -240,7 +240,8 @@ func TestStreamRefused(t *testing.T) {
 	}
 }
 
-// TestClientLeaves: an invocation ends within a second when nobody waits for it, whether it waits for its context or looks at it.
+// TestClientLeaves: an invocation ends within a second when nobody waits for it, whether it waits for its context or
+// looks at it.
 func TestClientLeaves(t *testing.T) {
 	for _, mode := range []string{"waits", "looks", "writes"} {
 		t.Run(mode, func(t *testing.T) {
@@ -342,6 +343,7 @@ func TestBodyInPieces(t *testing.T) {
 		{"large for a function that takes none", plain, known(50_000, large), 413, "", false},
 		{"chunks", address, chunked("3\r\nabc\r\n1\r\nd\r\n0\r\nX-Late: 1\r\n\r\n"), 200, "4 whole false", true},
 		{"chunks for a function that takes none", plain, chunked("3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n"), 200, "4 whole true", true},
+		{"chunk too large for a function that takes none", plain, chunked("c350\r\n" + large + "\r\n0\r\n\r\n"), 413, "", false},
 		{"too large", address, known(100_001, large), 413, "", false},
 		{"too many chunks", address, chunked(strings.Repeat("c350\r\n"+large+"\r\n", 3)), 413, "", false},
 		{"chunk that is none", address, chunked("3\r\nabc\r\nxyz\r\n"), 400, "", false},
@@ -469,7 +471,8 @@ func TestStreamStopIsNoFault(t *testing.T) {
 	}
 }
 
-// TestServersChange: when the first function that takes bodies in pieces comes, clients come back to the server that lets it.
+// TestServersChange: when the first function that takes bodies in pieces comes, clients come back to the server that
+// lets it.
 func TestServersChange(t *testing.T) {
 	release := make(chan struct{})
 	r := newRouter(t, Config{MaxBodyBytes: 1000, Invoker: streaming(func(ctx context.Context, e *abi.Event, result *abi.Result) error {

@@ -100,8 +100,8 @@ func counts(wild map[byte][]byte, start []byte) []byte {
 	return wasmtest.Proxy(wasmtest.Libc(), m.Bytes(), names...)
 }
 
-// beginResponse is the code that sets a response whose body is being written, writeCount that which writes how often the instance
-// was asked, and endResponse that which ends the body.
+// beginResponse is the code that sets a response whose body is being written, writeCount that which writes how often
+// the instance was asked, and endResponse that which ends the body.
 func beginResponse() []byte {
 	return slices.Concat(wasmtest.Call(newFields), wasmtest.Call(newResponse), wasmtest.Set(2),
 		wasmtest.Get(2), wasmtest.I32(1040), wasmtest.Call(responseBody),

@@ -17,8 +17,8 @@ import (
 // settings and by ctx, whichever ends first; waiting for code and image counts for ctx alone. The result is never
 // nil and says what was used, on failure too. Errors are coded: abi.FunctionFailed, abi.Timeout, abi.InvalidInput for
 // an event the guest cannot be given, abi.Unavailable when the module cannot be loaded, ctx was canceled, or, as
-// ErrNoRoom, the node has no memory left. Their messages may be shown to a client; the reason is in the sink, as is everything the guest
-// wrote, before Invoke returns.
+// ErrNoRoom, the node has no memory left. Their messages may be shown to a client; the reason is in the sink, as is
+// everything the guest wrote, before Invoke returns.
 func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error) {
 	start := time.Now()
 	result := &abi.Result{Start: abi.Warm}

@@ -3,14 +3,12 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"iter"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -34,8 +32,8 @@ func (a *Admin) watchKeys(w http.ResponseWriter, r *http.Request, who caller) er
 	if q.err != nil {
 		return q.err
 	}
-	if !a.followers.enter() {
-		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d followed logs and watches at once", a.limits.Followers))
+	if err := a.followers.enter("followed logs, watches and waiting receives"); err != nil {
+		return err
 	}
 	defer a.followers.leave()
 	ctx, stop := a.untilDrained(r.Context())

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -33,8 +32,8 @@ func (a *Admin) readLogs(w http.ResponseWriter, r *http.Request, who caller) err
 		writeLines(w, a.config.Logs.Read(r.Context(), q))
 		return nil
 	}
-	if !a.followers.enter() {
-		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d followed logs and watches at once", a.limits.Followers))
+	if err := a.followers.enter("followed logs, watches and waiting receives"); err != nil {
+		return err
 	}
 	defer a.followers.leave()
 	w.Header().Set("Content-Type", "application/x-ndjson")

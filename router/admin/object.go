@@ -170,8 +170,8 @@ func (a *Admin) putObject(w http.ResponseWriter, r *http.Request, _ caller) erro
 	if put.About, err = readAbout(r); err != nil {
 		return err
 	}
-	if !a.uploads.enter() {
-		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d uploads at once", a.limits.Uploads))
+	if err := a.uploads.enter("uploads"); err != nil {
+		return err
 	}
 	defer a.uploads.leave()
 	body := &paced{r: http.MaxBytesReader(w, r.Body, op.MaxObjectPutBytes), control: http.NewResponseController(w),

@@ -148,8 +148,8 @@ func (a *Admin) receiveMessages(w http.ResponseWriter, r *http.Request, _ caller
 	ctx, cancel := context.WithTimeout(r.Context(), op.MaxWait+a.limits.Time)
 	defer cancel()
 	if ask.Wait != op.NoWait {
-		if !a.followers.enter() {
-			return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d followed logs, watches and waiting receives at once", a.limits.Followers))
+		if err := a.followers.enter("followed logs, watches and waiting receives"); err != nil {
+			return err
 		}
 		defer a.followers.leave()
 		var stop func()

@@ -124,8 +124,8 @@ func (a *Admin) recovered(w *recorder, pattern string, v any) (abort bool) {
 func (a *Admin) admit(w *recorder, r *http.Request, pattern string, who *caller) error {
 	to := a.routes[pattern] // admins only when there is no such route
 	if to.access != probing {
-		if !a.requests.enter() {
-			return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d requests at once", a.limits.Requests))
+		if err := a.requests.enter("requests"); err != nil {
+			return err
 		}
 		defer a.requests.leave()
 		if a.config.Loopback && r.Context().Value(nodeKey{}) == nil {

@@ -255,8 +255,8 @@ func (c *Call) hold(n int) {
 // free is for bytes that are not kept any more.
 func (c *Call) free(n int) { c.held -= n }
 
-// wait waits until ready says so, and looks when woken or when timer, which may be nil, fires. What the guest has answered is
-// sent before. It ends the guest when its time is over.
+// wait waits until ready says so, and looks when woken or when timer, which may be nil, fires. What the guest has
+// answered is sent before. It ends the guest when its time is over.
 func (c *Call) wait(ready func() bool, timer <-chan time.Time) {
 	if ready() {
 		return

@@ -82,7 +82,8 @@ func (c Config) Parse(data []byte) (*App, error) {
 	return app, nil
 }
 
-// Service answers the app's name that a manifest gives, empty when it gives none. Faults elsewhere in the file are none here.
+// Service answers the app's name that a manifest gives, empty when it gives none. Faults elsewhere in the file are none
+// here.
 func (c Config) Service(data []byte) (string, error) {
 	r := c.reader()
 	var name string
