@@ -193,8 +193,10 @@ func TestComponentFails(t *testing.T) {
 	code, ends := wildly()
 	r, s := open(t, Config{})
 	v := deploy(t, r, counts(code, nil))
-	v.Settings.TimeoutMS = 50
 	for letter, want := range ends {
+		if v.Settings.TimeoutMS = 0; want == "timeout" { // others end by themselves, however busy the machine is
+			v.Settings.TimeoutMS = 50
+		}
 		before := s.stream(abi.StreamPlatform)
 		if _, err := r.Invoke(context.Background(), v, askPath("/"+string(letter))); err == nil {
 			t.Errorf("/%c answers", letter)

@@ -294,7 +294,6 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("accepted topic: %v", err)
 			}
 		}
-		app.Mentions()
 	})
 }
 
