@@ -42,8 +42,8 @@ func (a *Admin) putModule(w http.ResponseWriter, r *http.Request, _ caller) erro
 	if r.ContentLength > a.limits.ModuleBytes {
 		return abi.WithCode(abi.TooLarge, fmt.Errorf("module of %d bytes: over the limit of %d bytes", r.ContentLength, a.limits.ModuleBytes))
 	}
-	if !a.uploads.enter() {
-		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d uploads at once", a.limits.Uploads))
+	if err := a.uploads.enter("uploads"); err != nil {
+		return err
 	}
 	defer a.uploads.leave()
 	existed := a.config.Modules.Has(digest)
