@@ -31,6 +31,7 @@ import (
 	"github.com/sett-run/sett/benchmarks/queue"
 	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/server"
+	"github.com/sett-run/sett/benchmarks/soak"
 	"github.com/sett-run/sett/benchmarks/subject"
 )
 
@@ -93,6 +94,7 @@ func benchmarks() []benchmark {
 		{cluster.Command, []string{"cluster"}},
 		{neighbour.Command, []string{"neighbour", "--rounds", "3"}},
 		{component.Command, nil}, // of a file
+		{soak.Command, nil},      // an hour
 	}
 }
 

@@ -1,0 +1,49 @@
+package soak
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/sett-run/sett/benchmarks/record"
+)
+
+// judged is the shortest run that growth is looked for in: the first quarter is for warming up, 10 versions of every
+// function among that.
+const judged = 40 * time.Minute
+
+// limit is by how much the last quarter's median may be more than the second one's.
+type limit struct {
+	metric record.Metric
+	part   float64
+}
+
+func limits() []limit {
+	return []limit{{resident, 0.1}, {own, 0.1}, {heap, 0.1}, {goroutines, 0.1}, {files, 0.1}, {disk, 0.1}}
+}
+
+// judge says whether something has grown, which is an error if it counts.
+func (s series) judge(out io.Writer, counts bool) (err error) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "median of\tsecond quarter\tlast quarter\tgrowth\tat most\t\t")
+	for _, l := range limits() {
+		second, last := s.median(1, l.metric), s.median(3, l.metric)
+		growth := last/second - 1
+		fmt.Fprintf(w, "%s\t%s\t%s\t%+.1f %%\t%.0f %%\t%s\t\n", l.metric, record.Digits(second), record.Digits(last), 100*growth, 100*l.part, record.Want(growth <= l.part))
+		if counts && growth > l.part {
+			err = errors.Join(err, fmt.Errorf("%s has grown by %.1f %% from the second quarter to the last", l.metric, 100*growth))
+		}
+	}
+	return errors.Join(err, w.Flush())
+}
+
+// median is that of a quarter.
+func (s series) median(quarter int, m record.Metric) float64 {
+	var figures []float64
+	for _, one := range s[quarter*len(s)/4 : (quarter+1)*len(s)/4] {
+		figures = append(figures, one.taken[m])
+	}
+	return record.Median(figures)
+}
