@@ -39,9 +39,9 @@ const (
 	rate       record.Metric = "calls_per_s"
 )
 
-// sample is what a node took at a moment.
+// sample is what a node took at the end of an interval, or in it.
 type sample struct {
-	at    time.Duration
+	at    time.Duration // when it began
 	taken map[record.Metric]float64
 	parts map[string]float64 // of the data directory, in MiB
 }
@@ -61,11 +61,10 @@ func (s sampler) every(ctx context.Context, length time.Duration) (all series, e
 	every := length / samples
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	began := time.Now()
 	if s.used, err = subject.CPU(s.node.PID()); err != nil {
 		return nil, err
 	}
-	for range samples {
+	for i := range samples {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -75,7 +74,7 @@ func (s sampler) every(ctx context.Context, length time.Duration) (all series, e
 		if err != nil {
 			return nil, err
 		}
-		one.at = time.Since(began)
+		one.at = time.Duration(i) * every
 		all = append(all, one)
 	}
 	return all, nil
