@@ -14,7 +14,20 @@ import (
 // function among that.
 const judged = 40 * time.Minute
 
-// limit is by how much the last quarter's median may be more than the second one's.
+// What the areas that keep for some time may take.
+const (
+	callBytes   = 1 << 10  // of state, for a request or call: the changes that it makes, with what was there before
+	objectExtra = 8 << 10  // for an object, beside its bytes: whole blocks, and a folder's share
+	othersBytes = 96 << 20 // logs, of which 64 MiB are kept, and what the store's engine has begun
+)
+
+// allowed is what those areas may take after all that was asked for, in MiB.
+func (t *traffic) allowed() float64 {
+	bytes := t.answered.Load()*callBytes + t.done["bytes"] + t.done["uploaded"]*objectExtra + othersBytes
+	return float64(bytes) / mib
+}
+
+// limit is by what part the last quarter's median may be more than the second one's.
 type limit struct {
 	metric record.Metric
 	part   float64
@@ -25,16 +38,23 @@ func limits() []limit {
 }
 
 // judge says whether something has grown, which is an error if it counts.
-func (s series) judge(out io.Writer, counts bool) (err error) {
+func (s series) judge(out io.Writer, allowed float64, counts bool) (err error) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "median of\tsecond quarter\tlast quarter\tgrowth\tat most\t\t")
+	fmt.Fprintln(w, "median of\tfirst quarter\tsecond quarter\tlast quarter\tgrowth\tat most\t\t")
 	for _, l := range limits() {
 		second, last := s.median(1, l.metric), s.median(3, l.metric)
 		growth := last/second - 1
-		fmt.Fprintf(w, "%s\t%s\t%s\t%+.1f %%\t%.0f %%\t%s\t\n", l.metric, record.Digits(second), record.Digits(last), 100*growth, 100*l.part, record.Want(growth <= l.part))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%+.1f %%\t%+.0f %%\t%s\t\n", l.metric, record.Digits(s.median(0, l.metric)), record.Digits(second),
+			record.Digits(last), 100*growth, 100*l.part, record.Want(growth <= l.part))
 		if counts && growth > l.part {
 			err = errors.Join(err, fmt.Errorf("%s has grown by %.1f %% from the second quarter to the last", l.metric, 100*growth))
 		}
+	}
+	end := s[len(s)-1].taken[kept]
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\t%s\t%s\t\n", kept, record.Digits(s.median(0, kept)), record.Digits(s.median(1, kept)),
+		record.Digits(s.median(3, kept)), record.Digits(allowed), record.Want(end <= allowed))
+	if end > allowed {
+		err = errors.Join(err, fmt.Errorf("%.0f MiB of disk are taken by changes, objects and logs, of which at most %.0f MiB were written", end, allowed))
 	}
 	return errors.Join(err, w.Flush())
 }

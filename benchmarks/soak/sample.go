@@ -34,7 +34,8 @@ const (
 	heap       record.Metric = "heap_mib"     // what Go's collector last found alive
 	goroutines record.Metric = "goroutines_count"
 	files      record.Metric = "descriptors_count"
-	disk       record.Metric = "disk_mib"
+	disk       record.Metric = "disk_mib"          // without what is kept for some time
+	kept       record.Metric = "kept_mib"          // on disk, for some time
 	cpu        record.Metric = "cpu_percent_count" // of a core
 	rate       record.Metric = "calls_per_s"
 )
@@ -84,16 +85,20 @@ func (s *sampler) take(ctx context.Context, every time.Duration) (sample, error)
 	one := sample{taken: map[record.Metric]float64{}}
 	err := s.metrics(ctx, one.taken)
 	kib, err2 := subject.ResidentKiB(s.node.PID())
-	kept, err3 := subject.OwnKiB(s.node.PID())
-	one.taken[resident], one.taken[own] = float64(kib)/1024, float64(kept)/1024
+	ownKiB, err3 := subject.OwnKiB(s.node.PID())
+	one.taken[resident], one.taken[own] = float64(kib)/1024, float64(ownKiB)/1024
 	used, err4 := subject.CPU(s.node.PID())
 	one.taken[cpu], s.used = 100*(used-s.used).Seconds()/every.Seconds(), used
 	answered := s.traffic.answered.Load()
 	one.taken[rate], s.answered = float64(answered-s.answered)/every.Seconds(), answered
 	var err5 error
 	one.parts, err5 = parts(s.data)
-	for _, size := range one.parts {
-		one.taken[disk] += size
+	for area, size := range one.parts {
+		if slices.Contains(keepers(), area) {
+			one.taken[kept] += size
+		} else {
+			one.taken[disk] += size
+		}
 	}
 	return one, errors.Join(err, err2, err3, err4, err5)
 }
@@ -134,6 +139,10 @@ func (s *sampler) metrics(ctx context.Context, to map[record.Metric]float64) err
 func areas() []string {
 	return []string{"store/state", "store/log", "runtime/modules", "runtime/cache", "runtime/images", "objects", "logs"}
 }
+
+// keepers are the areas that keep for some time what was changed or overwritten: an hour of changes, objects' bytes for
+// twelve hours, logs for seven days up to a limit. In the first hour they grow, as much as is written.
+func keepers() []string { return []string{"store/state", "objects", "logs"} }
 
 // parts answers how much of the disk each area takes, in MiB. What is in none of them is small and stays so: "rest".
 func parts(data string) (map[string]float64, error) {
@@ -192,7 +201,6 @@ func (s series) keep(f *record.File) {
 	for _, m := range []record.Metric{goroutines, files} {
 		s.curve(f, m, "number")
 	}
-	s.curve(f, disk, "disk, MiB")
 	for _, a := range areas() {
 		c := s.curve(f, record.Metric(a), "disk, MiB")
 		for _, one := range s {

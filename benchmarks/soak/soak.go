@@ -105,5 +105,5 @@ func measure(ctx context.Context, p plan, out *record.Output) error {
 		return err
 	}
 	taken.keep(out.File)
-	return errors.Join(t.verify(ctx, out.Out), taken.judge(out.Out, p.length >= judged))
+	return errors.Join(t.verify(ctx, out.Out), taken.judge(out.Out, t.allowed(), p.length >= judged))
 }

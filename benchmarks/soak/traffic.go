@@ -94,7 +94,7 @@ func (t *traffic) run(ctx context.Context) error {
 		{sendEvery, t.send},
 		{putEvery, t.put},
 		{min(lookEvery, t.length/3), t.look},
-		{min(deployEvery, t.length/3), t.deploy},
+		{min(deployEvery, t.length/2), t.deploy},
 	} {
 		all.Go(func() { t.each(until, call.every, call.do) })
 	}
@@ -221,6 +221,7 @@ func (t *traffic) put(ctx context.Context, i int) error {
 	t.objects[k] = body
 	_, err := t.client.Objects().Put(ctx, op.ObjectPut{Name: object, Body: op.ObjectBody{Reader: bytes.NewReader(body), Size: int64(len(body))}})
 	t.add("uploaded", 1)
+	t.add("bytes", int64(len(body)))
 	return err
 }
 
