@@ -59,13 +59,13 @@ type sampler struct {
 
 // every takes samples as long as the run lasts.
 func (s sampler) every(ctx context.Context, length time.Duration) (all series, err error) {
-	every := length / samples
+	every := max(length/samples, shortest)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	if s.used, err = subject.CPU(s.node.PID()); err != nil {
 		return nil, err
 	}
-	for i := range samples {
+	for i := range int(length / every) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

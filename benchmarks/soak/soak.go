@@ -27,8 +27,10 @@ import (
 // name is what this benchmark is called in results.
 const name = "soak"
 
-// samples are taken in a run, at even distances.
-const samples = 360
+const (
+	samples  = 360                    // that are taken in a run, at even distances
+	shortest = 100 * time.Millisecond // between two: then there are fewer
+)
 
 // Command is the sub-command.
 func Command(out *record.Output) *cobra.Command {
