@@ -226,7 +226,7 @@ func (c *call) refuse(what string, f *failure, linear *builderMemory) error {
 		reason = memoryHit(linear.limit) + reason
 	}
 	if said := c.output.stderr.said; said != "" {
-		return invalid("%s: %s (it wrote: %.200s)", what, reason, said)
+		return invalid("%s: %s; it wrote: %.200s", what, reason, said)
 	}
 	return invalid("%s: %s", what, reason)
 }

@@ -98,5 +98,25 @@ func (c *call) reason(err error) *failure {
 		c.r.config.Log.Error("run guest", "app", c.version.App, "function", c.version.Function, "err", err)
 		return &failure{outcomeTrap, "internal error of the node; its log says more", errInternal}
 	}
-	return failed(outcomeTrap, strings.TrimPrefix(err.Error(), "wasm error: "))
+	return failed(outcomeTrap, trapReason(err))
+}
+
+// maxFrames is how many callers a trap's reason names; further out they say little.
+const maxFrames = 8
+
+// trapReason says in a line why a guest trapped, and where, as far as its functions have names: many are stripped of
+// them.
+func trapReason(err error) string {
+	what, trace, _ := strings.Cut(strings.TrimPrefix(err.Error(), "wasm error: "), "\nwasm stack trace:\n")
+	var where []string
+	for line := range strings.Lines(trace) {
+		name, _, call := strings.Cut(strings.TrimPrefix(line, "\t."), "(")
+		if call && len(name) < len(line) && !strings.HasPrefix(name, "$") && len(where) < maxFrames {
+			where = append(where, name)
+		}
+	}
+	if len(where) == 0 {
+		return what
+	}
+	return what + " in " + strings.Join(where, ", called by ")
 }

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	maxJoin     = 64               // addresses in one Join
-	rejoinEvery = 10 * time.Second // how often members that are not alive are looked for
-	rejoinTries = 3                // how many of them at a time
-	saveEvery   = time.Hour        // how often the peers file is written when nothing happens, for its times
-	saveDelay   = time.Second      // news are collected for so long
+	maxJoin     = 64                     // addresses in one Join
+	rejoinEvery = 10 * time.Second       // how often members that are not alive are looked for
+	rejoinTries = 3                      // how many of them at a time
+	saveEvery   = time.Hour              // how often the peers file is written when nothing happens, for its times
+	saveDelay   = 100 * time.Millisecond // news are collected for so long
 )
 
 // Join exchanges what is known with the nodes at some addresses, HOST:PORT, all at once. It answers nil when one of them

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -144,6 +145,8 @@ func (p *process) connect(line, log string) (err error) {
 			p.http = value
 		case "admin":
 			p.admin = value
+		case "cluster": // where the others look for it when it starts again
+			p.args[slices.Index(p.args, "--cluster")+1] = value
 		}
 	}
 	if p.http == "" || p.admin == "" {

@@ -160,6 +160,9 @@ func (d *dev) startNode(ctx context.Context, flags devFlags) (*node.Node, error)
 		Cluster: "127.0.0.1:0", Version: buildVersion(), CompileWorkers: runtime.GOMAXPROCS(0),
 		Log: slog.New(slog.NewTextHandler(d.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
+	if errors.Is(err, node.ErrPortInUse) {
+		err = fmt.Errorf("%w; sett dev --remote works with a node that runs already", err)
+	}
 	if err != nil {
 		return nil, err
 	}
