@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -66,10 +67,7 @@ func root(out *record.Output) *cobra.Command {
 		sub := b.command(out)
 		measure := sub.RunE
 		sub.RunE = func(c *cobra.Command, args []string) error {
-			if err := measure(c, args); err != nil {
-				return err
-			}
-			return finish()
+			return errors.Join(measure(c, args), finish()) // what was measured until then says why
 		}
 		cmd.AddCommand(sub)
 	}
