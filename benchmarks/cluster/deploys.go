@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/benchmarks/record"
+	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/runtime/registry"
-	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -83,7 +83,7 @@ func milli(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Mic
 func (d *den) deploy(ctx context.Context, i int, took deployments) error {
 	to := d.members[0]
 	name := "small" + strconv.Itoa(i)
-	module := small(name)
+	module := subject.Small(name)
 	sum := sha256.Sum256(module)
 	digest := hex.EncodeToString(sum[:])
 	before, err := steps(ctx, to)
@@ -139,17 +139,6 @@ func (d *den) elsewhere(ctx context.Context, name string, took deployments, depl
 	}
 	took["elsewhere loaded"] = append(took["elsewhere loaded"], time.Since(deployed))
 	return nil
-}
-
-// small is a module that answers text.
-func small(text string) []byte {
-	reply := "Content-Type: text/plain\n\n" + text
-	var m wasmtest.Module
-	write := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
-	m.Memory(0, 1)
-	m.Data(64, reply)
-	m.Func("_start", "", wasmtest.Write(write, 1, 64, int32(len(reply))))
-	return m.Bytes()
 }
 
 // steps are how long a node has spent in each step of deployments.

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -46,6 +47,17 @@ func GoModule(ctx context.Context, dir, pkg string) ([]byte, error) {
 		return nil, fmt.Errorf("build the guest in Go: %w: %s", err, out)
 	}
 	return os.ReadFile(file)
+}
+
+// Small is a module of a few instructions that answers text.
+func Small(text string) []byte {
+	reply := "Content-Type: text/plain\n\n" + text
+	var m wasmtest.Module
+	write := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
+	m.Memory(0, 1)
+	m.Data(64, reply)
+	m.Func("_start", "", wasmtest.Write(write, 1, 64, int32(len(reply))))
+	return m.Bytes()
 }
 
 // Get asks for http://address/path, of a host if it is not empty, reads the whole reply, and answers its status.
