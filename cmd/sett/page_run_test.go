@@ -21,8 +21,18 @@ import (
 // cmdPage runs the commands of a page in one shell, as a reader types them, block by block. Every line of a block sh must
 // succeed; of a block console each command, behind "$ ", must answer what stands below it, as sameAnswer compares. Addresses
 // of the default ports become those of the script's node; without one, sett up listens on free ports. What the commands
-// answered is printed.
-func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
+// answered is printed. A page that has not come to its end shortly before the test's deadline fails.
+func cmdPage(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	ctx := t.Context()
+	if end, ok := t.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-20*time.Second))
+		t.Cleanup(cancel)
+	}
+	return func(ts *testscript.TestScript, neg bool, args []string) { followPage(ctx, ts, neg, args) }
+}
+
+func followPage(ctx context.Context, ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || len(args) > 2 {
 		ts.Fatalf("usage: page NAME [FOLDER]")
 	}
@@ -32,8 +42,6 @@ func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 2 {
 		folder = ts.MkAbs(args[1])
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
 	ports := defaultPorts(ts)
 	s := startShell(ctx, ts, folder)
 	defer s.stop()
@@ -113,7 +121,7 @@ func startShell(ctx context.Context, ts *testscript.TestScript, folder string) *
 	// A reader sees that a request was refused; in a block sh the command fails.
 	for mode, config := range map[string]string{"sh": "fail-with-body\n", "console": ""} {
 		ts.Check(os.MkdirAll(s.home(mode), 0o700))
-		ts.Check(os.WriteFile(filepath.Join(s.home(mode), ".curlrc"), []byte("silent\nshow-error\nmax-time = 60\n"+config), 0o600))
+		ts.Check(os.WriteFile(filepath.Join(s.home(mode), ".curlrc"), []byte("silent\nshow-error\nmax-time = 300\n"+config), 0o600))
 	}
 	s.cmd = exec.CommandContext(ctx, "sh")
 	s.cmd.Dir = folder

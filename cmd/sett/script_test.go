@@ -95,7 +95,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "http": cmdHTTP, "await": cmdAwait, "wasm": cmdWasm, "example": cmdExample, "shape": cmdShape, "table": cmdTable, "capture": cmdCapture,
-			"crate": cmdCrate, "sdist": cmdSdist, "page": cmdPage,
+			"crate": cmdCrate, "sdist": cmdSdist, "page": cmdPage(t),
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
