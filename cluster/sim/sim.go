@@ -192,13 +192,6 @@ func (c *Cluster) nodeConfig(i int, dir string) node.Config {
 	return config
 }
 
-// Lose forgets what a node that does not run has on disk, so that it comes back as a new one.
-func (c *Cluster) Lose(i int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.dirs, i)
-}
-
 // Stop ends a node as SIGTERM does. It answers requests in flight before.
 func (c *Cluster) Stop(i int) {
 	c.t.Helper()

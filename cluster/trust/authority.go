@@ -203,13 +203,8 @@ func (a *Authority) Rotate() (*Authority, error) {
 	return &Authority{cluster: a.cluster, key: key, root: root, old: a.root, cross: cross}, nil
 }
 
-// Rotating says whether a root before is still trusted, and since when the new one issues.
-func (a *Authority) Rotating() (since time.Time, rotating bool) {
-	if a.old == nil {
-		return time.Time{}, false
-	}
-	return a.root.NotBefore.Add(Backdating), true
-}
+// Rotating says whether a root before is still trusted.
+func (a *Authority) Rotating() bool { return a.old != nil }
 
 // Retire answers an authority that trusts its own root only. Nodes whose certificates the root before has issued are
 // strangers then, so it comes after all have renewed theirs.

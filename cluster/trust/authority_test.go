@@ -205,8 +205,8 @@ func TestRotate(t *testing.T) {
 	if _, err := rotated.Rotate(); abi.CodeOf(err) != abi.Conflict {
 		t.Errorf("a second Rotate = %v, want a conflict", err)
 	}
-	if _, yes := rotated.Rotating(); !yes || rotated.Cluster() != old.Cluster() {
-		t.Errorf("Rotating = %v, cluster %s, want true and %s", yes, rotated.Cluster(), old.Cluster())
+	if !rotated.Rotating() || rotated.Cluster() != old.Cluster() {
+		t.Errorf("Rotating = %v, cluster %s, want true and %s", rotated.Rotating(), rotated.Cluster(), old.Cluster())
 	}
 	retired := rotated.Retire()
 	_, byOld := issued(t, old, NewID())

@@ -286,7 +286,7 @@ func (c *cli) restore() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			done, err := node.Restore(cmd.Context(), args[0], node.RestoreConfig{Data: config.Data})
+			done, err := node.Restore(cmd.Context(), args[0], config.Data)
 			if err != nil {
 				return err
 			}
@@ -322,7 +322,7 @@ func (c *cli) recover() *cobra.Command {
 			if !sure {
 				return usage("recover: what only the lost nodes have is gone for ever, and they must never run again: add --yes")
 			}
-			index, err := node.Recover(cmd.Context(), config.Data, newLogger(c.err))
+			index, err := node.Recover(config.Data, newLogger(c.err))
 			if err != nil {
 				return err
 			}

@@ -40,6 +40,7 @@ func (o *Objects) lookBeside(ctx context.Context, app, bucket string, keys, othe
 		return p, fmt.Errorf("%s: %w", bucket, op.ErrNoBucket)
 	}
 	err = decode(items[0].Value, &p.bucket)
+	p.bucket.Name = bucket
 	if err == nil && items[1].Revision != 0 {
 		err = decode(items[1].Value, &p.quota)
 	}
@@ -143,7 +144,6 @@ func (p *Prepared) Txn(ctx context.Context) (op.Txn, Info, error) {
 	if err != nil {
 		return op.Txn{}, Info{}, err
 	}
-	now.bucket.Name = p.put.Name.Bucket
 	old := now.objects[0]
 	if err := holds(p.put.If, old); err != nil {
 		return op.Txn{}, Info{}, err

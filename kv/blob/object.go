@@ -88,8 +88,8 @@ func (o *Objects) Delete(ctx context.Context, n Name, c Condition) (found bool, 
 // deleted is how many objects a transaction deletes, each of which is two ops.
 const deleted = 40
 
-// DeleteMany takes up to op.MaxObjectDeletes objects away, not all at one moment: after an error some are gone. Keys of none are
-// no error.
+// DeleteMany takes up to op.MaxObjectDeletes objects away, not all at one moment: after an error some are gone. Keys of
+// none are no error.
 func (o *Objects) DeleteMany(ctx context.Context, app, bucket string, keys ...string) error {
 	err := validate(app, bucket)
 	if err == nil && len(keys) > op.MaxObjectDeletes {
@@ -131,7 +131,6 @@ func (o *Objects) delete(ctx context.Context, app, bucket string, all map[string
 		if err != nil {
 			return op.Txn{}, err
 		}
-		now.bucket.Name = bucket
 		t := op.Txn{Namespace: op.ObjectsOf(app), Checks: now.checks(keys...)}
 		var less tally
 		for i, m := range now.objects {

@@ -37,7 +37,6 @@ func (o *Objects) Create(ctx context.Context, n Name, a About) (Upload, error) {
 	if err == nil {
 		err = o.change(ctx, func() (op.Txn, error) {
 			now, err := o.look(ctx, n.App, n.Bucket)
-			now.bucket.Name = n.Bucket
 			record := encode(started{Started: time.Now().UnixNano(), About: a})
 			return op.Txn{Namespace: op.ObjectsOf(n.App), Checks: now.checks(),
 				Ops: []op.Op{{Kind: op.Set, Key: uploadKey(u), Value: record}}}, err
@@ -240,7 +239,8 @@ func (o *Objects) join(ctx context.Context, u Upload, parts []Part) (m manifest,
 	return m, nil
 }
 
-// Parts answers up to limit parts with numbers above after, in ascending order; 0 and more than op.MaxObjectPage mean op.MaxObjectPage.
+// Parts answers up to limit parts with numbers above after, in ascending order; 0 and more than op.MaxObjectPage mean
+// op.MaxObjectPage.
 func (o *Objects) Parts(ctx context.Context, u Upload, after, limit int) (parts []Part, more bool, err error) {
 	if limit <= 0 || limit > op.MaxObjectPage {
 		limit = op.MaxObjectPage

@@ -473,7 +473,7 @@ func TestQueueQuota(t *testing.T) {
 func TestQueuesAreLevel2(t *testing.T) {
 	entry := AppendEntry(nil, start, steps(put("q", plain())).Append(nil), tick(5).Append(nil))
 	for known := uint8(1); known <= 2; known++ {
-		a, err := ApplyAs(newMemory(), 1, entry, known)
+		a, err := Apply(newMemory(), 1, entry, known)
 		if err != nil || fmt.Sprint(failures(a.Outcomes)) != "[7 0]" || len(a.Writes) != 1 {
 			t.Errorf("build of level %d: %v, %v, %d writes", known, failures(a.Outcomes), err, len(a.Writes))
 		}
@@ -551,13 +551,13 @@ func TestLargestQueueCommands(t *testing.T) {
 
 func TestQueueStepRoundTrip(t *testing.T) {
 	for _, c := range everyStep() {
-		got, err := DecodeCommand(c.Append(nil))
+		got, err := decodeCommand(c.Append(nil), Level)
 		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c) {
-			t.Errorf("DecodeCommand(Append(%+v)) = %+v, %v", c, got, err)
+			t.Errorf("decodeCommand(Append(%+v)) = %+v, %v", c, got, err)
 		}
 		b := c.Append(nil)
 		b[0] = 1
-		if _, err := DecodeCommand(b); !errors.Is(err, op.ErrInvalid) {
+		if _, err := decodeCommand(b, Level); !errors.Is(err, op.ErrInvalid) {
 			t.Errorf("a command on queues that says level 1 = %v, want %v", err, op.ErrInvalid)
 		}
 	}

@@ -188,6 +188,12 @@ func TestRevokedToken(t *testing.T) {
 		time.Sleep(reauthorizeEvery + time.Second)
 		c.want("GET a", "-"+string(errNoAuth))
 		c.want("PING", "-"+string(errNoAuth))
+		answer.Store(abi.Code(""))
+		c.want("AUTH shop token", "OK")
+		c.want("MULTI", "OK")
+		answer.Store(abi.Unauthorized)
+		time.Sleep(reauthorizeEvery + time.Second)
+		c.want("EXEC", "-EXECABORT Transaction discarded because of: "+string(errNoAuth))
 	})
 }
 
