@@ -65,7 +65,7 @@ func (o *Objects) copy(ctx context.Context, c Copy) (op.Txn, Info, error) {
 	if c.FromTag != "" && c.FromTag != source.ETag {
 		return op.Txn{}, Info{}, fmt.Errorf("the source's ETag is %s: %w", source.ETag, op.ErrPrecondition)
 	}
-	p := Prepared{objects: o, put: Put{Name: c.Name, If: c.If}, begun: time.Now(), manifest: *source, event: CreatedCopy}
+	p := pending{objects: o, put: Put{Name: c.Name, If: c.If}, begun: time.Now(), manifest: *source, event: CreatedCopy}
 	p.manifest.ID = newID(p.begun)
 	if c.About != nil {
 		p.manifest.About = *c.About
@@ -74,7 +74,7 @@ func (o *Objects) copy(ctx context.Context, c Copy) (op.Txn, Info, error) {
 	p.extra = func(present) (tally, []op.Check, []op.Op, error) {
 		return tally{}, []op.Check{{Kind: op.HasRevision, Key: key, Revision: from.revisions[1]}}, nil, nil
 	}
-	return p.Txn(ctx)
+	return p.txn(ctx)
 }
 
 // Delete takes an object away, and says whether there was one.

@@ -188,7 +188,7 @@ func (o *Objects) Complete(ctx context.Context, u Upload, parts []Part, c Condit
 		return Info{}, coded("complete upload", err)
 	}
 	m.About = before.About
-	p := Prepared{objects: o, put: Put{Name: u.Name, If: c}, begun: time.Now(), manifest: m, event: CreatedComplete}
+	p := pending{objects: o, put: Put{Name: u.Name, If: c}, begun: time.Now(), manifest: m, event: CreatedComplete}
 	p.extra = func(present) (tally, []op.Check, []op.Op, error) {
 		now, err := o.upload(ctx, u)
 		if err == nil && now.held.Revision != before.held.Revision {
@@ -197,7 +197,7 @@ func (o *Objects) Complete(ctx context.Context, u Upload, parts []Part, c Condit
 		checks, ops := now.ended(u)
 		return tally{uploads: -now.bytes}, checks, ops, err
 	}
-	info, err := p.Commit(ctx)
+	info, err := p.commit(ctx)
 	return info, coded("complete upload", err)
 }
 

@@ -49,7 +49,7 @@ func Apply(v View, index uint64, entry []byte, known uint8) (Applied, error) {
 		return Applied{}, fmt.Errorf("apply entry %d: the state has entry %d already", index, p.index)
 	}
 	// What is malformed is so on every node: it does nothing, and time goes on.
-	now, commands, malformed := DecodeEntry(entry)
+	now, commands, malformed := decodeEntry(entry)
 	if malformed != nil {
 		now = time.Unix(0, 0)
 	}

@@ -135,12 +135,12 @@ func FuzzDecodeEntry(f *testing.F) {
 		if err != nil && !errors.Is(err, ErrTooNew) {
 			t.Fatalf("Apply = %v", err)
 		}
-		now, commands, err := DecodeEntry(b)
+		now, commands, err := decodeEntry(b)
 		if err != nil {
 			return
 		}
 		if again := AppendEntry(nil, now, commands...); !bytes.Equal(again, b) {
-			t.Errorf("AppendEntry(DecodeEntry(%x)) = %x", b, again)
+			t.Errorf("AppendEntry(decodeEntry(%x)) = %x", b, again)
 		}
 		checkWrites(t, m, a)
 	})

@@ -83,9 +83,9 @@ func kindOf(word string) op.Kind {
 	return 0
 }
 
-// KVTxnOf shows a transaction. Values stand in base64, whatever they are: it is a machine that reads them, and what is
+// kvTxnOf shows a transaction. Values stand in base64, whatever they are: it is a machine that reads them, and what is
 // sent has a limit.
-func KVTxnOf(t op.Txn) KVTxn {
+func kvTxnOf(t op.Txn) KVTxn {
 	var out KVTxn
 	for _, c := range t.Checks {
 		k := KVKeyOf(c.Key)
