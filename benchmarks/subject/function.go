@@ -1,4 +1,6 @@
-// Package subject is what benchmarks measure: nodes in processes of their own, and functions on them.
+// Package subject is what benchmarks measure: nodes, groups of stores and other programs in processes of their own, and
+// functions on them. Its main types are Process, this program again, and Program, another one. Neither outlives the
+// benchmark that has started it, however that ends.
 package subject
 
 import (

@@ -1,4 +1,5 @@
-// Package work says what servers are asked to do in benchmarks: the same of all of them.
+// Package work says what servers are asked to do in benchmarks: the same of all of them. Its main type is Work, a request
+// and the check of its reply, so that whoever answers fast and wrong is no rival.
 package work
 
 import (
