@@ -70,7 +70,7 @@ func measure(ctx context.Context, c plan, out *record.Output) error {
 	}
 	defer p.Stop() //nolint:errcheck // loops are cut off, which the node reports
 	n := &child{p}
-	if err := errors.Join(n.deploy(ctx, "hello", hello()), n.deploy(ctx, "loop", loop())); err != nil {
+	if err := errors.Join(n.deploy(ctx, "hello", wasmtest.Answer("hello\n")), n.deploy(ctx, "loop", loop())); err != nil {
 		return err
 	}
 	what := fmt.Sprintf("beside %d endless loops", c.loops)
@@ -171,16 +171,6 @@ func (n *child) get(ctx context.Context, address, path string) error {
 		err = fmt.Errorf("GET %s: status %d", path, status)
 	}
 	return err
-}
-
-func hello() []byte {
-	reply := "Content-Type: text/plain\n\nhello\n"
-	var m wasmtest.Module
-	fdWrite := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
-	m.Memory(0, 1)
-	m.Data(64, reply)
-	m.Func("_start", "", wasmtest.Write(fdWrite, 1, 64, int32(len(reply))))
-	return m.Bytes()
 }
 
 func loop() []byte {

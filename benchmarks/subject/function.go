@@ -27,16 +27,22 @@ func Deploy(ctx context.Context, admin, name string, module []byte, settings reg
 		return err
 	}
 	defer c.Close()
-	sum := sha256.Sum256(module)
-	digest := hex.EncodeToString(sum[:])
-	upload := client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}
-	if _, err := c.UploadModule(ctx, upload); err != nil {
+	digest, err := Upload(ctx, c, module)
+	if err != nil {
 		return err
 	}
 	_, err = c.Deploy(ctx, registry.DefaultApp, client.DeployRequest{Functions: []client.DeployFunction{
 		{Name: name, Digest: digest, Settings: settings},
 	}})
 	return err
+}
+
+// Upload uploads a module and answers its digest.
+func Upload(ctx context.Context, c *client.Client, module []byte) (digest string, err error) {
+	sum := sha256.Sum256(module)
+	digest = hex.EncodeToString(sum[:])
+	_, err = c.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)})
+	return digest, err
 }
 
 // GoModule builds a package of this module as a function does; dir takes the file.

@@ -280,7 +280,7 @@ func readAttributes(at string, attributes []MessageAttribute) ([]op.Attribute, e
 	return out, nil
 }
 
-// milliseconds rounds up, so that a short time does not become none.
+// milliseconds rounds up, so that a short time does not become none, and a short life no endless one.
 func milliseconds(d time.Duration) int64 {
 	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
