@@ -154,10 +154,13 @@ func dial(ctx context.Context, p Plan, number int) (*client, error) {
 	return c, c.connect(ctx)
 }
 
-func (c *client) connect(ctx context.Context) (err error) {
-	if c.conn, err = new(net.Dialer).DialContext(ctx, "tcp", c.plan.Address); err != nil {
+// connect leaves the client as it was when it fails.
+func (c *client) connect(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.plan.Address)
+	if err != nil {
 		return err
 	}
+	c.conn = conn
 	c.in, c.out = bufio.NewReaderSize(c.conn, 16<<10), bufio.NewWriterSize(c.conn, 16<<10)
 	return nil
 }
