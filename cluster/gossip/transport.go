@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -199,10 +201,7 @@ func (t *transport) interrupt() {
 	t.cancel()
 	t.mu.Lock()
 	t.closed = true
-	open := make([]*stream, 0, len(t.open))
-	for s := range t.open {
-		open = append(open, s)
-	}
+	open := slices.Collect(maps.Keys(t.open))
 	t.mu.Unlock()
 	for _, s := range open {
 		s.Close()

@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -121,10 +123,7 @@ func (c *Cluster) end() {
 	for i := range c.nodes {
 		closing.Go(func() { c.Stop(i) })
 	}
-	ending := make([]chan struct{}, 0, len(c.ending))
-	for _, e := range c.ending {
-		ending = append(ending, e)
-	}
+	ending := slices.Collect(maps.Values(c.ending))
 	c.mu.Unlock()
 	closing.Wait()
 	for _, e := range ending {
