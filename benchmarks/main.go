@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,6 +32,7 @@ import (
 	"github.com/sett-run/sett/benchmarks/queue"
 	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/server"
+	"github.com/sett-run/sett/benchmarks/soak"
 	"github.com/sett-run/sett/benchmarks/subject"
 )
 
@@ -65,10 +67,7 @@ func root(out *record.Output) *cobra.Command {
 		sub := b.command(out)
 		measure := sub.RunE
 		sub.RunE = func(c *cobra.Command, args []string) error {
-			if err := measure(c, args); err != nil {
-				return err
-			}
-			return finish()
+			return errors.Join(measure(c, args), finish()) // what was measured until then says why
 		}
 		cmd.AddCommand(sub)
 	}
@@ -93,6 +92,7 @@ func benchmarks() []benchmark {
 		{cluster.Command, []string{"cluster"}},
 		{neighbour.Command, []string{"neighbour", "--rounds", "3"}},
 		{component.Command, nil}, // of a file
+		{soak.Command, nil},      // an hour
 	}
 }
 

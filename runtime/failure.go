@@ -81,15 +81,15 @@ func (c *call) reason(err error) *failure {
 	case c.process.Exited:
 		return failed(outcomeExit, "exit code "+strconv.FormatUint(uint64(c.process.ExitCode), 10))
 	case errors.Is(err, wasip1.ErrInterrupted) && errors.Is(c.Err(), context.DeadlineExceeded):
-		reason := fmt.Sprintf("timeout: no answer before the deadline; the function's limit is %s", timeout(c.version))
+		reason := fmt.Sprintf("timeout: no answer before the deadline; the function's limit is %s", c.version.Settings.Timeout())
 		return &failure{outcomeTimeout, reason, errTimeout}
 	case errors.Is(err, wasip1.ErrInterrupted):
 		return &failure{outcomeCanceled, "canceled: whoever invoked does not wait any more", errUnavailable}
 	case errors.Is(err, errOutputLimit):
-		return failed(outcomeReply, "standard output is over the limit of "+
-			count(c.r.config.MaxReplyBytes, "bytes for a reply"))
+		return failed(outcomeReply, fmt.Sprintf("standard output is over the limit of %d bytes for a reply",
+			c.r.config.MaxReplyBytes))
 	case errors.Is(err, errStackOverflow):
-		return failed(outcomeTrap, "stack overflow: calls go deeper than "+count(wasmbin.StackBytes>>20, "MiB of call stack"))
+		return failed(outcomeTrap, fmt.Sprintf("stack overflow: calls go deeper than %d MiB of call stack", wasmbin.StackBytes>>20))
 	case errors.As(err, &trap):
 		return failed(outcomeTrap, trap.Reason)
 	case errors.As(err, &fault):
@@ -98,5 +98,25 @@ func (c *call) reason(err error) *failure {
 		c.r.config.Log.Error("run guest", "app", c.version.App, "function", c.version.Function, "err", err)
 		return &failure{outcomeTrap, "internal error of the node; its log says more", errInternal}
 	}
-	return failed(outcomeTrap, strings.TrimPrefix(err.Error(), "wasm error: "))
+	return failed(outcomeTrap, trapReason(err))
+}
+
+// maxFrames is how many callers a trap's reason names; further out they say little.
+const maxFrames = 8
+
+// trapReason says in a line why a guest trapped, and where, as far as its functions have names: many are stripped of
+// them.
+func trapReason(err error) string {
+	what, trace, _ := strings.Cut(strings.TrimPrefix(err.Error(), "wasm error: "), "\nwasm stack trace:\n")
+	var where []string
+	for line := range strings.Lines(trace) {
+		name, _, call := strings.Cut(strings.TrimPrefix(line, "\t."), "(")
+		if call && len(name) < len(line) && !strings.HasPrefix(name, "$") && len(where) < maxFrames {
+			where = append(where, name)
+		}
+	}
+	if len(where) == 0 {
+		return what
+	}
+	return what + " in " + strings.Join(where, ", called by ")
 }

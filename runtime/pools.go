@@ -20,7 +20,7 @@ const (
 	idleAfter       = 5 * time.Minute  // a version that is not invoked keeps its provisioned instances only
 	retireAfter     = time.Minute      // a version that is not live any more, and not invoked, leaves memory
 	provisionedLead = 1000 * time.Hour // by so much later does a provisioned version count as used when one must go
-	imageGrace      = time.Hour        // the image of a deployment that failed, or is under way, stays on disk
+	imageGrace      = 10 * time.Minute // the image of a deployment that failed, or is under way, stays on disk
 
 	maxDirty = 1024 // instances that wait to be cleaned in order; whoever takes one of the others cleans it
 

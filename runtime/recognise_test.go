@@ -125,7 +125,7 @@ func TestPrepareRefuses(t *testing.T) {
 			"module speaks version 9 of the binary interface, this node version 1"},
 		{"initialize traps", settModule{version: 1, text: "bad news\n", initialize: [][]byte{
 			wasmtest.Write(fdWrite, 2, 64, 9), wasmtest.Unreachable()}, handle: [][]byte{wasmtest.I32(0)}}.bytes(),
-			abi.InvalidModule, "(it wrote: bad news)"},
+			abi.InvalidModule, "; it wrote: bad news"},
 		{"initialize replies", settModule{version: 1, initialize: [][]byte{
 			wasmtest.I32(0), wasmtest.I32(0), wasmtest.Call(replyWrite)}, handle: [][]byte{wasmtest.I32(0)}}.bytes(),
 			abi.InvalidModule, "initialize module: reply_write: no event is being handled"},

@@ -127,7 +127,7 @@ func (f family) measure(ctx context.Context, dir string, idle time.Duration, out
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, n.Stop()) }()
-	before, err := residentKiB(n)
+	before, err := subject.OwnKiB(n.PID())
 	if err != nil {
 		return 0, err
 	}
@@ -140,7 +140,7 @@ func (f family) measure(ctx context.Context, dir string, idle time.Duration, out
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	after, err := residentKiB(n)
+	after, err := subject.OwnKiB(n.PID())
 	if err != nil {
 		return 0, err
 	}

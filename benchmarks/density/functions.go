@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sett-run/sett/benchmarks/subject"
@@ -95,24 +93,4 @@ func smallModule(i int) []byte {
 func customSection(i int) []byte {
 	name := "n" + strconv.Itoa(i)
 	return append([]byte{0, byte(len(name) + 1), byte(len(name))}, name...)
-}
-
-// residentKiB is a process's memory, without pages of files that the system may take back.
-func residentKiB(p *subject.Process) (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
-	if err != nil {
-		return 0, fmt.Errorf("read memory, which this system does not tell: %w", err)
-	}
-	total := 0
-	for line := range strings.Lines(string(status)) {
-		name, rest, _ := strings.Cut(line, ":")
-		if name == "RssAnon" || name == "RssShmem" {
-			n, err := strconv.Atoi(strings.Fields(rest)[0])
-			if err != nil {
-				return 0, err
-			}
-			total += n
-		}
-	}
-	return total, nil
 }

@@ -1,16 +1,13 @@
 package kv
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,9 +29,9 @@ const (
 
 // measureMemory runs sett up as users do: how soon it is ready, and what it takes when idle and after a load.
 func measureMemory(ctx context.Context, p plan, out *record.Output) error {
-	program := filepath.Join(p.dir, "sett")
-	if text, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/sett-run/sett/cmd/sett").CombinedOutput(); err != nil {
-		return fmt.Errorf("build sett: %w: %s", err, text)
+	program, err := subject.BuildSett(ctx, p.dir)
+	if err != nil {
+		return err
 	}
 	var empty, again []time.Duration
 	for range starts {
@@ -43,12 +40,12 @@ func measureMemory(ctx context.Context, p plan, out *record.Output) error {
 			return err
 		}
 		for _, took := range []*[]time.Duration{&empty, &again} {
-			n, err := startUp(ctx, program, dir)
+			n, err := subject.StartUp(ctx, program, dir)
 			if err != nil {
 				return err
 			}
 			n.Stop()
-			*took = append(*took, n.took)
+			*took = append(*took, n.Took)
 		}
 	}
 	add(out.File, "sett up until it is ready", "new directory", "start_ms", empty)
@@ -58,51 +55,16 @@ func measureMemory(ctx context.Context, p plan, out *record.Output) error {
 	fmt.Fprintf(out.Out, "sett up, from the program's start until it is ready, %d times: new directory median %v (lowest %v), existing one %v (%v)\n",
 		starts, quantile(empty, 0.5).Round(time.Millisecond/10), empty[0].Round(time.Millisecond/10),
 		quantile(again, 0.5).Round(time.Millisecond/10), again[0].Round(time.Millisecond/10))
-	n, err := startUp(ctx, program, filepath.Join(p.dir, "up"))
+	n, err := subject.StartUp(ctx, program, filepath.Join(p.dir, "up"))
 	if err != nil {
 		return err
 	}
 	defer n.Stop()
-	return errors.Join(n.idle(ctx, out.Out), n.load(ctx, out.Out))
-}
-
-// upNode is a whole node.
-type upNode struct {
-	*subject.Program
-	admin string
-	took  time.Duration // until it was ready
-}
-
-func startUp(ctx context.Context, program, dir string) (*upNode, error) {
-	p := subject.NewProgram(ctx, program, "up", "--data", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cluster", "127.0.0.1:0")
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	p.Stdout = w
-	begin := time.Now()
-	err = p.Start()
-	w.Close()
-	if err != nil {
-		return nil, err
-	}
-	line, err := bufio.NewReader(r).ReadString('\n')
-	n := &upNode{Program: p, took: time.Since(begin)}
-	if err != nil {
-		p.Stop()
-		return nil, fmt.Errorf("start sett up: %w", err)
-	}
-	for _, f := range strings.Fields(line) {
-		if a, ok := strings.CutPrefix(f, "admin="); ok {
-			n.admin = "http://" + a
-		}
-	}
-	return n, nil
+	return errors.Join(idle(ctx, n, out.Out), loadUp(ctx, n, out.Out))
 }
 
 // idle says what a node takes that has nothing to do.
-func (n *upNode) idle(ctx context.Context, out io.Writer) error {
+func idle(ctx context.Context, n *subject.Up, out io.Writer) error {
 	before, err := subject.CPU(n.PID())
 	if err != nil {
 		return err
@@ -124,12 +86,12 @@ func (n *upNode) idle(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// load writes over the admin plane, and says what the node takes then, and later.
-func (n *upNode) load(ctx context.Context, out io.Writer) error {
-	if err := n.write(ctx, loadKeys, smallBytes); err != nil {
+// loadUp writes over the admin plane, and says what the node takes then, and later.
+func loadUp(ctx context.Context, n *subject.Up, out io.Writer) error {
+	if err := write(ctx, n, loadKeys, smallBytes); err != nil {
 		return err
 	}
-	if err := n.write(ctx, loadLarge, largeBytes); err != nil {
+	if err := write(ctx, n, loadLarge, largeBytes); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "sett up, after %d keys of %d B and %d of %d B:", loadKeys, smallBytes, loadLarge, largeBytes)
@@ -150,8 +112,8 @@ func (n *upNode) load(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-func (n *upNode) write(ctx context.Context, keys, bytes int) error {
-	c, err := client.New(n.admin, "")
+func write(ctx context.Context, n *subject.Up, keys, bytes int) error {
+	c, err := client.New("http://"+n.Admin, "")
 	if err != nil {
 		return err
 	}

@@ -154,11 +154,10 @@ func dial(ctx context.Context, p Plan, number int) (*client, error) {
 	return c, c.connect(ctx)
 }
 
-// connect leaves the client as it was when it fails.
 func (c *client) connect(ctx context.Context) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.plan.Address)
 	if err != nil {
-		return err
+		return err // a connection that was closed stays the client's
 	}
 	c.conn = conn
 	c.in, c.out = bufio.NewReaderSize(c.conn, 16<<10), bufio.NewWriterSize(c.conn, 16<<10)

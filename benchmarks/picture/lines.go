@@ -61,11 +61,13 @@ func dashes(i int) []vg.Length {
 	return [][]vg.Length{nil, {vg.Points(6), vg.Points(2)}, {vg.Points(2), vg.Points(2)}}[i/7%3]
 }
 
-// logarithmic makes an axis so if its ends are far apart.
+// logarithmic makes an axis so if its ends are far apart. Others begin at 0: what changes little is to look so.
 func logarithmic(a *plot.Axis) {
 	if a.Min > 0 && a.Max/a.Min >= wide {
 		a.Scale, a.Tick.Marker = plot.LogScale{}, decades{}
+		return
 	}
+	a.Min = min(a.Min, 0)
 }
 
 // decades are ticks of a logarithmic axis.

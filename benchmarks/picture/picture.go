@@ -22,7 +22,7 @@ import (
 )
 
 // Draw draws all pictures of a file into a directory, which it makes, and answers their names without .svg and .png:
-// BENCH-METRIC of bars, BENCH-WORK of curves.
+// BENCH-METRIC of bars, BENCH-WORK of curves, which has a plot for each of the axes upwards.
 func Draw(f *record.File, dir string) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -42,9 +42,9 @@ func Draw(f *record.File, dir string) ([]string, error) {
 		}
 	}
 	for _, group := range curves(f) {
-		p, err := lines(group)
+		plots, err := panels(group)
 		if err == nil {
-			err = save(fileName(group[0].Bench+"-"+group[0].Work), []*plot.Plot{p}, curveHeight)
+			err = save(fileName(group[0].Bench+"-"+group[0].Work), plots, curveHeight)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("draw %s: %w", group[0].Bench, err)
@@ -100,6 +100,27 @@ func to(name string, w io.WriterTo) error {
 	}
 	_, err = w.WriteTo(file)
 	return errors.Join(err, file.Close())
+}
+
+// panels are a plot for each of the axes upwards that curves have.
+func panels(group []*record.Curve) (plots []*plot.Plot, err error) {
+	for len(group) > 0 {
+		y := group[0].Y
+		var same, rest []*record.Curve
+		for _, c := range group {
+			if c.Y == y {
+				same = append(same, c)
+			} else {
+				rest = append(rest, c)
+			}
+		}
+		p, err := lines(same)
+		if err != nil {
+			return nil, err
+		}
+		plots, group = append(plots, p), rest
+	}
+	return plots, nil
 }
 
 // curves groups a file's curves by picture.

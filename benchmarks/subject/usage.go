@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,17 +34,34 @@ func CPU(pid int) (time.Duration, error) {
 }
 
 // ResidentKiB answers the memory of a process that is in RAM.
-func ResidentKiB(pid int) (int, error) {
+func ResidentKiB(pid int) (int, error) { return statusKiB(pid, "VmRSS") }
+
+// OwnKiB answers the memory of a process that is in RAM, without pages of files, which the system may take back.
+func OwnKiB(pid int) (int, error) { return statusKiB(pid, "RssAnon", "RssShmem") }
+
+// statusKiB adds up fields of what Linux says of a process.
+func statusKiB(pid int, fields ...string) (sum int, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("read memory: %w", err)
 	}
+	found := 0
 	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
-			return strconv.Atoi(f[1])
+		name, rest, _ := strings.Cut(line, ":")
+		f := strings.Fields(rest)
+		if !slices.Contains(fields, name) || len(f) != 2 {
+			continue
 		}
+		n, err := strconv.Atoi(f[0])
+		if err != nil {
+			return 0, fmt.Errorf("read memory: %w", err)
+		}
+		sum, found = sum+n, found+1
 	}
-	return 0, errors.New("read memory: no VmRSS")
+	if found < len(fields) {
+		return 0, fmt.Errorf("read memory: no %s", strings.Join(fields, " or "))
+	}
+	return sum, nil
 }
 
 // CPUOfTree is the processor time that a process and those below it have used.

@@ -12,8 +12,9 @@ import (
 )
 
 // moduleGrace is how long a module that no version names stays on disk: an upload is followed by its deployment
-// within this time. Raising it keeps abandoned uploads longer; lowering it makes slow deployments upload again.
-const moduleGrace = time.Hour
+// within this time. Raising it keeps abandoned uploads longer, and of deployments in quick succession what no version
+// names any more, with its code in memory; lowering it makes slow deployments upload again.
+const moduleGrace = 10 * time.Minute
 
 // spreadTimeout is how long another node may take to fetch a module that is being deployed. A longer one waits for
 // slow nodes; after a shorter one more deployments are refused.
@@ -89,7 +90,7 @@ func (n *Node) spread(ctx context.Context, m registry.Module) (holders []string,
 		if err == nil {
 			return append(holders, other.ID), nil
 		}
-		n.log.Warn("spread module", "digest", m.Digest, "node", other.ID, "err", err)
+		n.log.Warn("spread module", "module", m.Digest, "node", other.ID, "err", err)
 	}
 	if len(others) == 0 {
 		return holders, nil

@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// ErrPortInUse is why a node does not start whose address another process listens on.
+var ErrPortInUse = errors.New("port in use by another process")
+
 // listen opens the Redis protocol's, the admin plane's and, last, the data plane's address.
 func (n *Node) listen(ctx context.Context) (err error) {
 	for _, l := range []struct {
@@ -39,7 +42,11 @@ func (n *Node) listen(ctx context.Context) (err error) {
 // listenError says what stands in the way of listening.
 func listenError(flag, address string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("listen on %s: port in use by another process; choose another with --%s HOST:PORT, or port 0 for any free one", address, flag)
+		hint := ""
+		if flag == "cluster" {
+			hint = "; a node also takes the TCP port after its own"
+		}
+		return fmt.Errorf("listen on %s: %w; choose another with --%s HOST:PORT, or port 0 for any free one%s", address, ErrPortInUse, flag, hint)
 	}
 	return fmt.Errorf("listen on %s (--%s): %w", address, flag, err)
 }

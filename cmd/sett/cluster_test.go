@@ -295,7 +295,7 @@ func testLostDisk(t *testing.T, c *den) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	victim.args = append(victim.args[:9:9], "--join", invite.Token)
+	victim.args = append(victim.args[:11:11], "--join", invite.Token)
 	if err := c.launch(t.Context(), victim); err != nil {
 		t.Fatal(err)
 	}
