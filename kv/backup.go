@@ -92,7 +92,7 @@ func (s *Store) backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 	if err != nil {
 		return BackupInfo{}, err
 	}
-	out := &counter{to: untilDone{ctx: ctx, w: w}}
+	out := &counted{ctx: ctx, w: w}
 	h := backupHeader{level: p.Level, index: view.Index(), time: time.Now().UTC()}
 	if _, err := out.Write(h.append(nil)); err != nil {
 		return BackupInfo{}, err
@@ -103,23 +103,28 @@ func (s *Store) backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 	return BackupInfo{Index: h.index, Time: h.time, Bytes: out.n}, nil
 }
 
-// untilDone passes on what is read or written until a context ends. It lives as long as one call.
-type untilDone struct {
+// counted counts what is read or written through it, until a context ends. It lives as long as one call.
+type counted struct {
 	ctx context.Context
 	r   io.Reader
 	w   io.Writer
+	n   int64
 }
 
-func (u untilDone) Read(b []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
+func (c *counted) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return u.r.Read(b)
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	return n, err
 }
 
-func (u untilDone) Write(b []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
+func (c *counted) Write(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return u.w.Write(b)
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
 }

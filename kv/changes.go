@@ -52,7 +52,7 @@ func (s *Store) Oldest() (uint64, error) {
 }
 
 // KeepPrevious has the changes of a namespace keep the value before from now on, or no more. It takes the disk of one
-// more value for each overwritten one, as long as changes are kept. Op.ErrUnavailable says that the group does not have
+// more value for each overwritten one, as long as changes are kept. op.ErrUnavailable says that the group does not have
 // feature level 3 yet. When it is so already nothing is written.
 func (s *Store) KeepPrevious(ctx context.Context, namespace string, keep bool) (err error) {
 	defer s.metrics.wrote("keep_previous", time.Now(), &err)

@@ -56,7 +56,7 @@ func (m *machine) Apply(index uint64, entry []byte) (replies [][]byte, err error
 	if err != nil {
 		return nil, err
 	}
-	applied, err := fsm.ApplyAs(view, index, entry, m.level)
+	applied, err := fsm.Apply(view, index, entry, m.level)
 	view.Close()
 	if err != nil {
 		return nil, fmt.Errorf("apply entry %d: %w", index, err)
@@ -119,26 +119,14 @@ func (s snapshot) Index() uint64 { return s.view.Index() }
 
 // WriteTo writes the state as Restore reads it.
 func (s snapshot) WriteTo(w io.Writer) (int64, error) {
-	counted := &counter{to: w}
-	err := s.store.WriteSnapshot(counted, s.view)
-	return counted.n, err
+	out := &counted{ctx: context.Background(), w: w}
+	err := s.store.WriteSnapshot(out, s.view)
+	return out.n, err
 }
 
 func (s snapshot) Close() error {
 	s.view.Close()
 	return nil
-}
-
-// counter counts what it passes on.
-type counter struct {
-	to io.Writer
-	n  int64
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.to.Write(b)
-	c.n += int64(n)
-	return n, err
 }
 
 // next is closed when the state changes from now on, or the store closes.

@@ -13,16 +13,20 @@ import (
 
 // metrics are the store's figures as its callers see it. They count whether or not anyone collects them.
 type metrics struct {
-	registry prometheus.Registerer
-	duration *prometheus.HistogramVec
-	errors   *prometheus.CounterVec
-	reads    map[string][3]prometheus.Observer // by operation and consistency
-	writes   map[string]prometheus.Observer
+	registerer prometheus.Registerer
+	all        *prometheus.Registry // of what follows, registered as one
+	duration   *prometheus.HistogramVec
+	errors     *prometheus.CounterVec
+	reads      map[string][3]prometheus.Observer // by operation and consistency
+	writes     map[string]prometheus.Observer
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	if r == nil {
+		r = prometheus.NewRegistry() // that nobody reads
+	}
 	m := &metrics{
-		registry: r,
+		registerer: r, all: prometheus.NewRegistry(),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "sett_kv_operation_seconds",
 			Help: "Time of an operation on the store; of a write until it was durable and applied.",
@@ -46,26 +50,15 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	for _, name := range []string{"commit", "set_quota", "queues", "effects", "keep_previous"} {
 		m.writes[name] = m.duration.WithLabelValues(name, "")
 	}
-	if r == nil {
-		return m, nil
-	}
-	if err := r.Register(m.duration); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
-	}
-	if err := r.Register(m.errors); err != nil {
-		r.Unregister(m.duration)
+	m.all.MustRegister(m.duration, m.errors)
+	if err := r.Register(m.all); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return m, nil
 }
 
 // unregister takes the metrics away again.
-func (m *metrics) unregister() {
-	if m.registry != nil {
-		m.registry.Unregister(m.duration)
-		m.registry.Unregister(m.errors)
-	}
-}
+func (m *metrics) unregister() { m.registerer.Unregister(m.all) }
 
 // read is deferred: err is what the operation is about to answer.
 func (m *metrics) read(operation string, c op.Consistency, start time.Time, err *error) {

@@ -1,7 +1,6 @@
 package kv
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,7 +16,7 @@ import (
 // majority is gone for good. What they acknowledged and this node never received is lost; they must never run again. It
 // answers the index of the newest entry the node has. The store goes on as a group of one when it is opened next, and
 // other nodes can be added.
-func Recover(_ context.Context, dir, id string, log *slog.Logger) (index uint64, err error) {
+func Recover(dir, id string, log *slog.Logger) (index uint64, err error) {
 	if id == "" {
 		return 0, withCode("recover", fmt.Errorf("the node's id is missing: %w", op.ErrInvalid))
 	}

@@ -59,7 +59,7 @@ func restore(ctx context.Context, dir string, r io.Reader, cfg RestoreConfig) (i
 			err = errors.Join(err, os.RemoveAll(fresh))
 		}
 	}()
-	in := &counted{r: untilDone{ctx: ctx, r: r}}
+	in := &counted{ctx: ctx, r: r}
 	h, err := restoreState(filepath.Join(fresh, stateDir), in, cfg)
 	if err != nil {
 		return info, err
@@ -107,16 +107,4 @@ func damaged(err error) error {
 		return fmt.Errorf("%w: %w", ErrBackup, err)
 	}
 	return err
-}
-
-// counted counts what is read.
-type counted struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counted) Read(b []byte) (int, error) {
-	n, err := c.r.Read(b)
-	c.n += int64(n)
-	return n, err
 }

@@ -157,10 +157,7 @@ func (s *Store) CaughtUp(ctx context.Context) error {
 	if err == nil {
 		err = s.replica.Joined(ctx)
 	}
-	if err != nil {
-		return withCode("catch up", err)
-	}
-	return nil
+	return withCode("catch up", err)
 }
 
 // Replica is this node's part of the group: who leads, who the members are.

@@ -1,4 +1,5 @@
-// Package benchtest runs sub-commands in tests. Their processes, nodes and stores, are the test binary with other arguments.
+// Package benchtest runs sub-commands in tests: Main is their TestMain, Run runs one. Their processes, nodes and stores,
+// are the test binary with other arguments.
 package benchtest
 
 import (

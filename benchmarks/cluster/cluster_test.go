@@ -10,30 +10,24 @@ import (
 // TestMain lets the test binary be the nodes too.
 func TestMain(m *testing.M) { benchtest.Main(m, name, Command) }
 
-func runCluster(t *testing.T, args ...string) (printed, faults string, code int) {
-	t.Helper()
-	r := benchtest.Run(t, Command, args...)
-	return r.Output, r.Faults, r.Code
-}
-
 // TestDeploys checks that deployments are measured and what is printed; how fast anything is depends on the machine.
 // That nodes are killed is for the tests of cmd/sett.
 func TestDeploys(t *testing.T) {
-	out, faults, code := runCluster(t, "--deploys", "2", "--kills", "0", "--dir", t.TempDir())
-	if code != 0 {
-		t.Fatalf("run() = %d: %s", code, faults)
+	r := benchtest.Run(t, Command, "--deploys", "2", "--kills", "0", "--dir", t.TempDir())
+	if r.Code != 0 {
+		t.Fatalf("run() = %d: %s", r.Code, r.Faults)
 	}
 	for _, want := range append(parts(), "2 deployments", "deployment beyond compile: median ") {
-		if !strings.Contains(out, want) {
-			t.Errorf("output %q, want %q in it", out, want)
+		if !strings.Contains(r.Output, want) {
+			t.Errorf("output %q, want %q in it", r.Output, want)
 		}
 	}
 }
 
 func TestRefuses(t *testing.T) {
 	for _, args := range [][]string{{"--deploys", "-1"}, {"--reads", "0"}, {"--nonsense"}} {
-		if _, faults, code := runCluster(t, args...); code != 2 || faults == "" {
-			t.Errorf("run(%q) = %d, %q, want 2 and a reason", args, code, faults)
+		if r := benchtest.Run(t, Command, args...); r.Code != 2 || r.Faults == "" {
+			t.Errorf("run(%q) = %d, %q, want 2 and a reason", args, r.Code, r.Faults)
 		}
 	}
 }

@@ -1,10 +1,7 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -14,6 +11,7 @@ import (
 	"github.com/sett-run/sett/benchmarks/record"
 	"github.com/sett-run/sett/benchmarks/subject"
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -83,15 +81,14 @@ func milli(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Mic
 func (d *den) deploy(ctx context.Context, i int, took deployments) error {
 	to := d.members[0]
 	name := "small" + strconv.Itoa(i)
-	module := subject.Small(name)
-	sum := sha256.Sum256(module)
-	digest := hex.EncodeToString(sum[:])
+	module := wasmtest.Answer(name)
 	before, err := steps(ctx, to)
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
-	if _, err := to.client.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}); err != nil {
+	digest, err := subject.Upload(ctx, to.client, module)
+	if err != nil {
 		return err
 	}
 	uploaded := time.Now()
@@ -123,8 +120,12 @@ func (d *den) deploy(ctx context.Context, i int, took deployments) error {
 func (d *den) elsewhere(ctx context.Context, name string, took deployments, deployed time.Time) error {
 	v := client.VersionName{App: registry.DefaultApp, Function: name, Version: 1}
 	for _, m := range d.others(d.members[0]) {
-		if text, err := ask(ctx, http.DefaultClient, request{http.MethodGet, m.HTTP, "/" + name}); err != nil || text != name {
-			return fmt.Errorf("ask another node right after: %q, %w", text, err)
+		text, err := ask(ctx, http.DefaultClient, request{http.MethodGet, m.HTTP, "/" + name})
+		if err == nil && text != name {
+			err = fmt.Errorf("answered %q", text)
+		}
+		if err != nil {
+			return fmt.Errorf("ask another node right after: %w", err)
 		}
 	}
 	took["elsewhere answered"] = append(took["elsewhere answered"], time.Since(deployed))

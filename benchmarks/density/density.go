@@ -1,4 +1,6 @@
-// Package density measures how many functions fit in a node and how soon one answers that nobody has asked for.
+// Package density measures how many functions fit in a node and how soon one answers that nobody has asked for. Its one
+// function is Command. The node is a process of its own, so that its memory is its own, and is restarted before it is
+// asked: what is measured is what was on disk.
 package density
 
 import (

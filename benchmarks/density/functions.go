@@ -1,10 +1,7 @@
 package density
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -36,10 +33,8 @@ func (f family) deploy(ctx context.Context, dir string) (err error) {
 	for from := 0; from < f.count; from += batch {
 		var r client.DeployRequest
 		for i := from; i < min(from+batch, f.count); i++ {
-			module := f.module(i)
-			sum := sha256.Sum256(module)
-			digest := hex.EncodeToString(sum[:])
-			if _, err := c.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}); err != nil {
+			digest, err := subject.Upload(ctx, c, f.module(i))
+			if err != nil {
 				return err
 			}
 			r.Functions = append(r.Functions, client.DeployFunction{Name: functionName(i), Digest: digest, Settings: registry.Settings{
@@ -64,8 +59,11 @@ func (f family) ask(ctx context.Context, n *subject.Process) (took []time.Durati
 	for i := range f.count {
 		began := time.Now()
 		status, err := subject.Get(ctx, n.HTTP, askedPath, hostName(i))
-		if err != nil || status != http.StatusOK {
-			return nil, fmt.Errorf("first request of %s: status %d: %w", functionName(i), status, err)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("status %d", status)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("first request of %s: %w", functionName(i), err)
 		}
 		took = append(took, time.Since(began))
 	}

@@ -1,4 +1,6 @@
-// Package latency measures cold and warm: how long an answer takes on every way that leads to one.
+// Package latency measures cold and warm: how long an answer takes on every way that leads to one. Its one function is
+// Command. The engine's ways are measured by benchmarks of package runtime, without the network; what servers take until
+// their first reply, by starting them.
 package latency
 
 import (

@@ -1,4 +1,6 @@
-// Package load asks servers over HTTP, as fast as they answer or at a fixed rate, and tells how long replies took.
+// Package load asks servers over HTTP, as fast as they answer or at a fixed rate, and tells how long replies took. Its
+// main function is Run, which does a Plan. At a fixed rate a latency counts from when the request was due, so that a
+// server that stalls does not hide it.
 package load
 
 import (

@@ -113,6 +113,25 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestGone: a server that ends in the middle is a failure that is told.
+func TestGone(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		conn, err := l.Accept()
+		l.Close()
+		if err == nil {
+			conn.Close()
+		}
+	}()
+	r, err := Run(t.Context(), Plan{Address: l.Addr().String(), Work: find(t, "hello"), Connections: 1, Length: 50 * time.Millisecond})
+	if err != nil || r.Failed != 1 || r.Err() == nil {
+		t.Errorf("Run = %+v, %v, want one failure", r, err)
+	}
+}
+
 func TestChecks(t *testing.T) {
 	for _, w := range work.All() {
 		for _, body := range []string{"", "nonsense", "{}", "0"} {

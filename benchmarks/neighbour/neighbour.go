@@ -70,7 +70,7 @@ func measure(ctx context.Context, c plan, out *record.Output) error {
 	}
 	defer p.Stop() //nolint:errcheck // loops are cut off, which the node reports
 	n := &child{p}
-	if err := errors.Join(n.deploy(ctx, "hello", subject.Small("hello\n")), n.deploy(ctx, "loop", loop())); err != nil {
+	if err := errors.Join(n.deploy(ctx, "hello", wasmtest.Answer("hello\n")), n.deploy(ctx, "loop", loop())); err != nil {
 		return err
 	}
 	what := fmt.Sprintf("beside %d endless loops", c.loops)

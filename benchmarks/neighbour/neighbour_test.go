@@ -8,7 +8,7 @@ import (
 
 	"github.com/sett-run/sett/benchmarks/benchtest"
 	"github.com/sett-run/sett/benchmarks/record"
-	"github.com/sett-run/sett/benchmarks/subject"
+	"github.com/sett-run/sett/runtime/wasmtest"
 )
 
 // TestMain lets the test binary be the node too.
@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { benchtest.Main(m, name, Command) }
 // TestUploading checks that both functions answer while a module is deployed, round by round.
 func TestUploading(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "app.wasm")
-	if err := os.WriteFile(file, subject.Small("hello\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, wasmtest.Answer("hello"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for args, want := range map[string]int{

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"cmp"
 	"image/color"
 	"math"
 	"slices"
@@ -51,11 +52,11 @@ func (c chart) plots(f *record.File) (plots []*plot.Plot, height vg.Length, err 
 			}
 		}
 		slices.SortStableFunc(series, func(a, b *record.Series) int { // the best on top: bars begin below
-			less := record.Median(b.Samples) - record.Median(a.Samples)
+			order := cmp.Compare(record.Median(b.Samples), record.Median(a.Samples))
 			if c.metric.MoreIsBetter() {
-				less = -less
+				order = -order
 			}
-			return sign(less)
+			return order
 		})
 		p, err := bars(work, c.metric, series)
 		if err != nil {
@@ -64,16 +65,6 @@ func (c chart) plots(f *record.File) (plots []*plot.Plot, height vg.Length, err 
 		plots, most = append(plots, p), max(most, len(series))
 	}
 	return plots, frameHeight + barHeight*vg.Length(most), nil
-}
-
-func sign(v float64) int {
-	switch {
-	case v < 0:
-		return -1
-	case v > 0:
-		return 1
-	}
-	return 0
 }
 
 // spread is a series as bars' ends.

@@ -16,31 +16,25 @@ func TestRun(t *testing.T) {
 		t.Skip("starts groups of processes")
 	}
 	for _, redis := range []string{"redis-server", "no-redis"} {
-		out, faults, code := runQueue(t, "--rounds", "1", "--time", "50ms", "--clients", "2", "--dir", t.TempDir(), "--redis", redis)
-		if code != 0 {
-			t.Fatalf("run() = %d: %s", code, faults)
+		r := benchtest.Run(t, Command, "--rounds", "1", "--time", "50ms", "--clients", "2", "--dir", t.TempDir(), "--redis", redis)
+		if r.Code != 0 {
+			t.Fatalf("run() = %d: %s", r.Code, r.Faults)
 		}
 		for _, want := range []string{"queue: batches of 1\n", "queue: batches of 10\n", "queue: batches of 100\n", "sett x1", "sett x3", "messages 1/s"} {
-			if !strings.Contains(out, want) {
-				t.Errorf("output %q, want %q in it", out, want)
+			if !strings.Contains(r.Output, want) {
+				t.Errorf("output %q, want %q in it", r.Output, want)
 			}
 		}
-		if left, compared := strings.Contains(out, redis+" is left out"), strings.Contains(out, "sett x1 / redis"); left == compared {
-			t.Errorf("output %q: Redis is left out: %v, compared with: %v", out, left, compared)
+		if left, compared := strings.Contains(r.Output, redis+" is left out"), strings.Contains(r.Output, "sett x1 / redis"); left == compared {
+			t.Errorf("output %q: Redis is left out: %v, compared with: %v", r.Output, left, compared)
 		}
 	}
 }
 
 func TestRefuses(t *testing.T) {
 	for _, args := range [][]string{{"--rounds", "0"}, {"--clients", "0"}, {"--bytes", "0"}, {"--nonsense"}} {
-		if _, faults, code := runQueue(t, args...); code != 2 || faults == "" {
-			t.Errorf("run(%q) = %d, %q, want 2 and a reason", args, code, faults)
+		if r := benchtest.Run(t, Command, args...); r.Code != 2 || r.Faults == "" {
+			t.Errorf("run(%q) = %d, %q, want 2 and a reason", args, r.Code, r.Faults)
 		}
 	}
-}
-
-func runQueue(t *testing.T, args ...string) (printed, faults string, code int) {
-	t.Helper()
-	r := benchtest.Run(t, Command, args...)
-	return r.Output, r.Faults, r.Code
 }

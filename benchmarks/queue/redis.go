@@ -6,36 +6,17 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sett-run/sett/benchmarks/subject"
 )
 
 const (
 	redisName = "redis"
-	readyTime = 30 * time.Second // until a server answers
 	group     = "workers"
 )
 
 // redisServer is one Redis.
 type redisServer struct{ *subject.Redis }
-
-// until tries until something works, or for readyTime.
-func until(ctx context.Context, try func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
 
 func (r *redisServer) name() string { return redisName }
 func (r *redisServer) stop() error  { r.Stop(); return nil }

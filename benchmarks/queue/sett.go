@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/sett-run/sett/benchmarks/subject"
 )
+
+const readyTime = 30 * time.Second // until a node leads
 
 func settName(nodes int) string { return fmt.Sprintf("sett x%d", nodes) }
 
@@ -35,6 +38,23 @@ func (g *settGroup) connect(ctx context.Context, queue string) (c connection, er
 		return errors.New("no node leads")
 	})
 	return c, err
+}
+
+// until tries until something works, or for readyTime.
+func until(ctx context.Context, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // settClient is a client of a queue.

@@ -59,7 +59,7 @@ func Compare(old, next *File) []Verdict {
 		}
 		v := Verdict{Key: s.Key}
 		a, b := before.Samples, s.Samples
-		ceiling := Key{s.Bench, s.Work, Ceilings()[s.Bench], s.Metric}
+		ceiling := Key{s.Bench, s.Work, ceilings()[s.Bench], s.Metric}
 		if ceiling.Subject != s.Subject {
 			ra, rb := Ratios(before, old.Find(ceiling)), Ratios(s, next.Find(ceiling))
 			if v.ByRatio = len(ra) > 0 && len(rb) > 0; v.ByRatio {
@@ -98,7 +98,7 @@ func Print(out io.Writer, all []Verdict) {
 		}
 		name, unit := v.Metric.Parts()
 		if v.ByRatio {
-			unit = "of " + Ceilings()[v.Bench]
+			unit = "of " + ceilings()[v.Bench]
 		}
 		change := "-"
 		if !math.IsInf(v.Change, 0) {

@@ -30,7 +30,7 @@ func Execute(ctx context.Context, cmd *cobra.Command, args []string, out *Output
 		return 0
 	}
 	fmt.Fprintf(out.Err, "%s: %v\n", ran.CommandPath(), err)
-	if !started || errors.Is(err, ErrUsage) {
+	if !started || errors.Is(err, errUsage) {
 		fmt.Fprintf(out.Err, "usage: %s\n", ran.UseLine())
 		return 2
 	}
@@ -39,7 +39,7 @@ func Execute(ctx context.Context, cmd *cobra.Command, args []string, out *Output
 
 // Usage is an error of arguments.
 func Usage(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrUsage, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s", errUsage, fmt.Sprintf(format, args...))
 }
 
 // Hide keeps flags out of help: those with which a benchmark starts processes of its own.

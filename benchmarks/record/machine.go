@@ -17,8 +17,8 @@ type Machine struct {
 	Load      string `json:"load"` // averages when it began, of 1, 5 and 15 minutes
 }
 
-// ThisMachine says what it can find out.
-func ThisMachine() Machine {
+// thisMachine says what it can find out.
+func thisMachine() Machine {
 	return Machine{
 		System: runtime.GOOS + "/" + runtime.GOARCH, Kernel: firstLine("/proc/sys/kernel/osrelease"), Processor: processor(),
 		Cores: runtime.NumCPU(), Go: runtime.Version(), Load: load(),

@@ -19,8 +19,8 @@ type Output struct {
 	Small bool
 }
 
-// ErrUsage is the error of arguments that make no sense: the program ends with 2 instead of 1.
-var ErrUsage = errors.New("usage")
+// errUsage is the error of arguments that make no sense: the program ends with 2 instead of 1.
+var errUsage = errors.New("usage")
 
 // Version notes what a program says of itself, in its first line, or that it is left out, and how to get it, if it is not
 // here.

@@ -101,7 +101,7 @@ type Curve struct {
 // New makes the file of a run on this machine that begins now.
 func New() *File {
 	return &File{
-		Format: Format, Time: time.Now().UTC().Truncate(time.Second), Machine: ThisMachine(),
+		Format: Format, Time: time.Now().UTC().Truncate(time.Second), Machine: thisMachine(),
 		Versions: map[string]string{}, LeftOut: map[string]string{},
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 )
 
-// Ceilings say of each benchmark which subject its figures are compared with.
-func Ceilings() map[string]string {
+// ceilings say of each benchmark which subject its figures are compared with.
+func ceilings() map[string]string {
 	return map[string]string{"http": "fasthttp", "latency": NeverReset, "kv": "redis", "queue": "redis", "neighbour": Alone, "component": "wasmtime"}
 }
 
@@ -67,7 +67,7 @@ func (t table) show(out io.Writer, f *File) {
 			name += " " + unit
 		}
 		fmt.Fprintf(w, "\t%s\t(spread)", name)
-		if _, has := Ceilings()[t.bench]; has {
+		if _, has := ceilings()[t.bench]; has {
 			fmt.Fprint(w, "\tratio")
 		}
 	}
@@ -83,7 +83,7 @@ func (t table) show(out io.Writer, f *File) {
 }
 
 func (t table) cells(w io.Writer, f *File, k Key) {
-	ceiling, compared := Ceilings()[t.bench]
+	ceiling, compared := ceilings()[t.bench]
 	s := f.Find(k)
 	if s == nil {
 		fmt.Fprint(w, "\t-\t")

@@ -44,8 +44,8 @@ type Site struct {
 	Processors int    // that it may use
 }
 
-// StartTime is how long a server may take until its first reply: it may have to compile first.
-const StartTime = 3 * time.Minute
+// startTime is how long a server may take until its first reply: it may have to compile first.
+const startTime = 3 * time.Minute
 
 // stopTime is how long a server may take to end before it is killed.
 const stopTime = 5 * time.Second
@@ -189,7 +189,7 @@ func (s *Server) launch(ctx context.Context, p *Place, program string) (err erro
 
 // wait waits until the server does its first work.
 func (s *Server) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, StartTime)
+	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	first, err := work.Find(s.Works[0])
 	if err != nil {
@@ -213,9 +213,6 @@ func (s *Server) wait(ctx context.Context) error {
 
 // CPU is the processor time that the server's processes have used.
 func (s *Server) CPU() (time.Duration, error) { return subject.CPUOfTree(s.command.Process.Pid) }
-
-// ResidentKiB is the memory that the server's processes have in RAM.
-func (s *Server) ResidentKiB() (int, error) { return subject.ResidentOfTree(s.command.Process.Pid) }
 
 // Restart ends the server and starts it again, at the same address and with what it has on disk by now. The caller calls Stop
 // also after an error.

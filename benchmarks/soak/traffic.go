@@ -3,8 +3,6 @@ package soak
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -22,6 +20,7 @@ import (
 	"github.com/sett-run/sett/benchmarks/work/answer"
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -269,7 +268,7 @@ func (t *traffic) deploy(ctx context.Context, i int) error {
 		}
 		r.Functions = append(r.Functions, client.DeployFunction{Name: name, Digest: digest, Settings: settings})
 	}
-	if digest, err = t.upload(ctx, subject.Small(answer.Hello), i); err != nil {
+	if digest, err = t.upload(ctx, wasmtest.Answer(answer.Hello), i); err != nil {
 		return err
 	}
 	r.Functions = append(r.Functions, client.DeployFunction{Name: "small", Digest: digest})
@@ -280,8 +279,5 @@ func (t *traffic) deploy(ctx context.Context, i int) error {
 // upload uploads a module with a custom section that makes it another one.
 func (t *traffic) upload(ctx context.Context, module []byte, i int) (digest string, err error) {
 	module = append(slices.Clip(module), 0, 6, 1, 'i', byte(i), byte(i>>8), byte(i>>16), byte(i>>24))
-	sum := sha256.Sum256(module)
-	digest = hex.EncodeToString(sum[:])
-	_, err = t.client.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)})
-	return digest, err
+	return subject.Upload(ctx, t.client, module)
 }

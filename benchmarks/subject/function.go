@@ -1,4 +1,6 @@
-// Package subject is what benchmarks measure: nodes in processes of their own, and functions on them.
+// Package subject is what benchmarks measure: nodes, groups of stores and other programs in processes of their own, and
+// functions on them. Its main types are Process, this program again, and Program, another one. Neither outlives the
+// benchmark that has started it, however that ends.
 package subject
 
 import (
@@ -15,7 +17,6 @@ import (
 	"path/filepath"
 
 	"github.com/sett-run/sett/runtime/registry"
-	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -26,16 +27,22 @@ func Deploy(ctx context.Context, admin, name string, module []byte, settings reg
 		return err
 	}
 	defer c.Close()
-	sum := sha256.Sum256(module)
-	digest := hex.EncodeToString(sum[:])
-	upload := client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)}
-	if _, err := c.UploadModule(ctx, upload); err != nil {
+	digest, err := Upload(ctx, c, module)
+	if err != nil {
 		return err
 	}
 	_, err = c.Deploy(ctx, registry.DefaultApp, client.DeployRequest{Functions: []client.DeployFunction{
 		{Name: name, Digest: digest, Settings: settings},
 	}})
 	return err
+}
+
+// Upload uploads a module and answers its digest.
+func Upload(ctx context.Context, c *client.Client, module []byte) (digest string, err error) {
+	sum := sha256.Sum256(module)
+	digest = hex.EncodeToString(sum[:])
+	_, err = c.UploadModule(ctx, client.Upload{Digest: digest, SizeBytes: int64(len(module)), Body: bytes.NewReader(module)})
+	return digest, err
 }
 
 // GoModule builds a package of this module as a function does; dir takes the file.
@@ -47,17 +54,6 @@ func GoModule(ctx context.Context, dir, pkg string) ([]byte, error) {
 		return nil, fmt.Errorf("build the guest in Go: %w: %s", err, out)
 	}
 	return os.ReadFile(file)
-}
-
-// Small is a module of a few instructions that answers text.
-func Small(text string) []byte {
-	reply := "Content-Type: text/plain\n\n" + text
-	var m wasmtest.Module
-	write := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
-	m.Memory(0, 1)
-	m.Data(64, reply)
-	m.Func("_start", "", wasmtest.Write(write, 1, 64, int32(len(reply))))
-	return m.Bytes()
 }
 
 // Get asks for http://address/path, of a host if it is not empty, reads the whole reply, and answers its status.

@@ -45,8 +45,9 @@ func ping(ctx context.Context, address string) error {
 	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
 		return err
 	}
-	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || line != "+PONG\r\n" {
-		return fmt.Errorf("ping is answered with %q: %w", line, err)
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err == nil && line != "+PONG\r\n" {
+		err = fmt.Errorf("ping is answered with %q", line)
 	}
-	return nil
+	return err
 }

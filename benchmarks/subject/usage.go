@@ -76,18 +76,6 @@ func CPUOfTree(pid int) (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// ResidentOfTree is the memory in KiB that a process and those below it have in RAM; what they share counts for each.
-func ResidentOfTree(pid int) (sum int, err error) {
-	for _, p := range tree(pid) {
-		kib, err := ResidentKiB(p)
-		if err != nil {
-			return 0, err
-		}
-		sum += kib
-	}
-	return sum, nil
-}
-
 // tree is a process and those that it and they have started, as Linux lists them by thread.
 func tree(pid int) []int {
 	all := []int{pid}

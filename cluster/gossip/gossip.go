@@ -145,7 +145,6 @@ func (g *Gossip) open(ctx context.Context) error {
 	if err := g.join(ctx); err != nil {
 		g.stop()
 		g.log.quiet.Store(true)
-		g.metrics.unregister()
 		return errors.Join(err, t.Shutdown())
 	}
 	return nil
@@ -165,7 +164,9 @@ func (g *Gossip) join(ctx context.Context) error {
 		return err
 	}
 	t.start()
-	g.list, err = memberlist.Create(g.settings())
+	if g.list, err = memberlist.Create(g.settings()); err != nil {
+		g.metrics.unregister()
+	}
 	return err
 }
 

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,9 +85,8 @@ func newTransport(network cluster.Network, l net.Listener, p net.PacketConn, m *
 }
 
 func (t *transport) start() {
-	t.readers.Add(2)
-	go t.accept()
-	go t.receive()
+	t.readers.Go(t.accept)
+	t.readers.Go(t.receive)
 }
 
 // retry waits a moment after a fault of a socket that is not closed, so that a lasting one does not keep a core busy.
@@ -99,7 +100,6 @@ func (t *transport) retry() bool {
 }
 
 func (t *transport) accept() {
-	defer t.readers.Done()
 	for {
 		c, err := t.listener.Accept()
 		if err != nil {
@@ -124,7 +124,6 @@ func (t *transport) accept() {
 }
 
 func (t *transport) receive() {
-	defer t.readers.Done()
 	buffer := make([]byte, maxPacketBytes)
 	for {
 		n, from, err := t.packet.ReadFrom(buffer)
@@ -202,10 +201,7 @@ func (t *transport) interrupt() {
 	t.cancel()
 	t.mu.Lock()
 	t.closed = true
-	open := make([]*stream, 0, len(t.open))
-	for s := range t.open {
-		open = append(open, s)
-	}
+	open := slices.Collect(maps.Keys(t.open))
 	t.mu.Unlock()
 	for _, s := range open {
 		s.Close()

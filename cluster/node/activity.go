@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/sett-run/sett/router"
@@ -20,23 +19,17 @@ func (n *Node) Invocations(ctx context.Context, q client.InvocationQuery) client
 	if q.Local {
 		return list
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	var mu sync.Mutex // guards list
-	var asking sync.WaitGroup
 	q.Local = true
-	for _, m := range n.otherMembers() {
-		asking.Go(func() {
-			got, err := n.adminOf(m.ID).Invocations(ctx, q)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				list.Silent = append(list.Silent, m.Name)
-			}
-			list.Invocations = append(list.Invocations, got.Invocations...)
-		})
+	for _, others := range askOthers(ctx, n, func(ctx context.Context, m client.Member) client.InvocationList {
+		got, err := n.adminOf(m.ID).Invocations(ctx, q)
+		if err != nil {
+			got.Silent = []string{m.Name}
+		}
+		return got
+	}) {
+		list.Silent = append(list.Silent, others.Silent...)
+		list.Invocations = append(list.Invocations, others.Invocations...)
 	}
-	asking.Wait()
 	slices.Sort(list.Silent)
 	slices.SortStableFunc(list.Invocations, func(a, b client.Invocation) int { return a.Time.Compare(b.Time) })
 	list.Invocations = list.Invocations[max(0, len(list.Invocations)-q.Limit):]
@@ -116,23 +109,12 @@ func (n *Node) Top(ctx context.Context, local client.LocalOnly) []client.NodeTot
 	if local {
 		return all
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	members := n.otherMembers()
-	others := make([]client.NodeTotals, len(members))
-	var asking sync.WaitGroup
-	for i, m := range members {
-		asking.Go(func() {
-			got, err := n.adminOf(m.ID).Top(ctx, true)
-			if err != nil || len(got) != 1 {
-				others[i] = client.NodeTotals{Node: m.Name, ID: m.ID, State: client.VersionSilent, Functions: []client.FunctionTotals{}}
-				return
-			}
-			others[i] = got[0]
-		})
-	}
-	asking.Wait()
-	return append(all, others...)
+	return append(all, askOthers(ctx, n, func(ctx context.Context, m client.Member) client.NodeTotals {
+		if got, err := n.adminOf(m.ID).Top(ctx, true); err == nil && len(got) == 1 {
+			return got[0]
+		}
+		return client.NodeTotals{Node: m.Name, ID: m.ID, State: client.VersionSilent, Functions: []client.FunctionTotals{}}
+	})...)
 }
 
 func (n *Node) totals() client.NodeTotals {

@@ -29,14 +29,7 @@ type quotaName struct{ app, what string }
 // raiseAlarms tells apps of dead letters and of full quotas while this node leads, until Close. What happens while there is
 // no leader is not told.
 func (n *Node) raiseAlarms() {
-	t := time.NewTicker(alarmPause)
-	defer t.Stop()
-	for a := new(alarms); ; {
-		select {
-		case <-n.ctx.Done():
-			return
-		case <-t.C:
-		}
+	for a := new(alarms); n.pause(alarmPause); {
 		if n.store.Replica().Leading() == 0 {
 			*a = alarms{}
 			continue

@@ -12,13 +12,14 @@ import (
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/queue"
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
 )
 
 // TestAlarms: an app with an archive is told of dead letters and of a quota that is nearly used up, each once.
 func TestAlarms(t *testing.T) {
 	n := start(t, t.TempDir())
 	ctx := t.Context()
-	deploy(t, n, "work", hello("done"))
+	deploy(t, n, "work", wasmtest.Answer("done"))
 	if err := n.PutArchive(ctx, "default", registry.Archive{Name: "all", Pattern: json.RawMessage(`{"source":["sett.queue","sett.alarm"]}`)}); err != nil {
 		t.Fatal(err)
 	}

@@ -130,11 +130,6 @@ func (n *Node) backUpModule(ctx context.Context, archive *zip.Writer, digest str
 	return err
 }
 
-// RestoreConfig says where a backup goes.
-type RestoreConfig struct {
-	Data string // data directory that does not exist yet, or is empty
-}
-
 // Restored says what was restored.
 type Restored struct {
 	Time    time.Time // when the backup was made
@@ -143,10 +138,10 @@ type Restored struct {
 	Chunks  int // of objects
 }
 
-// Restore makes a data directory of the backup in a file, for a node that has not run yet: started, it is the first of
-// a new cluster, which has the functions, versions and state of the old one, and none of its nodes, tokens to join with,
+// Restore makes the data directory, which does not exist yet or is empty, of the backup in a file, for a node that has not
+// run yet: started, it is the first of a new cluster, which has the functions, versions and state of the old one, and none of its nodes, tokens to join with,
 // or keys between nodes. After an error the directory is as it was.
-func Restore(ctx context.Context, file string, c RestoreConfig) (r Restored, err error) {
+func Restore(ctx context.Context, file, data string) (r Restored, err error) {
 	archive, err := zip.OpenReader(file)
 	if err != nil {
 		return r, abi.WithCode(abi.InvalidInput, fmt.Errorf("not a whole backup: %w", err))
@@ -155,15 +150,15 @@ func Restore(ctx context.Context, file string, c RestoreConfig) (r Restored, err
 	if r.Time, err = checkBackup(&archive.Reader); err != nil {
 		return r, abi.WithCode(abi.InvalidInput, err)
 	}
-	if err := emptyDir(c.Data); err != nil {
+	if err := emptyDir(data); err != nil {
 		return r, err
 	}
-	fresh := c.Data + ".restoring"
+	fresh := data + ".restoring"
 	if err := os.RemoveAll(fresh); err != nil {
 		return r, err
 	}
 	if err = r.into(ctx, &archive.Reader, fresh); err == nil {
-		err = replaceDir(fresh, c.Data)
+		err = replaceDir(fresh, data)
 	}
 	if err != nil {
 		return Restored{}, errors.Join(err, os.RemoveAll(fresh))

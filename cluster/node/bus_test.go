@@ -9,6 +9,7 @@ import (
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/queue"
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -28,7 +29,7 @@ func TestBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"work", "other"} {
-		deployWith(t, n, name, hello("done"), registry.Settings{Triggers: []registry.Trigger{rule(`{"source":["shop"],"detail":{"n":[{"numeric":[">",1]}]}}`)}})
+		deployWith(t, n, name, wasmtest.Answer("done"), registry.Settings{Triggers: []registry.Trigger{rule(`{"source":["shop"],"detail":{"n":[{"numeric":[">",1]}]}}`)}})
 	}
 	if err := n.PutArchive(ctx, "default", registry.Archive{Name: "all", Pattern: json.RawMessage(`{"source":["shop"]}`)}); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,19 +56,10 @@ type Config struct {
 }
 
 func (c Config) complete() Config {
-	for _, d := range []struct {
-		field *string
-		value string
-	}{{&c.HTTP, DefaultHTTP}, {&c.Admin, DefaultAdmin}, {&c.Cluster, DefaultCluster}, {&c.Version, "devel"}} {
-		if *d.field == "" {
-			*d.field = d.value
-		}
-	}
+	c.HTTP, c.Admin, c.Cluster = cmp.Or(c.HTTP, DefaultHTTP), cmp.Or(c.Admin, DefaultAdmin), cmp.Or(c.Cluster, DefaultCluster)
+	c.Version, c.grace = cmp.Or(c.Version, "devel"), cmp.Or(c.grace, orphanGrace)
 	if c.Name == "" {
 		c.Name = hostName()
-	}
-	if c.grace == 0 {
-		c.grace = orphanGrace
 	}
 	if c.Network == nil {
 		c.Network = cluster.Internet{}

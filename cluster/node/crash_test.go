@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sett-run/sett/runtime/wasmtest"
 )
 
 // crashEnv tells the test binary to be a node in this directory that deploys until it is killed.
@@ -38,7 +40,7 @@ func deployForever(dir string) {
 		next = f.Latest + 1
 	}
 	for ; ; next++ {
-		got, err := deployTo(context.Background(), n, "counter", hello(strconv.Itoa(next)))
+		got, err := deployTo(context.Background(), n, "counter", wasmtest.Answer(strconv.Itoa(next)))
 		if err != nil || got.Version != next {
 			fmt.Println("error", err, got.Version, next)
 			os.Exit(1)

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/sett-run/sett/cluster/trust"
 )
 
 // dataFormat is the version of the data directory's layout. A node refuses a directory with a higher one.
@@ -118,19 +120,9 @@ func (d *dataDir) join(name string) string { return filepath.Join(d.path, name) 
 // close releases the lock. The lock file stays: removing it would race with a node that waits for it.
 func (d *dataDir) close() error { return d.lock.Close() }
 
-// writeFile puts a small file in place whole: temporary file, fsync, rename.
+// writeFile is trust.WriteFile that says which file it was.
 func writeFile(path string, data []byte) error {
-	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), cause(err))
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
+	if err := trust.WriteFile(path, data); err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Base(path), cause(err))
 	}
 	return nil

@@ -196,7 +196,7 @@ func (n *Node) found() error {
 	if err := n.writeClusterFile(keysFile, n.den.keys); err != nil {
 		return fmt.Errorf("make a cluster: %w", err)
 	}
-	if err := n.certify(authority); err != nil {
+	if err := n.den.identity.IssuedBy(authority); err != nil {
 		return fmt.Errorf("make a cluster: %w", err)
 	}
 	return nil
@@ -219,20 +219,7 @@ func (n *Node) authority() (*trust.Authority, error) {
 	if text, err = authority.PEM(); err != nil {
 		return nil, err
 	}
-	return authority, n.writeClusterText(foundingFile, text)
-}
-
-// certify gives this node a certificate of the authority.
-func (n *Node) certify(authority *trust.Authority) error {
-	csr, err := n.den.identity.NewRequest()
-	if err != nil {
-		return err
-	}
-	certificate, err := authority.Issue(csr, n.ID())
-	if err != nil {
-		return err
-	}
-	return n.den.identity.Use(certificate, authority.Roots())
+	return authority, writeFile(name, text)
 }
 
 func (n *Node) readClusterFile(name string, into any) error {
@@ -251,14 +238,7 @@ func (n *Node) writeClusterFile(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return n.writeClusterText(name, append(text, '\n'))
-}
-
-func (n *Node) writeClusterText(name string, text []byte) error {
-	if err := os.MkdirAll(n.dir.join(clusterDir), 0o700); err != nil {
-		return err
-	}
-	return writeFile(n.dir.join(filepath.Join(clusterDir, name)), text)
+	return writeFile(n.dir.join(filepath.Join(clusterDir, name)), append(text, '\n'))
 }
 
 // openPort listens for other nodes: on the TCP port after gossip's, or any free one.

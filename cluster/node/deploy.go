@@ -197,14 +197,8 @@ func (n *Node) collectModules() {
 
 // collectNowAndThen finds what uploads that were never deployed leave behind, until Close.
 func (n *Node) collectNowAndThen() {
-	for tick := time.NewTicker(moduleGrace); ; {
-		select {
-		case <-n.ctx.Done():
-			tick.Stop()
-			return
-		case <-tick.C:
-			n.collectModules()
-		}
+	for n.pause(moduleGrace) {
+		n.collectModules()
 	}
 }
 

@@ -38,10 +38,7 @@ func (n *Node) followStore() {
 				n.refresh(n.ctx)
 			}
 		}
-		select {
-		case <-n.ctx.Done():
-		case <-time.After(followPause):
-		}
+		n.pause(followPause)
 	}
 }
 

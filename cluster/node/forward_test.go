@@ -103,7 +103,7 @@ func TestSpill(t *testing.T) {
 func TestForward(t *testing.T) {
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
-	d := deploy(t, a, "hello", hello("one"))
+	d := deploy(t, a, "hello", wasmtest.Answer("one"))
 	k := versionKey{"default", "hello", d.Version}
 	await(t, "b runs the function", func() bool {
 		return b.waiting.on(k) == nil && b.registry.Snapshot().Function("default", "hello") != nil
@@ -133,7 +133,7 @@ func TestForward(t *testing.T) {
 func TestCodeIsBorrowed(t *testing.T) {
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
-	d := deploy(t, a, "hello", hello("one"))
+	d := deploy(t, a, "hello", wasmtest.Answer("one"))
 	k := versionKey{"default", "hello", d.Version}
 	await(t, "b runs the function", func() bool {
 		return b.waiting.on(k) == nil && b.registry.Snapshot().Function("default", "hello") != nil

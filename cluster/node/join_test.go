@@ -11,6 +11,7 @@ import (
 	"github.com/sett-run/sett/cluster/trust"
 	"github.com/sett-run/sett/kv"
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -66,7 +67,7 @@ func TestRestartWithoutQuorum(t *testing.T) {
 	a := start(t, t.TempDir())
 	b, c := join(t, a, "b"), join(t, a, "c")
 	await(t, "all three vote", func() bool { return c.Status().Voters == 3 })
-	d := deploy(t, a, "hello", hello("one"))
+	d := deploy(t, a, "hello", wasmtest.Answer("one"))
 	k := versionKey{"default", "hello", d.Version}
 	await(t, "c runs the function", func() bool {
 		return c.waiting.on(k) == nil && c.registry.Snapshot().Function("default", "hello") != nil

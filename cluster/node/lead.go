@@ -138,11 +138,7 @@ func (n *Node) view(seen map[string]liveness) placement.Group {
 	records := *n.den.members.Load()
 	members := map[string]placement.Member{}
 	for id, r := range records {
-		m := placement.Member{ID: id, Region: r.Region, Reader: r.Role == trust.Reader}
-		if !r.Removed.IsZero() {
-			m.State = placement.Gone
-		}
-		members[id] = m
+		members[id] = placement.Member{ID: id, Region: r.Region, Reader: r.Role == trust.Reader, Gone: !r.Removed.IsZero()}
 	}
 	for _, s := range n.store.Replica().Servers() {
 		m := members[s.ID]
@@ -158,7 +154,7 @@ func (n *Node) view(seen map[string]liveness) placement.Group {
 	group := placement.Group{Leader: n.ID(), Now: time.Now()}
 	for id, m := range members {
 		m.Alive, m.Since = seen[id].alive, seen[id].since
-		if m.InGroup || m.Alive && m.State == placement.Active {
+		if m.InGroup || m.Alive && !m.Gone {
 			group.Members = append(group.Members, m)
 		}
 	}

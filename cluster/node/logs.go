@@ -13,10 +13,6 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// askTimeout is how long another node may take for its part of an answer. A longer one waits for nodes that are
-// overloaded, and for those that are gone.
-const askTimeout = 2 * time.Second
-
 // nodeLogs reads the logs of all nodes for the admin plane. A node that does not answer is named in a line of its own.
 type nodeLogs struct{ *Node }
 
@@ -26,22 +22,9 @@ func (n nodeLogs) Read(ctx context.Context, q client.LogQuery) []abi.Line {
 	if q.Local {
 		return lines
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	var mu sync.Mutex // guards lines
-	var asking sync.WaitGroup
-	for _, m := range n.otherMembers() {
-		asking.Go(func() {
-			got, err := n.readFrom(ctx, m, q)
-			if err != nil {
-				got = append(got, silent(q, m, err))
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			lines = append(lines, got...)
-		})
+	for _, others := range askOthers(ctx, n.Node, func(ctx context.Context, m client.Member) []abi.Line { return n.readFrom(ctx, m, q) }) {
+		lines = append(lines, others...)
 	}
-	asking.Wait()
 	slices.SortStableFunc(lines, func(a, b abi.Line) int { return a.Time.Compare(b.Time) })
 	if q.Limit > 0 {
 		lines = lines[max(0, len(lines)-q.Limit):]
@@ -49,15 +32,15 @@ func (n nodeLogs) Read(ctx context.Context, q client.LogQuery) []abi.Line {
 	return lines
 }
 
-func (n nodeLogs) readFrom(ctx context.Context, m client.Member, q client.LogQuery) (lines []abi.Line, err error) {
+func (n nodeLogs) readFrom(ctx context.Context, m client.Member, q client.LogQuery) (lines []abi.Line) {
 	q.Local, q.Follow = true, false
 	for line, err := range n.adminOf(m.ID).Logs(ctx, q) {
 		if err != nil {
-			return lines, err
+			return append(lines, silent(q, m, err))
 		}
 		lines = append(lines, line)
 	}
-	return lines, nil
+	return lines
 }
 
 // mark says in lines of this node where they were written, where they go among those of others.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sett-run/sett/cluster/gossip"
@@ -167,6 +168,24 @@ func memberOf(m gossip.Member) client.Member {
 // otherMembers are the members but this one, dead and stopped ones too.
 func (n *Node) otherMembers() []client.Member {
 	return slices.DeleteFunc(n.Members(), func(m client.Member) bool { return m.Self })
+}
+
+// askTimeout is how long another node may take for its part of an answer. A longer one waits for nodes that are
+// overloaded, and for those that are gone.
+const askTimeout = 2 * time.Second
+
+// askOthers asks all other members at once, and answers what became of each.
+func askOthers[T any](ctx context.Context, n *Node, ask func(ctx context.Context, m client.Member) T) []T {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	members := n.otherMembers()
+	answers := make([]T, len(members))
+	var asking sync.WaitGroup
+	for i, m := range members {
+		asking.Go(func() { answers[i] = ask(ctx, m) })
+	}
+	asking.Wait()
+	return answers
 }
 
 // Status is the cluster as this node sees it.

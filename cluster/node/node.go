@@ -69,7 +69,7 @@ type Node struct {
 	ready   readiness
 	closers []closer
 	group   sync.WaitGroup // what serves
-	failed  chan error     // the end of a listener or the store that Close did not ask for
+	failed  chan error     // 1 slot: the first end of a listener or the store that Close did not ask for
 
 	firstToken string
 
@@ -96,7 +96,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{config: config, log: config.Log, started: time.Now(), metrics: prometheus.NewRegistry(), failed: make(chan error, 6),
+	n := &Node{config: config, log: config.Log, started: time.Now(), metrics: prometheus.NewRegistry(), failed: make(chan error, 1),
 		wake: make(chan struct{}, 1), next: make(chan struct{})}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	for _, step := range []func(context.Context) error{
@@ -185,10 +185,10 @@ func (n *Node) S3Addr() string {
 	return n.s3Listener.Addr().String()
 }
 
-// Name is the node's name; ID is what it remains under across restarts.
+// Name is the node's name.
 func (n *Node) Name() string { return n.config.Name }
 
-// ID is the node's stable id: 16 hexadecimal digits.
+// ID is what the node remains under across restarts: 16 hexadecimal digits.
 func (n *Node) ID() string { return n.dir.ID }
 
 func (n *Node) openData(ctx context.Context) error {
@@ -291,10 +291,8 @@ func (n *Node) openRuntime(ctx context.Context) (err error) {
 }
 
 func (n *Node) openRegistry(ctx context.Context) (err error) {
-	if n.registry, err = registry.Open(ctx, n.store); err != nil {
-		return err
-	}
-	return nil
+	n.registry, err = registry.Open(ctx, n.store)
+	return err
 }
 
 func (n *Node) openRouter(context.Context) (err error) {

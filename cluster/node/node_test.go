@@ -38,17 +38,6 @@ func startWith(t *testing.T, c Config) *Node {
 	return n
 }
 
-// hello is a command that writes a CGI reply with this text.
-func hello(text string) []byte {
-	reply := "Content-Type: text/plain\n\n" + text
-	var m wasmtest.Module
-	fdWrite := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
-	m.Memory(0, 1)
-	m.Data(64, reply)
-	m.Func("_start", "", wasmtest.Write(fdWrite, 1, 64, int32(len(reply))))
-	return m.Bytes()
-}
-
 func deploy(t *testing.T, n *Node, name string, module []byte) client.Deployed {
 	t.Helper()
 	d, err := deployTo(t.Context(), n, name, module)
@@ -98,13 +87,13 @@ func get(t *testing.T, n *Node, path string) string {
 func TestFunctionsAnswerAndSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	n := start(t, dir)
-	if got := deploy(t, n, "hello", hello("one")); got.Version != 1 {
+	if got := deploy(t, n, "hello", wasmtest.Answer("one")); got.Version != 1 {
 		t.Errorf("first deployment made version %d, want 1", got.Version)
 	}
 	if got, want := get(t, n, "/hello"), "200 OK one"; got != want {
 		t.Errorf("GET /hello = %q, want %q", got, want)
 	}
-	if got := deploy(t, n, "hello", hello("two")); got.Version != 2 {
+	if got := deploy(t, n, "hello", wasmtest.Answer("two")); got.Version != 2 {
 		t.Errorf("second deployment made version %d, want 2", got.Version)
 	}
 	if err := n.Close(t.Context()); err != nil {
@@ -121,7 +110,7 @@ func TestFunctionsAnswerAndSurviveARestart(t *testing.T) {
 
 func TestRequestsSeeAWholeVersionWhileDeploying(t *testing.T) {
 	n := start(t, t.TempDir())
-	modules := [][]byte{hello("odd"), hello("even")}
+	modules := [][]byte{wasmtest.Answer("odd"), wasmtest.Answer("even")}
 	deploy(t, n, "hello", modules[0])
 	var clients sync.WaitGroup
 	stop := make(chan struct{})

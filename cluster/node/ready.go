@@ -54,7 +54,7 @@ func (r *readiness) say(why error, last bool) {
 	if r.over && !last {
 		return
 	}
-	if why == nil && !r.isReady() {
+	if why == nil {
 		select {
 		case <-r.first():
 		default:
@@ -63,8 +63,6 @@ func (r *readiness) say(why error, last bool) {
 	}
 	r.began, r.why, r.over = true, why, r.over || last
 }
-
-func (r *readiness) isReady() bool { return r.began && r.why == nil }
 
 // first is closed when the node is ready for the first time. The caller holds mu.
 func (r *readiness) first() chan struct{} {

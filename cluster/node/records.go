@@ -114,20 +114,14 @@ func (n *Node) refreshAuthority(ctx context.Context) error {
 
 // renewNowAndThen keeps the certificate fresh, until Close.
 func (n *Node) renewNowAndThen() {
-	for tick := time.NewTicker(renewPause); ; {
-		select {
-		case <-n.ctx.Done():
-			tick.Stop()
-			return
-		case <-tick.C:
-			if err := n.refreshAuthority(n.ctx); err != nil && n.ctx.Err() == nil {
-				n.log.Error("renew certificate", "err", err)
-			}
+	for n.pause(renewPause) {
+		if err := n.refreshAuthority(n.ctx); err != nil && n.ctx.Err() == nil {
+			n.log.Error("renew certificate", "err", err)
 		}
 	}
 }
 
-// admit refuses nodes that the cluster's state is too new for, before their token is used.
+// accept refuses nodes that the cluster's state is too new for, before their token is used.
 func (n *Node) accept(_ context.Context, r trust.Request) error {
 	level, err := n.store.Level()
 	if err != nil {

@@ -20,7 +20,7 @@ const recoveredFile = "recovered"
 // the voters is gone for good and nothing can be written any more. It answers the index of the newest entry the node has.
 // What others acknowledged and it never received is lost. The others are removed when it starts, and must never run
 // again with the data they have.
-func Recover(ctx context.Context, data string, log *slog.Logger) (index uint64, err error) {
+func Recover(data string, log *slog.Logger) (index uint64, err error) {
 	if _, err := os.Stat(filepath.Join(data, identityFile)); err != nil {
 		return 0, abi.WithCode(abi.NotFound, fmt.Errorf("%s is not the data directory of a node: %w", data, cause(err)))
 	}
@@ -32,7 +32,7 @@ func Recover(ctx context.Context, data string, log *slog.Logger) (index uint64, 
 	if err := writeFile(dir.join(filepath.Join(clusterDir, recoveredFile)), nil); err != nil {
 		return 0, fmt.Errorf("mark data directory: %w", err)
 	}
-	return kv.Recover(ctx, dir.join(storeDir), dir.ID, log)
+	return kv.Recover(dir.join(storeDir), dir.ID, log)
 }
 
 // finishRecovery removes all other members after Recover. The node is its group alone and has caught up.

@@ -60,24 +60,14 @@ func (n *Node) Rollout(ctx context.Context, v client.VersionName, local client.L
 	if local {
 		return all
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	members := n.otherMembers()
-	others := make([]client.NodeVersion, len(members))
-	var asking sync.WaitGroup
-	for i, m := range members {
-		asking.Go(func() {
-			others[i] = client.NodeVersion{Node: m.Name, ID: m.ID, State: client.VersionSilent}
-			if m.State != client.StateAlive {
-				return
-			}
+	return append(all, askOthers(ctx, n, func(ctx context.Context, m client.Member) client.NodeVersion {
+		if m.State == client.StateAlive {
 			if got, err := n.adminOf(m.ID).Rollout(ctx, v, true); err == nil && len(got) == 1 {
-				others[i] = got[0]
+				return got[0]
 			}
-		})
-	}
-	asking.Wait()
-	return append(all, others...)
+		}
+		return client.NodeVersion{Node: m.Name, ID: m.ID, State: client.VersionSilent}
+	})...)
 }
 
 // rolledOut says how far a version is on this node.

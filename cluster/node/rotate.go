@@ -35,16 +35,16 @@ const fingerprintBytes = 8
 func (n *Node) Rotate(ctx context.Context, s client.Secret) error {
 	switch s {
 	case client.SecretKeys:
-		return n.RotateKeys(ctx)
+		return n.rotateKeys(ctx)
 	case client.SecretAuthority:
-		return n.RotateAuthority(ctx)
+		return n.rotateAuthority(ctx)
 	}
 	return abi.WithCode(abi.InvalidInput, fmt.Errorf("rotate %.40q: it is %s or %s", s, client.SecretKeys, client.SecretAuthority))
 }
 
-// RotateKeys has the living nodes gossip with a new key and forget all others. A node that is away meanwhile gets the
+// rotateKeys has the living nodes gossip with a new key and forget all others. A node that is away meanwhile gets the
 // new one from the store's group when it is back.
-func (n *Node) RotateKeys(ctx context.Context) error {
+func (n *Node) rotateKeys(ctx context.Context) error {
 	keys, _, err := n.den.records.Keyring(ctx, op.Read{Consistency: op.Strong})
 	if err != nil {
 		return fmt.Errorf("rotate gossip keys: %w", err)
@@ -79,14 +79,14 @@ func (n *Node) replaceKeyring(ctx context.Context, before, ring [][]byte) error 
 	return n.den.records.PutKeyring(ctx, ring, revision)
 }
 
-// RotateAuthority replaces the authority's root, and with it the certificates of all nodes. The root before is trusted
+// rotateAuthority replaces the authority's root, and with it the certificates of all nodes. The root before is trusted
 // until all members have theirs of the new one, so that none, which may be away, is shut out.
-func (n *Node) RotateAuthority(ctx context.Context) error {
+func (n *Node) rotateAuthority(ctx context.Context) error {
 	authority, revision, err := n.den.records.Authority(ctx, op.Read{Consistency: op.Strong})
 	if err != nil {
 		return fmt.Errorf("rotate authority: %w", err)
 	}
-	if _, rotating := authority.Rotating(); !rotating {
+	if !authority.Rotating() {
 		if authority, err = authority.Rotate(); err == nil {
 			err = n.den.records.PutAuthority(ctx, authority, revision)
 		}

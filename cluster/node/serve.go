@@ -107,7 +107,10 @@ func (n *Node) report(plane string, err error) {
 		return
 	}
 	n.ready.end(plane + " failed")
-	n.failed <- fmt.Errorf("serve %s: %w", plane, err)
+	select {
+	case n.failed <- fmt.Errorf("serve %s: %w", plane, err):
+	default: // something else has failed before
+	}
 }
 
 // watchStore tells when the store cannot go on.

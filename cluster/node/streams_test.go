@@ -7,6 +7,7 @@ import (
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -21,7 +22,7 @@ func TestStream(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	deployWith(t, n, "work", hello("done"), registry.Settings{Triggers: []registry.Trigger{{Stream: &registry.StreamSource{Prefix: "user/", Parallel: 2}}}})
+	deployWith(t, n, "work", wasmtest.Answer("done"), registry.Settings{Triggers: []registry.Trigger{{Stream: &registry.StreamSource{Prefix: "user/", Parallel: 2}}}})
 	set("user/1", "a")
 	set("user/1", "b")
 	await(t, "the changes to be handled", func() bool { return len(invoked(n, "work")[abi.TriggerStream]) > 0 })
@@ -39,7 +40,7 @@ func TestStream(t *testing.T) {
 	if got := places(); got != 2 {
 		t.Errorf("%d places of shards, want 2", got)
 	}
-	if _, err := deployFunction(ctx, n, hello("done"), client.DeployFunction{Name: "work"}); err != nil {
+	if _, err := deployFunction(ctx, n, wasmtest.Answer("done"), client.DeployFunction{Name: "work"}); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "the places to be forgotten", func() bool { n.wakeTriggers(); return places() == 0 })

@@ -17,7 +17,8 @@ import (
 )
 
 // orphanGrace is how long a subscription that nobody has any more is kept, and the values before a change that no stream
-// reads. A longer one keeps what is published for longer; after a shorter one a node that lags behind might lose what a new deployment has just subscribed to.
+// reads. A longer one keeps what is published for longer; after a shorter one a node that lags behind might lose what a new
+// deployment has just subscribed to.
 const orphanGrace = time.Minute
 
 // Subscriptions of functions and others never share a name.

@@ -13,6 +13,7 @@ import (
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -54,7 +55,7 @@ func empty(t *testing.T, n *Node, names ...string) bool {
 func TestTriggers(t *testing.T) {
 	n := start(t, t.TempDir())
 	ctx := t.Context()
-	deployWith(t, n, "work", hello("done"), registry.Settings{Routes: []registry.Route{{Pattern: "POST /work"}}, Triggers: []registry.Trigger{
+	deployWith(t, n, "work", wasmtest.Answer("done"), registry.Settings{Routes: []registry.Route{{Pattern: "POST /work"}}, Triggers: []registry.Trigger{
 		{Queue: &registry.QueueSource{Queue: "orders", BatchSize: 10}},
 		{Topic: &registry.TopicSource{Topic: "placed", Filter: []byte(`{"kind":["gift"]}`)}},
 		{Schedule: &registry.Schedule{Expressions: []string{"rate(1 day)"}}},
@@ -223,7 +224,7 @@ func TestURLSubscription(t *testing.T) {
 // TestEventsAreNotForged has no route lead to a function that is there for events alone.
 func TestEventsAreNotForged(t *testing.T) {
 	n := start(t, t.TempDir())
-	deployWith(t, n, "work", hello("done"), registry.Settings{Triggers: []registry.Trigger{{Queue: &registry.QueueSource{Queue: "orders"}}}})
+	deployWith(t, n, "work", wasmtest.Answer("done"), registry.Settings{Triggers: []registry.Trigger{{Queue: &registry.QueueSource{Queue: "orders"}}}})
 	reply, err := http.Post("http://"+n.HTTPAddr()+"/work", "application/json", strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)

@@ -155,8 +155,8 @@ func (n *Node) openBucket(ctx context.Context, app, name string) error {
 	return err
 }
 
-// listenToBuckets has the buckets of an app tell what becomes of their objects that a function listens to. What fails, the leader's
-// node does within lookPause.
+// listenToBuckets has the buckets of an app tell what becomes of their objects that a function listens to. What fails, the
+// leader's node does within lookPause.
 func (n *Node) listenToBuckets(ctx context.Context, app string) {
 	for _, f := range n.registry.Snapshot().Functions() {
 		if f.App != app {

@@ -10,6 +10,7 @@ import (
 	"github.com/sett-run/sett/kv/queue"
 	"github.com/sett-run/sett/kv/replica"
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -31,9 +32,9 @@ func putObject(t *testing.T, n *Node, bucket, key string, by blob.Origin) {
 func TestUploads(t *testing.T) {
 	n := start(t, t.TempDir())
 	ctx := t.Context()
-	deployWith(t, n, "all", hello("done"), upload(registry.UploadSource{Bucket: "pics"})) // makes the bucket
-	deployWith(t, n, "pngs", hello("done"), upload(registry.UploadSource{Bucket: "pics", Prefix: "in/", Suffix: ".png", Existing: true}))
-	deployWith(t, n, "gone", hello("done"), upload(registry.UploadSource{Bucket: "pics", Event: registry.UploadRemoved}))
+	deployWith(t, n, "all", wasmtest.Answer("done"), upload(registry.UploadSource{Bucket: "pics"})) // makes the bucket
+	deployWith(t, n, "pngs", wasmtest.Answer("done"), upload(registry.UploadSource{Bucket: "pics", Prefix: "in/", Suffix: ".png", Existing: true}))
+	deployWith(t, n, "gone", wasmtest.Answer("done"), upload(registry.UploadSource{Bucket: "pics", Event: registry.UploadRemoved}))
 	putObject(t, n, "pics", "in/a.png", blob.Origin{})
 	putObject(t, n, "pics", "out/a.png", blob.Origin{Function: "all", Depth: 1})
 	putObject(t, n, "pics", "in/b.png", blob.Origin{Function: "pngs"}) // its rules say so
@@ -49,7 +50,7 @@ func TestUploads(t *testing.T) {
 	}
 
 	settings := upload(registry.UploadSource{Bucket: "none", Existing: true})
-	if _, err := deployFunction(ctx, n, hello("x"), client.DeployFunction{Name: "late", Settings: settings}); abi.CodeOf(err) != abi.NotFound || !strings.Contains(err.Error(), "bucket none in app default: no such bucket") {
+	if _, err := deployFunction(ctx, n, wasmtest.Answer("x"), client.DeployFunction{Name: "late", Settings: settings}); abi.CodeOf(err) != abi.NotFound || !strings.Contains(err.Error(), "bucket none in app default: no such bucket") {
 		t.Errorf("Deploy for a bucket that is not there: %v", err)
 	}
 	if n.registry.Snapshot().Function("default", "late") != nil {
@@ -71,7 +72,7 @@ func TestBucketEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	tells(false)
-	deployWith(t, n, "all", hello("done"), upload(registry.UploadSource{Bucket: "pics"}))
+	deployWith(t, n, "all", wasmtest.Answer("done"), upload(registry.UploadSource{Bucket: "pics"}))
 	tells(true)
 	if err := n.objects.ChangeBucket(ctx, "default", blob.Bucket{Name: "pics"}); err != nil {
 		t.Fatal(err)
@@ -107,7 +108,7 @@ func TestUploadsInCluster(t *testing.T) {
 	a := start(t, t.TempDir())
 	b, c := join(t, a, "b"), join(t, a, "c")
 	all := []*Node{a, b, c}
-	deployWith(t, b, "all", hello("done"), upload(registry.UploadSource{Bucket: "pics"}))
+	deployWith(t, b, "all", wasmtest.Answer("done"), upload(registry.UploadSource{Bucket: "pics"}))
 	told := func() (n int) {
 		for _, node := range all {
 			n += len(invoked(node, "all")[abi.TriggerUpload])

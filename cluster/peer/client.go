@@ -55,6 +55,9 @@ func NewClient(config ClientConfig) (*Client, error) {
 	if config.MaxMessageBytes <= 0 {
 		config.MaxMessageBytes = DefaultMessageBytes
 	}
+	if config.Metrics == nil {
+		config.Metrics = prometheus.NewRegistry() // that nobody reads
+	}
 	metrics, err := newClientMetrics(config.Metrics)
 	if err != nil {
 		return nil, err
@@ -77,7 +80,7 @@ func (c *Client) Close() {
 	c.mu.Unlock()
 	c.dials.Wait()
 	c.transport.CloseIdleConnections()
-	unregister(c.config.Metrics, c.metrics.collectors)
+	c.config.Metrics.Unregister(c.metrics.all)
 }
 
 // Has says whether a node has a module.

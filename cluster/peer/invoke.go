@@ -54,17 +54,25 @@ func (c *Client) invoke(ctx context.Context, node Node, i Invocation) (*abi.Resu
 	}
 	r := &http.Request{Method: http.MethodPost, URL: &url.URL{Path: "/invoke"}, ContentLength: int64(len(message)), GetBody: body}
 	r.Body, _ = body()
-	answer, err := c.call(ctx, node, r)
-	switch {
-	case err == nil:
-		defer answer.Body.Close()
-		return c.result(ctx, answer)
-	case ctx.Err() != nil:
+	answer, err := c.begin(ctx, node, r, &whole)
+	if err != nil {
 		return new(abi.Result), err
-	case whole.Load():
-		return new(abi.Result), abi.WithCode(abi.Unavailable, fmt.Errorf("%w: %w", ErrUnknown, err))
 	}
-	return new(abi.Result), abi.WithCode(abi.Unavailable, fmt.Errorf("%w: %w", ErrUnreachable, err))
+	defer answer.Body.Close()
+	return c.result(ctx, answer)
+}
+
+// begin sends an invocation. An error is ErrUnreachable unless the other node has the whole of it, and so may have begun.
+func (c *Client) begin(ctx context.Context, node Node, r *http.Request, whole *atomic.Bool) (*http.Response, error) {
+	answer, err := c.call(ctx, node, r)
+	if err == nil || ctx.Err() != nil {
+		return answer, err
+	}
+	why := ErrUnreachable
+	if whole.Load() {
+		why = ErrUnknown
+	}
+	return nil, abi.WithCode(abi.Unavailable, fmt.Errorf("%w: %w", why, err))
 }
 
 // message encodes an invocation with the time that ctx leaves it.

@@ -34,12 +34,11 @@ func moduleBytes(direction string) prometheus.Counter {
 
 // clientMetrics are a client's collectors, with their children resolved.
 type clientMetrics struct {
-	registerer prometheus.Registerer
-	collectors []prometheus.Collector
-	fetches    map[outcome]prometheus.Counter
-	forwarded  map[outcome]prometheus.Counter
-	took       prometheus.Histogram
-	received   prometheus.Counter
+	all       *prometheus.Registry // of what follows, registered as one
+	fetches   map[outcome]prometheus.Counter
+	forwarded map[outcome]prometheus.Counter
+	took      prometheus.Histogram
+	received  prometheus.Counter
 }
 
 func newClientMetrics(r prometheus.Registerer) (*clientMetrics, error) {
@@ -50,7 +49,7 @@ func newClientMetrics(r prometheus.Registerer) (*clientMetrics, error) {
 		Name: "sett_cluster_invocations_forwarded_total", Help: "Invocations sent to other nodes, by outcome.",
 	}, []string{"outcome"})
 	m := &clientMetrics{
-		registerer: r, received: moduleBytes("received"),
+		all: prometheus.NewRegistry(), received: moduleBytes("received"),
 		fetches: map[outcome]prometheus.Counter{}, forwarded: map[outcome]prometheus.Counter{},
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "sett_cluster_forward_seconds", Help: "Time of an invocation sent to another node.",
@@ -66,35 +65,14 @@ func newClientMetrics(r prometheus.Registerer) (*clientMetrics, error) {
 		outcomeTimeout, outcomeCanceled} {
 		m.forwarded[o] = forwarded.WithLabelValues(string(o))
 	}
-	m.collectors = []prometheus.Collector{fetches, forwarded, m.received, m.took}
-	return m, register(r, m.collectors)
+	m.all.MustRegister(fetches, forwarded, m.received, m.took)
+	if err := r.Register(m.all); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return m, nil
 }
 
 func (m *clientMetrics) forward(o outcome, start time.Time) {
 	m.forwarded[o].Inc()
 	m.took.Observe(time.Since(start).Seconds())
-}
-
-// register registers all collectors, or none; a nil r is nobody who collects.
-func register(r prometheus.Registerer, collectors []prometheus.Collector) error {
-	if r == nil {
-		return nil
-	}
-	for i, c := range collectors {
-		if err := r.Register(c); err != nil {
-			unregister(r, collectors[:i])
-			return fmt.Errorf("register metrics: %w", err)
-		}
-	}
-	return nil
-}
-
-// unregister gives the names back, so that a later Server or Client may register them.
-func unregister(r prometheus.Registerer, collectors []prometheus.Collector) {
-	if r == nil {
-		return
-	}
-	for _, c := range collectors {
-		r.Unregister(c)
-	}
 }

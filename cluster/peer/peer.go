@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/sett-run/sett/runtime/registry"
@@ -107,13 +108,5 @@ func coded(err error) error {
 
 // isDigest says whether s is a SHA-256 as 64 lower-case hexadecimal digits, and so may stand in a path.
 func isDigest(s string) bool {
-	if len(s) != 64 {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }

@@ -39,6 +39,9 @@ func (c *ServerConfig) complete() error {
 	if c.MaxMessageBytes <= 0 {
 		c.MaxMessageBytes = DefaultMessageBytes
 	}
+	if c.Metrics == nil {
+		c.Metrics = prometheus.NewRegistry() // that nobody reads
+	}
 	if c.MaxInvocations <= 0 {
 		c.MaxInvocations = DefaultInvocations
 	}
@@ -65,8 +68,8 @@ func NewServer(config ServerConfig) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: config, sent: moduleBytes("sent")}
-	if err := register(config.Metrics, []prometheus.Collector{s.sent}); err != nil {
-		return nil, err
+	if err := config.Metrics.Register(s.sent); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	mux := http.NewServeMux()
 	for kind, kept := range map[string]Modules{KindModule: config.Modules, KindChunk: config.Chunks} {
@@ -136,7 +139,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closed = true
 	s.mu.Unlock()
 	s.requests.Wait()
-	unregister(s.config.Metrics, []prometheus.Collector{s.sent})
+	s.config.Metrics.Unregister(s.sent)
 	return err
 }
 

@@ -50,17 +50,12 @@ func (c *Client) invokeInPieces(ctx context.Context, node Node, i Invocation) (*
 		r.Header = http.Header{"Expect": {"100-continue"}} // an older node would wait for all of it before it says no
 	}
 	r.Body, _ = r.GetBody()
-	answer, err := c.call(ctx, node, r)
-	switch {
-	case err == nil:
-		defer answer.Body.Close()
-		return c.relay(ctx, answer, i.Event.Stream, rest)
-	case ctx.Err() != nil:
+	answer, err := c.begin(ctx, node, r, &whole)
+	if err != nil {
 		return new(abi.Result), err
-	case whole.Load():
-		return new(abi.Result), abi.WithCode(abi.Unavailable, fmt.Errorf("%w: %w", ErrUnknown, err))
 	}
-	return new(abi.Result), abi.WithCode(abi.Unavailable, fmt.Errorf("%w: %w", ErrUnreachable, err))
+	defer answer.Body.Close()
+	return c.relay(ctx, answer, i.Event.Stream, rest)
 }
 
 // relay gives a client what another node answers in pieces, until the result comes.

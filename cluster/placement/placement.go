@@ -12,23 +12,13 @@ import (
 )
 
 const (
-	// DefaultDeadFor is how long a voter is dead until another one takes its place. Shorter ones replace voters that only
+	// DeadFor is how long a voter is dead until another one takes its place. Shorter ones replace voters that only
 	// restart; longer ones leave the group longer with less to spare.
-	DefaultDeadFor = 30 * time.Second
+	DeadFor = 30 * time.Second
 	// LookAgain is when to ask again at the latest.
 	LookAgain = 10 * time.Second
 	// MaxVoters is how many vote at most. More survive more losses and make every write slower.
 	MaxVoters = 5
-)
-
-// State is what a member means to do.
-type State uint8
-
-// States of a member.
-const (
-	Active   State = iota
-	Draining       // it leaves: it gives its vote away and stays a reader until it is Gone
-	Gone           // it has left or was removed: the group drops it
 )
 
 // Member is what is known of a node.
@@ -36,7 +26,7 @@ type Member struct {
 	ID     string
 	Region string
 	Reader bool // it is not to vote
-	State  State
+	Gone   bool // it has left or was removed: the group drops it
 
 	InGroup bool // it stands in the group's configuration
 	Voter   bool // with a vote there
@@ -49,10 +39,9 @@ type Member struct {
 
 // Group is all that is known.
 type Group struct {
-	Members []Member      // those in the configuration, and those that should be
-	Leader  string        // id of the leader, which asks; empty: there is none, and nothing can be done
-	Now     time.Time     // as Member.Since
-	DeadFor time.Duration // 0: DefaultDeadFor
+	Members []Member  // those in the configuration, and those that should be
+	Leader  string    // id of the leader, which asks; empty: there is none, and nothing can be done
+	Now     time.Time // as Member.Since
 }
 
 // Kind says what a Step does.
@@ -78,22 +67,19 @@ type Step struct {
 // Next answers the one step that g needs next.
 //
 // As many vote as there are members that may: 1 of fewer than 3, 3 of 3 or 4, else 5, dead ones included. Those are
-// chosen who live, spread over regions; then the leader, those who vote already, and the lowest id of those who have caught up. A voter counts as
-// dead after DeadFor; a reader must live and have caught up to be promoted, and is waited for that as long. For a
+// chosen who live, spread over regions; then the leader, those who vote already, and the lowest id of those who have
+// caught up. A voter counts as dead after DeadFor; a reader must live and have caught up to be promoted, and is waited for that as long. For a
 // better spread alone a reader is promoted only after it has lived that long.
 func Next(g Group) Step {
-	if g.DeadFor == 0 {
-		g.DeadFor = DefaultDeadFor
-	}
 	p := newPlan(g)
-	if g.Leader == "" || !p.majority(len(p.voters), p.living) {
+	if g.Leader == "" || !majority(len(p.voters), p.living) {
 		return p.wait()
 	}
 	for _, m := range p.members {
 		switch {
-		case m.State == Gone && m.InGroup && !m.Voter:
+		case m.Gone && m.InGroup && !m.Voter:
 			return Step{Kind: Remove, ID: m.ID}
-		case m.State == Active && !m.InGroup && m.Alive:
+		case !m.Gone && !m.InGroup && m.Alive:
 			return Step{Kind: AddReader, ID: m.ID}
 		}
 	}
@@ -130,7 +116,7 @@ func newPlan(g Group) *plan {
 				p.living++
 			}
 		}
-		if m.State != Active || m.Reader || !m.InGroup {
+		if m.Gone || m.Reader || !m.InGroup {
 			continue
 		}
 		capable++
@@ -155,7 +141,7 @@ func newPlan(g Group) *plan {
 func (m Member) votes() bool { return m.InGroup && m.Voter }
 
 // over says whether a member has been alive, or dead, for DeadFor.
-func (p *plan) over(m Member) bool { return p.Now.Sub(m.Since) >= p.DeadFor }
+func (p *plan) over(m Member) bool { return p.Now.Sub(m.Since) >= DeadFor }
 
 // dead says that a member has been dead for so long that it counts as that.
 func (p *plan) dead(m Member) bool { return !m.Alive && p.over(m) }
@@ -215,14 +201,14 @@ func (p *plan) worth(m Member) int {
 		return 3
 	case !m.Alive:
 		return 0
-	case m.State != Active:
+	case m.Gone:
 		return 1
 	}
 	return 2
 }
 
 // majority says whether living voters are more than half of all.
-func (p *plan) majority(voters, living int) bool { return living > voters/2 }
+func majority(voters, living int) bool { return living > voters/2 }
 
 // shrink takes a vote away, so long as a majority lives then.
 func (p *plan) shrink() Step {
@@ -231,13 +217,13 @@ func (p *plan) shrink() Step {
 		if m.Alive {
 			living--
 		}
-		if !p.majority(len(p.voters)-1, living) {
+		if !majority(len(p.voters)-1, living) {
 			continue
 		}
 		switch {
 		case m.ID == p.Leader:
 			return Step{Kind: Transfer, ID: m.ID}
-		case m.State == Gone:
+		case m.Gone:
 			return Step{Kind: Remove, ID: m.ID}
 		}
 		return Step{Kind: Demote, ID: m.ID}
@@ -259,7 +245,7 @@ func (p *plan) swap() Step {
 	if len(p.demoted) == 0 {
 		return p.wait()
 	}
-	need := slices.ContainsFunc(p.demoted, func(m Member) bool { return p.dead(m) || m.State != Active || m.Reader })
+	need := slices.ContainsFunc(p.demoted, func(m Member) bool { return p.dead(m) || m.Gone || m.Reader })
 	for _, m := range p.promoted {
 		if need || p.over(m) {
 			return Step{Kind: Promote, ID: m.ID}
@@ -272,7 +258,7 @@ func (p *plan) swap() Step {
 func (p *plan) wait() Step {
 	again := time.Duration(math.MaxInt64)
 	for _, m := range p.members {
-		if left := p.DeadFor - p.Now.Sub(m.Since); left > 0 {
+		if left := DeadFor - p.Now.Sub(m.Since); left > 0 {
 			again = min(again, left)
 		}
 	}

@@ -16,9 +16,6 @@ func (c *Cluster) Partition(groups ...[]int) {
 // Heal ends Partition. Nodes that crashed stay away.
 func (c *Cluster) Heal() { c.Partition() }
 
-// Loss is the probability, 0 to 1, that a packet of gossip is lost from now on.
-func (c *Cluster) Loss(probability float64) { c.net.Loss(probability) }
-
 // back has a node that crashed be reachable again.
 func (c *Cluster) back(i int) {
 	c.mu.Lock()

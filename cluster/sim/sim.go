@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -121,10 +123,7 @@ func (c *Cluster) end() {
 	for i := range c.nodes {
 		closing.Go(func() { c.Stop(i) })
 	}
-	ending := make([]chan struct{}, 0, len(c.ending))
-	for _, e := range c.ending {
-		ending = append(ending, e)
-	}
+	ending := slices.Collect(maps.Values(c.ending))
 	c.mu.Unlock()
 	closing.Wait()
 	for _, e := range ending {
@@ -190,13 +189,6 @@ func (c *Cluster) nodeConfig(i int, dir string) node.Config {
 		config.Region = c.config.Regions[i%n]
 	}
 	return config
-}
-
-// Lose forgets what a node that does not run has on disk, so that it comes back as a new one.
-func (c *Cluster) Lose(i int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.dirs, i)
 }
 
 // Stop ends a node as SIGTERM does. It answers requests in flight before.

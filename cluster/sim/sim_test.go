@@ -11,17 +11,6 @@ import (
 	"github.com/sett-run/sett/runtime/wasmtest"
 )
 
-// hello is a command that writes a CGI reply with this text.
-func hello(text string) []byte {
-	reply := "Content-Type: text/plain\n\n" + text
-	var m wasmtest.Module
-	fdWrite := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
-	m.Memory(0, 1)
-	m.Data(64, reply)
-	m.Func("_start", "", wasmtest.Write(fdWrite, 1, 64, int32(len(reply))))
-	return m.Bytes()
-}
-
 // awaitServing returns when nodes answer with a text where hello was deployed.
 func awaitServing(t *testing.T, c *Cluster, text string, within time.Duration, nodes []int) {
 	t.Helper()
@@ -34,7 +23,7 @@ func awaitServing(t *testing.T, c *Cluster, text string, within time.Duration, n
 func TestMany(t *testing.T) {
 	Run(t, Config{Nodes: 25, Seed: 1, Loss: 0.05, Regions: []string{"north", "south", "west"}}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(5, 10*time.Second)
-		c.Deploy(7, "hello", hello("one"))
+		c.Deploy(7, "hello", wasmtest.Answer("one"))
 		awaitServing(t, c, "one", time.Second, c.Running())
 
 		crashed := c.Node(11).ID()
@@ -58,7 +47,7 @@ func TestMany(t *testing.T) {
 		if c.AllSee(c.Running()...) {
 			t.Error("nobody has seen the partition")
 		}
-		c.Deploy(rest[3], "hello", hello("two"))
+		c.Deploy(rest[3], "hello", wasmtest.Answer("two"))
 		awaitServing(t, c, "two", time.Second, rest)
 		awaitServing(t, c, "one", time.Second, away)
 		c.Heal()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -159,7 +160,7 @@ func TestLostDisk(t *testing.T) {
 func TestRestart(t *testing.T) {
 	Run(t, Config{Nodes: 3, Seed: 1, Disk: true}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(3, 5*time.Second)
-		c.Deploy(0, "hello", hello("one"))
+		c.Deploy(0, "hello", wasmtest.Answer("one"))
 		load := startLoad(c, 0)
 		for _, i := range []int{1, 2} {
 			id := c.Node(i).ID()

@@ -35,8 +35,8 @@ type Network struct {
 	tap     func(Packet)
 }
 
-// New makes a network without hosts and faults. A network of a bubble of virtual time is made inside it. The seed decides which packets are lost and how much later they arrive;
-// the order of goroutines is not repeatable.
+// New makes a network without hosts and faults. A network of a bubble of virtual time is made inside it. The
+// seed decides which packets are lost and how much later they arrive; the order of goroutines is not repeatable.
 func New(seed uint64) *Network {
 	return &Network{random: rand.New(rand.NewPCG(seed, seed)), hosts: map[string]*host{}, names: map[string]string{},
 		group: map[string]int{}, alone: map[string]bool{}, halves: map[*half]struct{}{}, changed: make(chan struct{})}

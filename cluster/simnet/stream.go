@@ -188,34 +188,22 @@ func (c *conn) Close() error {
 func (c *conn) LocalAddr() net.Addr  { return c.local }
 func (c *conn) RemoteAddr() net.Addr { return c.remote }
 
-func (c *conn) SetDeadline(t time.Time) error {
-	c.network.mu.Lock()
-	defer c.network.mu.Unlock()
-	if c.closed {
-		return net.ErrClosed
-	}
-	c.read.set(t, c.in.wake)
-	c.write.set(t, c.out.wake)
-	return nil
-}
+func (c *conn) SetDeadline(t time.Time) error      { return c.set(t, true, true) }
+func (c *conn) SetReadDeadline(t time.Time) error  { return c.set(t, true, false) }
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.set(t, false, true) }
 
-func (c *conn) SetReadDeadline(t time.Time) error {
+func (c *conn) set(t time.Time, read, write bool) error {
 	c.network.mu.Lock()
 	defer c.network.mu.Unlock()
 	if c.closed {
 		return net.ErrClosed
 	}
-	c.read.set(t, c.in.wake)
-	return nil
-}
-
-func (c *conn) SetWriteDeadline(t time.Time) error {
-	c.network.mu.Lock()
-	defer c.network.mu.Unlock()
-	if c.closed {
-		return net.ErrClosed
+	if read {
+		c.read.set(t, c.in.wake)
 	}
-	c.write.set(t, c.out.wake)
+	if write {
+		c.write.set(t, c.out.wake)
+	}
 	return nil
 }
 

@@ -32,7 +32,7 @@ type Authority struct {
 
 // NewAuthority makes a cluster: it draws the cluster's id and a root that holds for RootLife.
 func NewAuthority() (*Authority, error) {
-	a := &Authority{cluster: NewID()}
+	a := &Authority{cluster: newID()}
 	var err error
 	if a.key, a.root, err = newRoot(a.cluster); err != nil {
 		return nil, fmt.Errorf("make authority: %w", err)
@@ -53,7 +53,7 @@ func newRoot(cluster string) (*ecdsa.PrivateKey, *x509.Certificate, error) {
 func rootTemplate(cluster string) *x509.Certificate {
 	now := time.Now()
 	return &x509.Certificate{
-		Subject:   pkix.Name{CommonName: "sett cluster " + cluster, SerialNumber: NewID()},
+		Subject:   pkix.Name{CommonName: "sett cluster " + cluster, SerialNumber: newID()},
 		NotBefore: now.Add(-Backdating), NotAfter: now.Add(RootLife),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLen: 1, // a node's certificate by way of the next root
 		KeyUsage: x509.KeyUsageCertSign, URIs: []*url.URL{nodeURI(cluster, "")},
@@ -203,13 +203,8 @@ func (a *Authority) Rotate() (*Authority, error) {
 	return &Authority{cluster: a.cluster, key: key, root: root, old: a.root, cross: cross}, nil
 }
 
-// Rotating says whether a root before is still trusted, and since when the new one issues.
-func (a *Authority) Rotating() (since time.Time, rotating bool) {
-	if a.old == nil {
-		return time.Time{}, false
-	}
-	return a.root.NotBefore.Add(Backdating), true
-}
+// Rotating says whether a root before is still trusted.
+func (a *Authority) Rotating() bool { return a.old != nil }
 
 // Retire answers an authority that trusts its own root only. Nodes whose certificates the root before has issued are
 // strangers then, so it comes after all have renewed theirs.

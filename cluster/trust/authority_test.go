@@ -63,7 +63,7 @@ func pool(t *testing.T, text []byte) *x509.CertPool {
 
 func TestIssue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // time begins in 2000
-		a, id := authority(t), NewID()
+		a, id := authority(t), newID()
 		key, chain := issued(t, a, id)
 		leaf := chain[0]
 		if len(chain) != 1 || !key.PublicKey.Equal(leaf.PublicKey) {
@@ -94,7 +94,7 @@ func TestIssue(t *testing.T) {
 }
 
 func TestIssueRefuses(t *testing.T) {
-	a, id := authority(t), NewID()
+	a, id := authority(t), newID()
 	key, _ := newKey()
 	good := request(t, key)
 	forged := bytes.Clone(good)
@@ -127,8 +127,8 @@ func TestIssueRefuses(t *testing.T) {
 
 func TestVerifyRefuses(t *testing.T) {
 	a, b := authority(t), authority(t)
-	_, ours := issued(t, a, NewID())
-	_, theirs := issued(t, b, NewID())
+	_, ours := issued(t, a, newID())
+	_, theirs := issued(t, b, newID())
 	roots := pool(t, a.Roots())
 	for name, presented := range map[string][]*x509.Certificate{
 		"none":                                   nil,
@@ -182,7 +182,7 @@ func TestAuthorityPEM(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing": "", "no key": string(a.Roots()), "no root": aKey, "text behind": string(aText) + "x",
 		"two keys": aKey + string(aText), "another's key": aKey + "-----BEGIN CERT" + bCerts,
-		"two certificates": string(aText) + string(a.Roots()), "a node's": aKey + string(must(t, a, NewID())),
+		"two certificates": string(aText) + string(a.Roots()), "a node's": aKey + string(must(t, a, newID())),
 		"too long": string(aText) + strings.Repeat("\n", maxPEMBytes),
 	} {
 		if _, err := ParseAuthority([]byte(text)); err == nil {
@@ -205,13 +205,13 @@ func TestRotate(t *testing.T) {
 	if _, err := rotated.Rotate(); abi.CodeOf(err) != abi.Conflict {
 		t.Errorf("a second Rotate = %v, want a conflict", err)
 	}
-	if _, yes := rotated.Rotating(); !yes || rotated.Cluster() != old.Cluster() {
-		t.Errorf("Rotating = %v, cluster %s, want true and %s", yes, rotated.Cluster(), old.Cluster())
+	if !rotated.Rotating() || rotated.Cluster() != old.Cluster() {
+		t.Errorf("Rotating = %v, cluster %s, want true and %s", rotated.Rotating(), rotated.Cluster(), old.Cluster())
 	}
 	retired := rotated.Retire()
-	_, byOld := issued(t, old, NewID())
-	_, byRotated := issued(t, rotated, NewID())
-	_, byRetired := issued(t, retired, NewID())
+	_, byOld := issued(t, old, newID())
+	_, byRotated := issued(t, rotated, newID())
+	_, byRetired := issued(t, retired, newID())
 	for _, c := range []struct {
 		name  string
 		chain []*x509.Certificate

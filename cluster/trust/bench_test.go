@@ -12,7 +12,7 @@ func BenchmarkDial(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	i, err := OpenIdentity("", NewID())
+	i, err := OpenIdentity("", newID())
 	if err == nil {
 		err = i.IssuedBy(a)
 	}

@@ -33,14 +33,14 @@ const (
 	privateKey   = "PRIVATE KEY"
 )
 
-// NewID draws an id for a node: 16 hexadecimal digits.
-func NewID() string {
+// newID draws an id for a node: 16 hexadecimal digits.
+func newID() string {
 	var id [idDigits / 2]byte
 	rand.Read(id[:]) // never fails, crypto/rand
 	return hex.EncodeToString(id[:])
 }
 
-// validID says whether id has the form of NewID's.
+// validID says whether id has the form of newID's.
 func validID(id string) bool {
 	return len(id) == idDigits && strings.Trim(id, "0123456789abcdef") == ""
 }

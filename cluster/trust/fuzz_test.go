@@ -83,7 +83,7 @@ func TestMessageLimits(t *testing.T) {
 			t.Errorf("%s: validate accepts it", name)
 		}
 	}
-	most := Request{Invite: NewID(), ID: NewID(), Name: strings.Repeat("n", 63), Region: strings.Repeat("r", 63),
+	most := Request{Invite: newID(), ID: newID(), Name: strings.Repeat("n", 63), Region: strings.Repeat("r", 63),
 		Version: strings.Repeat("v", maxVersionBytes), CSR: make([]byte, MaxRequestBytes)}
 	if b, err := encodeRequest(most); err != nil || len(b) > maxJoinRequestBytes {
 		t.Errorf("the largest request has %d bytes, %v, want at most %d", len(b), err, maxJoinRequestBytes)
@@ -181,7 +181,7 @@ func FuzzPort(f *testing.F) {
 	f.Add(hello(ProtocolRaft, ProtocolJoin))
 	f.Add(hello("h2"))
 	f.Add(hello())
-	i, err := OpenIdentity("", NewID())
+	i, err := OpenIdentity("", newID())
 	if err != nil {
 		f.Fatal(err)
 	}

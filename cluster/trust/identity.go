@@ -281,7 +281,7 @@ func (i *Identity) swap(c *credentials) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(i.dir, identityFile, text); err != nil {
+		if err := WriteFile(filepath.Join(i.dir, identityFile), text); err != nil {
 			return fmt.Errorf("write %s: %w", identityFile, err)
 		}
 	}
@@ -289,12 +289,13 @@ func (i *Identity) swap(c *credentials) error {
 	return nil
 }
 
-// writeFile puts a file (0600) in place whole: temporary file, fsync, rename, fsync of the directory.
-func writeFile(dir, name string, data []byte) error {
+// WriteFile puts a file (0600) in place whole, and its directory (0700) when that is not there: temporary file, fsync,
+// rename, fsync of the directory.
+func WriteFile(path string, data []byte) error {
+	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, name)
 	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func requested(t *testing.T, i *Identity) (csr []byte, f Fingerprint) {
 }
 
 func TestIdentityOnDisk(t *testing.T) {
-	dir, id, a := filepath.Join(t.TempDir(), "cluster"), NewID(), authority(t)
+	dir, id, a := filepath.Join(t.TempDir(), "cluster"), newID(), authority(t)
 	i := open(t, dir, id)
 	if i.Joined() || !i.RenewAt().IsZero() || i.ID() != id {
 		t.Errorf("a new identity: Joined %v, RenewAt %v, ID %s", i.Joined(), i.RenewAt(), i.ID())
@@ -66,7 +66,7 @@ func TestIdentityOnDisk(t *testing.T) {
 			t.Errorf("%s: %v, %v, want mode %v", path, info.Mode(), err, want)
 		}
 	}
-	if _, err := OpenIdentity(dir, NewID()); err == nil || !strings.Contains(err.Error(), id) {
+	if _, err := OpenIdentity(dir, newID()); err == nil || !strings.Contains(err.Error(), id) {
 		t.Errorf("OpenIdentity for another node = %v, want one that names %s", err, id)
 	}
 }
@@ -80,14 +80,14 @@ func TestOpenIdentityRefuses(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, identityFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenIdentity(dir, NewID()); err == nil {
+		if _, err := OpenIdentity(dir, newID()); err == nil {
 			t.Errorf("%s: OpenIdentity accepts it", name)
 		}
 	}
 }
 
 func TestUseRefuses(t *testing.T) {
-	a, other, id := authority(t), authority(t), NewID()
+	a, other, id := authority(t), authority(t), newID()
 	rotated, err := a.Rotate()
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestUseRefuses(t *testing.T) {
 		cert, roots []byte
 		code        abi.Code
 	}{
-		{"another node's", answer(a, NewID()), a.Roots(), abi.Conflict},
+		{"another node's", answer(a, newID()), a.Roots(), abi.Conflict},
 		{"another key's", must(t, a, id), a.Roots(), abi.Conflict},
 		{"another cluster's", answer(other, id), other.Roots(), abi.Conflict},
 		{"roots of another cluster", answer(a, id), other.Roots(), abi.Conflict},
@@ -160,14 +160,14 @@ func TestRenew(t *testing.T) {
 		if err := d.records.Renew(t.Context(), i); abi.CodeOf(err) != abi.Forbidden {
 			t.Errorf("Renew of a removed node = %v, want it forbidden", err)
 		}
-		if err := d.records.Renew(t.Context(), open(t, "", NewID())); abi.CodeOf(err) != abi.NotFound {
+		if err := d.records.Renew(t.Context(), open(t, "", newID())); abi.CodeOf(err) != abi.NotFound {
 			t.Errorf("Renew of a node that is no member = %v", err)
 		}
 	})
 }
 
 func TestUnder(t *testing.T) {
-	i, a := open(t, "", NewID()), authority(t)
+	i, a := open(t, "", newID()), authority(t)
 	if i.Under(a) || i.Issuer() != (Fingerprint{}) {
 		t.Error("an identity without a certificate is under an authority")
 	}

@@ -61,7 +61,7 @@ func (r *Records) invite(ctx context.Context, i Invitation) (t Token, err error)
 	if err != nil {
 		return t, err
 	}
-	t = Token{Addresses: i.Addresses, Root: a.Fingerprint(), Invite: NewID(), Secret: newSecret()}
+	t = Token{Addresses: i.Addresses, Root: a.Fingerprint(), Invite: newID(), Secret: newSecret()}
 	if err := errors.Join(i.Role.Validate(), t.Validate()); err != nil {
 		return t, err
 	}

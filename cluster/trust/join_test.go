@@ -50,7 +50,7 @@ func (d *den) invite(i Invitation) Token {
 // newcomer is a node that wants to join.
 func newcomer(t *testing.T) (*Identity, Request) {
 	t.Helper()
-	i := open(t, "", NewID())
+	i := open(t, "", newID())
 	csr, err := i.NewRequest()
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func testJoinIsRefused(t *testing.T) {
 	good := d.invite(Invitation{})
 	wrong, unknown, elsewhere := good, good, good
 	wrong.Secret[0] ^= 1
-	unknown.Invite = NewID()
+	unknown.Invite = newID()
 	elsewhere.Root[0] ^= 1
 	for _, c := range []struct {
 		name  string
@@ -140,7 +140,7 @@ func testJoinIsRefused(t *testing.T) {
 		{"another cluster", elsewhere, nil, abi.Unavailable, ErrFingerprint.Error()},
 		{"bad name", good, func(r *Request) { r.Name = "Not A Label" }, abi.InvalidInput, "name"},
 		{"no request", good, func(r *Request) { r.CSR = nil }, abi.InvalidInput, "0 bytes"},
-		{"no addresses", Token{Invite: NewID()}, nil, abi.InvalidInput, "0 addresses"},
+		{"no addresses", Token{Invite: newID()}, nil, abi.InvalidInput, "0 addresses"},
 	} {
 		_, r := newcomer(t)
 		if c.ask != nil {

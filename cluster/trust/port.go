@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -181,10 +183,7 @@ func (p *Port) Close() error {
 		err = nil
 	}
 	p.mu.Lock()
-	streams := make([]*Stream, 0, len(p.streams))
-	for _, s := range p.streams {
-		streams = append(streams, s)
-	}
+	streams := slices.Collect(maps.Values(p.streams))
 	p.mu.Unlock()
 	for _, s := range streams {
 		s.Close()

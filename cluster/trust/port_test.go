@@ -220,7 +220,7 @@ func testDialWithoutCertificate(t *testing.T) {
 	d := newDen(t)
 	d.node("a")
 	l, _ := d.network.host("b").Listen(t.Context(), "b:7000")
-	i, err := OpenIdentity("", NewID())
+	i, err := OpenIdentity("", newID())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -255,17 +255,9 @@ func attempt(change func() error) (err error) {
 
 // coded gives an error of the store its code.
 func coded(err error) error {
-	for _, c := range []struct {
-		err  error
-		code abi.Code
-	}{
-		{op.ErrNotFound, abi.NotFound}, {op.ErrConflict, abi.Conflict}, {op.ErrUnavailable, abi.Unavailable},
-		{op.ErrUnknown, abi.Unavailable}, {op.ErrClosed, abi.Unavailable}, {op.ErrQuota, abi.NoSpace},
-		{context.DeadlineExceeded, abi.Timeout},
-	} {
-		if errors.Is(err, c.err) {
-			return abi.WithCode(c.code, err)
-		}
-	}
-	return err
+	return abi.WithMeaning(err, []abi.Meaning{
+		{Err: op.ErrNotFound, Code: abi.NotFound}, {Err: op.ErrConflict, Code: abi.Conflict}, {Err: op.ErrUnavailable, Code: abi.Unavailable},
+		{Err: op.ErrUnknown, Code: abi.Unavailable}, {Err: op.ErrClosed, Code: abi.Unavailable}, {Err: op.ErrQuota, Code: abi.NoSpace},
+		{Err: context.DeadlineExceeded, Code: abi.Timeout},
+	})
 }

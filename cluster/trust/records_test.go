@@ -85,7 +85,7 @@ func TestMembers(t *testing.T) {
 	if err := r.PutMember(ctx, m); !errors.Is(err, ErrRemoved) || abi.CodeOf(err) != abi.Forbidden {
 		t.Errorf("PutMember of a removed node = %v", err)
 	}
-	if err := r.RemoveMember(ctx, NewID()); abi.CodeOf(err) != abi.NotFound {
+	if err := r.RemoveMember(ctx, newID()); abi.CodeOf(err) != abi.NotFound {
 		t.Errorf("RemoveMember of nobody = %v", err)
 	}
 	got, err := r.Members(ctx, op.Read{})
@@ -139,7 +139,7 @@ func TestRedeemRace(t *testing.T) {
 		var errs [nodes]error
 		var ids [nodes]string
 		for n := range nodes {
-			ids[n] = NewID()
+			ids[n] = newID()
 			work.Go(func() {
 				_, errs[n] = d.records.Redeem(t.Context(), Redemption{Invite: token.Invite, Secret: token.Secret,
 					Key: Fingerprint{byte(n)}, Member: Member{ID: ids[n], Name: fmt.Sprint("node", n)}})
@@ -182,7 +182,7 @@ func (s *interloper) Commit(ctx context.Context, t op.Txn) (op.Result, error) {
 // TestRedeemOneID: two nodes that claim one id at the same moment, each with a token, are not both let in.
 func TestRedeemOneID(t *testing.T) {
 	d := newDen(t)
-	one, two, id := d.invite(Invitation{}), d.invite(Invitation{}), NewID()
+	one, two, id := d.invite(Invitation{}), d.invite(Invitation{}), newID()
 	use := func(token Token, key byte) Redemption {
 		return Redemption{Invite: token.Invite, Secret: token.Secret, Key: Fingerprint{key}, Member: Member{ID: id, Name: "n"}}
 	}
@@ -199,7 +199,7 @@ func TestRedeemOneID(t *testing.T) {
 func TestRedeemAgainNeedsTheKey(t *testing.T) {
 	d := newDen(t)
 	token := d.invite(Invitation{})
-	use := Redemption{Invite: token.Invite, Secret: token.Secret, Key: Fingerprint{1}, Member: Member{ID: NewID(), Name: "n"}}
+	use := Redemption{Invite: token.Invite, Secret: token.Secret, Key: Fingerprint{1}, Member: Member{ID: newID(), Name: "n"}}
 	for range 3 {
 		if role, err := d.records.Redeem(t.Context(), use); role != Voter || err != nil {
 			t.Errorf("Redeem = %v, %v", role, err)
@@ -207,7 +207,7 @@ func TestRedeemAgainNeedsTheKey(t *testing.T) {
 	}
 	otherKey, otherNode := use, use
 	otherKey.Key[0]++
-	otherNode.Member.ID = NewID()
+	otherNode.Member.ID = newID()
 	for name, r := range map[string]Redemption{"another key": otherKey, "another node": otherNode} {
 		if _, err := d.records.Redeem(t.Context(), r); !errors.Is(err, ErrUsedToken) {
 			t.Errorf("%s: Redeem = %v, want %v", name, err, ErrUsedToken)
@@ -234,7 +234,7 @@ func TestChangesEnd(t *testing.T) {
 		tries int
 	}{{op.ErrConflict, abi.Conflict, maxAttempts}, {op.ErrUnavailable, abi.Unavailable, 1}, {op.ErrUnknown, abi.Unavailable, 1}} {
 		b := &busy{Store: &op.Memory{}, err: c.err}
-		err := NewRecords(b).PutMember(t.Context(), Member{ID: NewID(), Name: "n", Role: Voter})
+		err := NewRecords(b).PutMember(t.Context(), Member{ID: newID(), Name: "n", Role: Voter})
 		if abi.CodeOf(err) != c.code || b.tries != c.tries {
 			t.Errorf("%v: PutMember = %v (%s) after %d tries, want %s after %d", c.err, err, abi.CodeOf(err), b.tries, c.code, c.tries)
 		}

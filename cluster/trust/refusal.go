@@ -45,9 +45,9 @@ const (
 
 // refusals counts and logs refused connections.
 type refusals struct {
-	log      *slog.Logger
-	registry prometheus.Registerer
-	total    *prometheus.CounterVec
+	log        *slog.Logger
+	registerer prometheus.Registerer
+	total      *prometheus.CounterVec
 
 	mu    sync.Mutex // guards hosts
 	hosts map[string]*refusedHost
@@ -58,24 +58,20 @@ type refusedHost struct {
 	count  int // since then
 }
 
-func newRefusals(log *slog.Logger, registry prometheus.Registerer) (*refusals, error) {
-	r := &refusals{log: log, registry: registry, hosts: map[string]*refusedHost{},
+func newRefusals(log *slog.Logger, registerer prometheus.Registerer) (*refusals, error) {
+	if registerer == nil {
+		registerer = prometheus.NewRegistry() // that nobody reads
+	}
+	r := &refusals{log: log, registerer: registerer, hosts: map[string]*refusedHost{},
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sett_cluster_connections_refused_total",
 			Help: "Connections to the cluster's TLS port that were refused, by reason."}, []string{"reason"})}
-	if registry == nil {
-		return r, nil
-	}
-	if err := registry.Register(r.total); err != nil {
+	if err := registerer.Register(r.total); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return r, nil
 }
 
-func (r *refusals) unregister() {
-	if r.registry != nil {
-		r.registry.Unregister(r.total)
-	}
-}
+func (r *refusals) unregister() { r.registerer.Unregister(r.total) }
 
 // note counts a refused connection and logs it, unless one of the same host was logged less than an interval ago: the
 // next line says how many there were.

@@ -2,8 +2,10 @@ package trust
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 )
 
@@ -60,10 +62,7 @@ func (a *strangers) leave(s *stranger) {
 func (a *strangers) close() {
 	a.mu.Lock()
 	a.closed = true
-	conns := make([]*stranger, 0, len(a.conns))
-	for s := range a.conns {
-		conns = append(conns, s)
-	}
+	conns := slices.Collect(maps.Keys(a.conns))
 	a.mu.Unlock()
 	for _, s := range conns {
 		s.Close()

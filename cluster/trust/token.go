@@ -113,8 +113,8 @@ func (t Token) Text() string {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(b, sum[:checksumBytes]...))
 }
 
-// ParseToken reads a token's text; spaces and line ends, as a terminal or a mail puts them in, do not matter. The error, coded abi.InvalidInput, says what is
-// wrong and holds nothing of the token.
+// ParseToken reads a token's text; spaces and line ends, as a terminal or a mail puts them in, do not matter. The error,
+// coded abi.InvalidInput, says what is wrong and holds nothing of the token.
 func ParseToken(text string) (Token, error) {
 	t, err := parseToken(text)
 	if err != nil {

@@ -74,7 +74,7 @@ func (d *den) isRemoved(id string) bool {
 // identity is one of a member, in memory.
 func (d *den) identity() *Identity {
 	d.t.Helper()
-	i, err := OpenIdentity("", NewID())
+	i, err := OpenIdentity("", newID())
 	if err == nil {
 		err = i.IssuedBy(d.authority)
 	}

@@ -296,7 +296,7 @@ func (c *cli) restore() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			done, err := node.Restore(cmd.Context(), args[0], node.RestoreConfig{Data: config.Data})
+			done, err := node.Restore(cmd.Context(), args[0], config.Data)
 			if err != nil {
 				return fmt.Errorf("cluster restore %s: %w", args[0], err)
 			}
@@ -332,7 +332,7 @@ func (c *cli) recover() *cobra.Command {
 			if !sure {
 				return usage("cluster recover: what only the lost nodes have is gone for ever, and they must never run again: add --yes")
 			}
-			index, err := node.Recover(cmd.Context(), config.Data, newLogger(c.err))
+			index, err := node.Recover(config.Data, newLogger(c.err))
 			if err != nil {
 				return fmt.Errorf("cluster recover: %w", err)
 			}

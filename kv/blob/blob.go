@@ -173,8 +173,8 @@ func Open(cfg Config) (*Objects, error) {
 }
 
 // Over answers the same objects, seen and changed through other records than the store's: those of an invocation whose
-// effects happen when it has succeeded, of each object no more than the last event among them. Chunks are written at once, and go when no record comes to name them. It is cheap,
-// and needs no Close.
+// effects happen when it has succeeded, of each object no more than the last event among them. Chunks are written at
+// once, and go when no record comes to name them. It is cheap, and needs no Close.
 func (o *Objects) Over(r Records) *Objects {
 	over := *o
 	over.store, over.moment = layered{r, o.store}, newID(time.Now())

@@ -181,12 +181,12 @@ func TestConditions(t *testing.T) {
 // TestConditionAtCommit has another put come while the body is read.
 func TestConditionAtCommit(t *testing.T) {
 	o := withBucket(t)
-	p, err := o.Prepare(t.Context(), Put{Name: pics("k"), Body: body([]byte("late")), If: Condition{Absent: true}})
+	p, err := o.prepare(t.Context(), Put{Name: pics("k"), Body: body([]byte("late")), If: Condition{Absent: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	put(t, o, "k", []byte("early"))
-	if _, err := p.Commit(t.Context()); !errors.Is(err, op.ErrPrecondition) {
+	if _, err := p.commit(t.Context()); !errors.Is(err, op.ErrPrecondition) {
 		t.Errorf("Commit = %v, want %v", err, op.ErrPrecondition)
 	}
 	if got := read(t, o, "k"); string(got) != "early" {

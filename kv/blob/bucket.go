@@ -17,7 +17,7 @@ func (o *Objects) CreateBucket(ctx context.Context, app string, b Bucket) error 
 		err = o.fewBuckets(ctx, app)
 	}
 	if err == nil {
-		_, err = o.store.Commit(ctx, op.Txn{Namespace: op.System, Ops: []op.Op{{Kind: op.Set, Key: AppPrefix + app}}})
+		_, err = o.store.Commit(ctx, op.Txn{Namespace: op.System, Ops: []op.Op{{Kind: op.Set, Key: appPrefix + app}}})
 	}
 	if err == nil {
 		b.Created, b.Events = time.Now(), b.Events || o.heard(app, b.Name)
@@ -42,7 +42,7 @@ func (o *Objects) ChangeBucket(ctx context.Context, app string, b Bucket) error 
 	if err == nil {
 		err = o.change(ctx, func() (op.Txn, error) {
 			now, err := o.look(ctx, app, b.Name)
-			now.bucket.Name, now.bucket.Events = b.Name, b.Events || o.heard(app, b.Name)
+			now.bucket.Events = b.Events || o.heard(app, b.Name)
 			return op.Txn{Namespace: op.ObjectsOf(app), Checks: now.checks(),
 				Ops: []op.Op{{Kind: op.Set, Key: bucketKey(b.Name), Value: encode(now.bucket)}}}, err
 		})
@@ -57,7 +57,6 @@ func (o *Objects) Bucket(ctx context.Context, app, bucket string) (b Bucket, err
 		now, err = o.look(ctx, app, bucket)
 		b = now.bucket
 	}
-	b.Name = bucket
 	return b, coded("get bucket", err)
 }
 
@@ -99,7 +98,6 @@ func (o *Objects) deleteBucket(ctx context.Context, app, bucket string) (t op.Tx
 	if err != nil {
 		return t, err
 	}
-	now.bucket.Name = bucket
 	count := now.others[0]
 	if count.Revision != 0 && string(count.Value) != "0" {
 		return t, fmt.Errorf("%s has %s objects: %w", bucket, count.Value, op.ErrNotEmpty)

@@ -40,6 +40,7 @@ func (o *Objects) lookBeside(ctx context.Context, app, bucket string, keys, othe
 		return p, fmt.Errorf("%s: %w", bucket, op.ErrNoBucket)
 	}
 	err = decode(items[0].Value, &p.bucket)
+	p.bucket.Name = bucket
 	if err == nil && items[1].Revision != 0 {
 		err = decode(items[1].Value, &p.quota)
 	}
@@ -110,8 +111,8 @@ func (t tally) ops(bucket string, q Quota) (ops []op.Op) {
 	return ops
 }
 
-// Prepared is an object whose bytes are kept and that nobody sees yet. Its methods are called by one goroutine.
-type Prepared struct {
+// pending is an object whose bytes are kept and that nobody sees yet. Its methods are called by one goroutine.
+type pending struct {
 	objects  *Objects
 	put      Put
 	begun    time.Time
@@ -123,19 +124,19 @@ type Prepared struct {
 	keys  []string                                          // of the store, that extra looks at
 }
 
-// Commit makes the object visible.
-func (p *Prepared) Commit(ctx context.Context) (info Info, err error) {
+// commit makes the object visible.
+func (p *pending) commit(ctx context.Context) (info Info, err error) {
 	err = p.objects.change(ctx, func() (t op.Txn, err error) {
-		t, info, err = p.Txn(ctx)
+		t, info, err = p.txn(ctx)
 		return t, err
 	})
 	return info, err
 }
 
-// Txn answers the transaction that makes the object visible and what it then is. It holds of the moment it is called
-// at: when something came between, committing it answers op.ErrConflict, and Txn is to be called again; op.ErrRange
+// txn answers the transaction that makes the object visible and what it then is. It holds of the moment it is called
+// at: when something came between, committing it answers op.ErrConflict, and txn is to be called again; op.ErrRange
 // means that it is over the quota.
-func (p *Prepared) Txn(ctx context.Context) (op.Txn, Info, error) {
+func (p *pending) txn(ctx context.Context) (op.Txn, Info, error) {
 	if time.Since(p.begun) > MaxPutTime {
 		return op.Txn{}, Info{}, ErrTooSlow
 	}
@@ -143,7 +144,6 @@ func (p *Prepared) Txn(ctx context.Context) (op.Txn, Info, error) {
 	if err != nil {
 		return op.Txn{}, Info{}, err
 	}
-	now.bucket.Name = p.put.Name.Bucket
 	old := now.objects[0]
 	if err := holds(p.put.If, old); err != nil {
 		return op.Txn{}, Info{}, err

@@ -39,7 +39,8 @@ type file interface {
 
 const partial = ".partial" // suffix of a file that is being written
 
-// OpenChunks opens the chunks in a directory, which one process at a time does. It makes the directory and removes what puts that were cut off left.
+// OpenChunks opens the chunks in a directory, which one process at a time does. It makes the directory and removes what
+// puts that were cut off left.
 func OpenChunks(dir string) (*Chunks, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err

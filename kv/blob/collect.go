@@ -139,12 +139,12 @@ func (o *Objects) Hold() (release func()) {
 
 // Apps answers the apps that ever had a bucket.
 func (o *Objects) Apps(ctx context.Context, c op.Consistency) (apps []string, err error) {
-	q := op.Query{Prefix: AppPrefix, KeysOnly: true, Read: op.Read{Consistency: c}}
+	q := op.Query{Prefix: appPrefix, KeysOnly: true, Read: op.Read{Consistency: c}}
 	for i, err := range op.All(ctx, o.store, op.System, q) {
 		if err != nil {
 			return nil, err
 		}
-		apps = append(apps, strings.TrimPrefix(i.Key, AppPrefix))
+		apps = append(apps, strings.TrimPrefix(i.Key, appPrefix))
 	}
 	return apps, nil
 }
@@ -219,35 +219,24 @@ func (o *Objects) unnamedSegments(ctx context.Context, app string) (ids map[stri
 		ids[id] = true
 		return nil
 	})
-	if err != nil || len(ids) == 0 {
-		return o.oldUploads(ctx, app, ids, err)
-	}
-	ids, old, err = o.oldUploads(ctx, app, ids, nil)
 	if err == nil {
+		err = o.each(ctx, app, uploadPrefix, func(rest string, _ []byte) error {
+			name, id, _ := strings.Cut(rest, "\x00")
+			bucket, key, _ := strings.Cut(name, "/")
+			delete(ids, id)
+			if time.Since(timeOf(id)) > UploadLife {
+				old = append(old, Upload{Name: Name{App: app, Bucket: bucket, Key: key}, ID: id})
+			}
+			return nil
+		})
+	}
+	if err == nil && len(ids) > 0 {
 		err = o.each(ctx, app, objectPrefix, func(_ string, v []byte) error {
 			m, err := decodeManifest(v)
 			delete(ids, m.Source)
 			return err
 		})
 	}
-	return ids, old, err
-}
-
-// oldUploads answers the uploads that are too old, and takes the ids of all from ids.
-func (o *Objects) oldUploads(ctx context.Context, app string, ids map[string]bool, before error) (map[string]bool, []Upload, error) {
-	var old []Upload
-	if before != nil {
-		return nil, nil, before
-	}
-	err := o.each(ctx, app, uploadPrefix, func(rest string, _ []byte) error {
-		name, id, _ := strings.Cut(rest, "\x00")
-		bucket, key, _ := strings.Cut(name, "/")
-		delete(ids, id)
-		if time.Since(timeOf(id)) > UploadLife {
-			old = append(old, Upload{Name: Name{App: app, Bucket: bucket, Key: key}, ID: id})
-		}
-		return nil
-	})
 	return ids, old, err
 }
 

@@ -49,7 +49,7 @@ func TestCollect(t *testing.T) {
 		o.Copy(ctx, Copy{Name: pics("copy"), From: pics("deleted")})
 		put(t, o, "gone", []byte("gone"))
 		o.DeleteMany(ctx, app, "pics", "deleted", "gone")
-		o.Prepare(ctx, Put{Name: pics("never"), Body: body([]byte("never"))})
+		o.prepare(ctx, Put{Name: pics("never"), Body: body([]byte("never"))})
 		u, _ := o.Create(ctx, pics("late"), About{})
 		o.PutPart(ctx, u, 2, body([]byte("late")))
 		done, _ := o.Create(ctx, pics("parts"), About{})
@@ -117,12 +117,12 @@ func TestReadWhileCollected(t *testing.T) {
 func TestSlowPut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := withBucket(t)
-		p, err := o.Prepare(t.Context(), Put{Name: pics("k"), Body: body([]byte("x"))})
+		p, err := o.prepare(t.Context(), Put{Name: pics("k"), Body: body([]byte("x"))})
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(MaxPutTime + time.Second)
-		if _, err := p.Commit(t.Context()); !errors.Is(err, ErrTooSlow) {
+		if _, err := p.commit(t.Context()); !errors.Is(err, ErrTooSlow) {
 			t.Errorf("Commit = %v, want %v", err, ErrTooSlow)
 		}
 	})

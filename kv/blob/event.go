@@ -17,7 +17,6 @@ import (
 // What becomes of an object, in S3's words.
 const (
 	CreatedPut      = "ObjectCreated:Put"
-	CreatedPost     = "ObjectCreated:Post"
 	CreatedCopy     = "ObjectCreated:Copy"
 	CreatedComplete = "ObjectCreated:CompleteMultipartUpload"
 	RemovedDelete   = "ObjectRemoved:Delete"
@@ -110,13 +109,13 @@ func (o *Objects) Settle(ctx context.Context, app string, ids ...string) error {
 		if err != nil {
 			break
 		}
-		_, err = o.store.Commit(ctx, SettleTxn(app, part...))
+		_, err = o.store.Commit(ctx, settleTxn(app, part...))
 	}
 	return coded("settle events", err)
 }
 
-// SettleTxn takes up to op.MaxOps events away, for those who do it in one entry with something else.
-func SettleTxn(app string, ids ...string) op.Txn {
+// settleTxn takes up to op.MaxOps events away.
+func settleTxn(app string, ids ...string) op.Txn {
 	t := op.Txn{Namespace: op.ObjectsOf(app)}
 	for _, id := range ids {
 		t.Ops = append(t.Ops, op.Op{Kind: op.Delete, Key: eventPrefix + id})

@@ -24,7 +24,7 @@ import (
 //	q                            quota
 //	e/<id>                       event that nobody has settled
 //
-// In op.System there is AppPrefix and the app's name for each app that ever had a bucket: the collector must not miss
+// In op.System there is appPrefix and the app's name for each app that ever had a bucket: the collector must not miss
 // one.
 const (
 	bucketPrefix  = "b/"
@@ -52,8 +52,8 @@ func countOf(bucket string) string { return countKey + "/" + bucket }
 
 func bytesOf(bucket string) string { return bytesKey + "/" + bucket }
 
-// AppPrefix is before the names of apps with objects, in op.System.
-const AppPrefix = "objects/"
+// appPrefix is before the names of apps with objects, in op.System.
+const appPrefix = "objects/"
 
 const idBytes = 16 // 8 of nanoseconds since 1970 and 8 of chance
 

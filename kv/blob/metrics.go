@@ -1,7 +1,7 @@
 package blob
 
 import (
-	"errors"
+	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -9,7 +9,7 @@ import (
 // metrics are those of a node's objects.
 type metrics struct {
 	registerer prometheus.Registerer
-	all        []prometheus.Collector
+	all        *prometheus.Registry // of what follows, registered as one
 
 	received, sent              prometheus.Counter
 	rotten, repaired, collected prometheus.Counter
@@ -17,15 +17,18 @@ type metrics struct {
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
-	m := &metrics{registerer: r}
+	if r == nil {
+		r = prometheus.NewRegistry() // that nobody reads
+	}
+	m := &metrics{registerer: r, all: prometheus.NewRegistry()}
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-		m.all = append(m.all, c)
+		m.all.MustRegister(c)
 		return c
 	}
 	gauge := func(name, help string) prometheus.Gauge {
 		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-		m.all = append(m.all, g)
+		m.all.MustRegister(g)
 		return g
 	}
 	m.received = counter("sett_kv_object_received_bytes_total", "Bytes of objects and parts that were put here.")
@@ -35,24 +38,11 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m.collected = counter("sett_kv_chunks_collected_total", "Chunks that nothing named and that were removed.")
 	m.chunks = gauge("sett_kv_chunks", "Chunks on this node's disk, as the last collection found them.")
 	m.bytes = gauge("sett_kv_chunk_bytes", "Bytes of those chunks.")
-	if r == nil {
-		return m, nil
-	}
-	for i, c := range m.all {
-		if err := r.Register(c); err != nil {
-			m.all = m.all[:i]
-			m.unregister()
-			return nil, errors.Join(errors.New("register metrics"), err)
-		}
+	if err := r.Register(m.all); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return m, nil
 }
 
-func (m *metrics) unregister() {
-	if m.registerer == nil {
-		return
-	}
-	for _, c := range m.all {
-		m.registerer.Unregister(c)
-	}
-}
+// unregister takes the metrics away again.
+func (m *metrics) unregister() { m.registerer.Unregister(m.all) }

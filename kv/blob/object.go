@@ -65,7 +65,7 @@ func (o *Objects) copy(ctx context.Context, c Copy) (op.Txn, Info, error) {
 	if c.FromTag != "" && c.FromTag != source.ETag {
 		return op.Txn{}, Info{}, fmt.Errorf("the source's ETag is %s: %w", source.ETag, op.ErrPrecondition)
 	}
-	p := Prepared{objects: o, put: Put{Name: c.Name, If: c.If}, begun: time.Now(), manifest: *source, event: CreatedCopy}
+	p := pending{objects: o, put: Put{Name: c.Name, If: c.If}, begun: time.Now(), manifest: *source, event: CreatedCopy}
 	p.manifest.ID = newID(p.begun)
 	if c.About != nil {
 		p.manifest.About = *c.About
@@ -74,7 +74,7 @@ func (o *Objects) copy(ctx context.Context, c Copy) (op.Txn, Info, error) {
 	p.extra = func(present) (tally, []op.Check, []op.Op, error) {
 		return tally{}, []op.Check{{Kind: op.HasRevision, Key: key, Revision: from.revisions[1]}}, nil, nil
 	}
-	return p.Txn(ctx)
+	return p.txn(ctx)
 }
 
 // Delete takes an object away, and says whether there was one.
@@ -88,8 +88,8 @@ func (o *Objects) Delete(ctx context.Context, n Name, c Condition) (found bool, 
 // deleted is how many objects a transaction deletes, each of which is two ops.
 const deleted = 40
 
-// DeleteMany takes up to op.MaxObjectDeletes objects away, not all at one moment: after an error some are gone. Keys of none are
-// no error.
+// DeleteMany takes up to op.MaxObjectDeletes objects away, not all at one moment: after an error some are gone. Keys of
+// none are no error.
 func (o *Objects) DeleteMany(ctx context.Context, app, bucket string, keys ...string) error {
 	err := validate(app, bucket)
 	if err == nil && len(keys) > op.MaxObjectDeletes {
@@ -131,7 +131,6 @@ func (o *Objects) delete(ctx context.Context, app, bucket string, all map[string
 		if err != nil {
 			return op.Txn{}, err
 		}
-		now.bucket.Name = bucket
 		t := op.Txn{Namespace: op.ObjectsOf(app), Checks: now.checks(keys...)}
 		var less tally
 		for i, m := range now.objects {

@@ -38,17 +38,17 @@ func (m *manifest) info(bucket, key string) Info {
 // Put keeps an object, replacing what was there. Memory is constant, whatever the body's size. When the error is
 // op.ErrUnknown it may have happened, whole.
 func (o *Objects) Put(ctx context.Context, p Put) (Info, error) {
-	prepared, err := o.Prepare(ctx, p)
+	ready, err := o.prepare(ctx, p)
 	if err != nil {
 		return Info{}, err
 	}
-	info, err := prepared.Commit(ctx)
+	info, err := ready.commit(ctx)
 	return info, coded("put object", err)
 }
 
-// Prepare brings an object's bytes to where Put would have them. Nobody sees it yet, and unless it is committed within
+// prepare brings an object's bytes to where Put would have them. Nobody sees it yet, and unless it is committed within
 // MaxPutTime nobody ever will.
-func (o *Objects) Prepare(ctx context.Context, p Put) (*Prepared, error) {
+func (o *Objects) prepare(ctx context.Context, p Put) (*pending, error) {
 	err := p.Name.Validate()
 	if err == nil {
 		err = p.About.Validate()
@@ -65,13 +65,13 @@ func (o *Objects) Prepare(ctx context.Context, p Put) (*Prepared, error) {
 		return nil, coded("put object", err)
 	}
 	m := manifest{ID: newID(time.Now()), Size: w.span.Size, ETag: hex.EncodeToString(w.md5), About: p.About, Span: w.span}
-	prepared := &Prepared{objects: o, put: p, begun: begun, manifest: m, event: CreatedPut}
+	ready := &pending{objects: o, put: p, begun: begun, manifest: m, event: CreatedPut}
 	if w.span.count() > maxInline {
-		prepared.manifest.Source, prepared.manifest.Span = m.ID, span{}
-		prepared.manifest.Segments = []reference{{Size: w.span.Size}}
-		prepared.segment = &segment{Span: w.span, MD5: w.md5, Put: begun.UnixNano()}
+		ready.manifest.Source, ready.manifest.Span = m.ID, span{}
+		ready.manifest.Segments = []reference{{Size: w.span.Size}}
+		ready.segment = &segment{Span: w.span, MD5: w.md5, Put: begun.UnixNano()}
 	}
-	return prepared, nil
+	return ready, nil
 }
 
 // early refuses what could not be committed as things are, before the body is read.

@@ -37,7 +37,6 @@ func (o *Objects) Create(ctx context.Context, n Name, a About) (Upload, error) {
 	if err == nil {
 		err = o.change(ctx, func() (op.Txn, error) {
 			now, err := o.look(ctx, n.App, n.Bucket)
-			now.bucket.Name = n.Bucket
 			record := encode(started{Started: time.Now().UnixNano(), About: a})
 			return op.Txn{Namespace: op.ObjectsOf(n.App), Checks: now.checks(),
 				Ops: []op.Op{{Kind: op.Set, Key: uploadKey(u), Value: record}}}, err
@@ -189,7 +188,7 @@ func (o *Objects) Complete(ctx context.Context, u Upload, parts []Part, c Condit
 		return Info{}, coded("complete upload", err)
 	}
 	m.About = before.About
-	p := Prepared{objects: o, put: Put{Name: u.Name, If: c}, begun: time.Now(), manifest: m, event: CreatedComplete}
+	p := pending{objects: o, put: Put{Name: u.Name, If: c}, begun: time.Now(), manifest: m, event: CreatedComplete}
 	p.extra = func(present) (tally, []op.Check, []op.Op, error) {
 		now, err := o.upload(ctx, u)
 		if err == nil && now.held.Revision != before.held.Revision {
@@ -198,7 +197,7 @@ func (o *Objects) Complete(ctx context.Context, u Upload, parts []Part, c Condit
 		checks, ops := now.ended(u)
 		return tally{uploads: -now.bytes}, checks, ops, err
 	}
-	info, err := p.Commit(ctx)
+	info, err := p.commit(ctx)
 	return info, coded("complete upload", err)
 }
 
@@ -240,7 +239,8 @@ func (o *Objects) join(ctx context.Context, u Upload, parts []Part) (m manifest,
 	return m, nil
 }
 
-// Parts answers up to limit parts with numbers above after, in ascending order; 0 and more than op.MaxObjectPage mean op.MaxObjectPage.
+// Parts answers up to limit parts with numbers above after, in ascending order; 0 and more than op.MaxObjectPage mean
+// op.MaxObjectPage.
 func (o *Objects) Parts(ctx context.Context, u Upload, after, limit int) (parts []Part, more bool, err error) {
 	if limit <= 0 || limit > op.MaxObjectPage {
 		limit = op.MaxObjectPage

@@ -32,17 +32,13 @@ type Applied struct {
 	Queues   []QueueName // that may have more to receive than before
 }
 
-// Apply answers what the entry at index does to the state v. Its commands see what those before them did. One that
-// fails changes nothing else than that its request is remembered. Entries are applied in the order of their indices.
+// Apply answers what the entry at index does to the state v, in a build that knows feature levels up to known: Level,
+// or less in tests of groups of several builds. Its commands see what those before them did. One that fails changes
+// nothing else than that its request is remembered. Entries are applied in the order of their indices.
 //
 // An error means that the state cannot be read or goes on in a newer Sett: the node stops. Nothing an entry holds
 // brings it about but a RaiseLevel.
-func Apply(v View, index uint64, entry []byte) (Applied, error) {
-	return ApplyAs(v, index, entry, Level)
-}
-
-// ApplyAs is Apply of a build that knows a feature level, for tests of groups of several.
-func ApplyAs(v View, index uint64, entry []byte, known uint8) (Applied, error) {
+func Apply(v View, index uint64, entry []byte, known uint8) (Applied, error) {
 	p, err := readProgress(v)
 	switch {
 	case err != nil:
@@ -53,7 +49,7 @@ func ApplyAs(v View, index uint64, entry []byte, known uint8) (Applied, error) {
 		return Applied{}, fmt.Errorf("apply entry %d: the state has entry %d already", index, p.index)
 	}
 	// What is malformed is so on every node: it does nothing, and time goes on.
-	now, commands, malformed := DecodeEntry(entry)
+	now, commands, malformed := decodeEntry(entry)
 	if malformed != nil {
 		now = time.Unix(0, 0)
 	}

@@ -311,7 +311,7 @@ func TestMalformedCommandFailsAlone(t *testing.T) {
 	whole := txn(set("k", "v")).Append(nil)
 	bad := [][]byte{{}, {0}, {1}, whole[:len(whole)-1], append(bytes.Clone(whole), 0), {255}}
 	entry := AppendEntry(nil, start, append(bad, whole)...)
-	a, err := Apply(m, 1, entry)
+	a, err := Apply(m, 1, entry, Level)
 	if err != nil || len(a.Outcomes) != len(bad)+1 {
 		t.Fatalf("Apply = %+v, %v", a, err)
 	}
@@ -330,7 +330,7 @@ func TestMalformedCommandFailsAlone(t *testing.T) {
 	m.write(a.Writes)
 	for i, entry := range [][]byte{nil, {0}, {1, 0}, entry[:len(entry)-1], make([]byte, MaxEntryBytes+1),
 		AppendEntry(nil, start, make([][]byte, MaxCommands+1)...), AppendEntry(nil, time.Unix(0, latest+1))} {
-		a, err := Apply(m, uint64(2+i), entry)
+		a, err := Apply(m, uint64(2+i), entry, Level)
 		if err != nil || len(a.Outcomes) != 0 || len(a.Writes) != 1 {
 			t.Errorf("Apply of malformed entry %d = %+v, %v, want progress only", i, a, err)
 		}
@@ -351,8 +351,8 @@ func TestFeatureLevels(t *testing.T) {
 	plain := txn(set("k", "old")).Append(nil)
 
 	entry := AppendEntry(nil, start, encoded, plain, encoded, lower)
-	a, err := ApplyAs(old, 1, entry, 1)
-	b, errYoung := ApplyAs(young, 1, entry, 2)
+	a, err := Apply(old, 1, entry, 1)
+	b, errYoung := Apply(young, 1, entry, 2)
 	if err != nil || errYoung != nil || !sameWrites(a.Writes, b.Writes) || fmt.Sprint(a.Outcomes) != fmt.Sprint(b.Outcomes) {
 		t.Fatalf("below the level, nodes of two versions differ:\n%+v, %v\n%+v, %v", a, err, b, errYoung)
 	}
@@ -363,10 +363,10 @@ func TestFeatureLevels(t *testing.T) {
 	young.write(b.Writes)
 
 	entry = AppendEntry(nil, start, encoded, raise, encoded, lower, encoded)
-	if _, err := ApplyAs(old, 2, entry, 1); !errors.Is(err, ErrTooNew) {
+	if _, err := Apply(old, 2, entry, 1); !errors.Is(err, ErrTooNew) {
 		t.Errorf("a level that is not known = %v, want %v", err, ErrTooNew)
 	}
-	b, err = ApplyAs(young, 2, entry, 2)
+	b, err = Apply(young, 2, entry, 2)
 	if want := "[7 0 0 0 0]"; err != nil || fmt.Sprint(failures(b.Outcomes)) != want {
 		t.Errorf("failures %v, %v, want %s", failures(b.Outcomes), err, want)
 	}
@@ -374,7 +374,7 @@ func TestFeatureLevels(t *testing.T) {
 	if p, err := ReadProgress(young); err != nil || p.Level != 2 {
 		t.Errorf("ReadProgress = %+v, %v, want level 2: it never falls", p, err)
 	}
-	if _, err := ApplyAs(young, 3, AppendEntry(nil, start), 1); !errors.Is(err, ErrTooNew) {
+	if _, err := Apply(young, 3, AppendEntry(nil, start), 1); !errors.Is(err, ErrTooNew) {
 		t.Errorf("a state of a level that is not known = %v, want %v", err, ErrTooNew)
 	}
 }
@@ -383,11 +383,11 @@ func TestApplyStops(t *testing.T) {
 	m := newMemory()
 	m.entry(t, start, named(1, set("k", ""), expiring("e", time.Minute)), Command{Kind: SetQuota, Namespace: "app", Quota: op.Quota{Keys: 9}})
 	entry := AppendEntry(nil, start.Add(2*time.Hour), named(1).Append(nil), txn(del("k")).Append(nil), tick(9).Append(nil))
-	if _, err := Apply(m, 1, entry); err == nil {
+	if _, err := Apply(m, 1, entry, Level); err == nil {
 		t.Error("Apply of an entry that was applied succeeded")
 	}
 	m.fail = errView
-	if _, err := Apply(m, 2, entry); !errors.Is(err, errView) {
+	if _, err := Apply(m, 2, entry, Level); !errors.Is(err, errView) {
 		t.Errorf("Apply on a broken view = %v, want %v", err, errView)
 	}
 	m.fail = nil
@@ -400,7 +400,7 @@ func TestApplyStops(t *testing.T) {
 		if k[0] == expiryKind || k[0] == historyKind || k[0] == requestsKind {
 			damaged.data[k] = v[:len(v)-1]
 		}
-		if _, err := Apply(damaged, 2, entry); !errors.Is(err, errDamaged) {
+		if _, err := Apply(damaged, 2, entry, Level); !errors.Is(err, errDamaged) {
 			t.Errorf("Apply with damage at %q = %v, want %v", k, err, errDamaged)
 		}
 	}
@@ -482,7 +482,7 @@ func TestAnyCommandFits(t *testing.T) {
 		t.Errorf("deletion of more than op.MaxDeleteKeys = %v, want %v", err, op.ErrTooLarge)
 	}
 	entry := AppendEntry(nil, start.Add(2*time.Hour), tick(MaxTickKeys).Append(nil))
-	if a, err := Apply(m.clone(), 1000, entry); err != nil || a.Outcomes[0].Ops[0].Integer != MaxTickKeys {
+	if a, err := Apply(m.clone(), 1000, entry, Level); err != nil || a.Outcomes[0].Ops[0].Integer != MaxTickKeys {
 		t.Errorf("longest tick = %+v, %v", a.Outcomes, err)
 	} else {
 		checkWrites(t, m, a)

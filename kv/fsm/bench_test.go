@@ -32,7 +32,7 @@ func BenchmarkApply(b *testing.B) {
 					b.StopTimer() // whoever makes entries does so elsewhere
 					entry := entryOf(now, commands, func(n int) op.Op { return c.op(i + n) })
 					b.StartTimer()
-					if _, err := Apply(m, 1, entry); err != nil {
+					if _, err := Apply(m, 1, entry, Level); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -226,10 +226,8 @@ func (k Kind) level() byte {
 
 var errMalformed = fmt.Errorf("malformed command: %w", op.ErrInvalid)
 
-// DecodeCommand reads what Append wrote. The command's values are parts of b. It need not be valid.
-func DecodeCommand(b []byte) (Command, error) { return decodeCommand(b, Level) }
-
-// decodeCommand is DecodeCommand of a build that knows a feature level.
+// decodeCommand reads what Append wrote, in a build that knows feature levels up to known. The command's values are parts
+// of b. It need not be valid.
 func decodeCommand(b []byte, known uint8) (c Command, err error) {
 	f := fields{rest: b}
 	level := f.byte()

@@ -44,8 +44,8 @@ const entryFormat = 1
 
 var errEntry = errors.New("malformed entry")
 
-// DecodeEntry reads what AppendEntry wrote. The commands are parts of b; each may be malformed in itself.
-func DecodeEntry(b []byte) (now time.Time, commands [][]byte, err error) {
+// decodeEntry reads what AppendEntry wrote. The commands are parts of b; each may be malformed in itself.
+func decodeEntry(b []byte) (now time.Time, commands [][]byte, err error) {
 	if len(b) > MaxEntryBytes {
 		return time.Time{}, nil, fmt.Errorf("%d bytes, at most %d are allowed: %w", len(b), MaxEntryBytes, errEntry)
 	}

@@ -47,8 +47,7 @@ func splitExpiry(k []byte) (at int64, namespace, key string, err error) {
 }
 
 // tick deletes the first limit keys whose time has come, and as much of queues as is left of the limit, one record at
-// least. Its result's Integer says how many. What else is due, the
-// entry deletes anyway.
+// least. Its result's Integer says how many. What else is due, the entry deletes anyway.
 func (b *batch) tick(revision uint64, limit int) ([]op.OpResult, error) {
 	d := draft{batch: b, revision: revision, expires: true}
 	due, expired, err := b.due(limit)
@@ -77,9 +76,9 @@ func (b *batch) tick(revision uint64, limit int) ([]op.OpResult, error) {
 	return []op.OpResult{{Found: n > 0, Integer: int64(n)}}, nil
 }
 
-// due answers the cells of the first limit keys whose time had come in the view, or fewer when changes
-// keep the values of them, and the time before which there are
-// no others. Cells that the entry has not come upon are hollow and not in their space yet.
+// due answers the cells of the first limit keys whose time had come in the view, or fewer when changes keep the values of
+// them, and the time before which there are no others. Cells that the entry has not come upon are hollow and not in
+// their space yet.
 func (b *batch) due(limit int) (due []*cell, expired int64, err error) {
 	type entry struct{ key, value []byte }
 	var entries []entry

@@ -81,12 +81,12 @@ func (m *memory) entry(t fataler, now time.Time, commands ...Command) []Outcome 
 		encoded = append(encoded, c.Append(nil))
 	}
 	entry := AppendEntry(nil, now, encoded...)
-	applied, err := Apply(m, p.Index+1, entry)
+	applied, err := Apply(m, p.Index+1, entry, Level)
 	if err != nil {
 		t.Fatalf("Apply = %v", err)
 	}
 	checkWrites(t, m, applied)
-	again, err := Apply(m, p.Index+1, bytes.Clone(entry))
+	again, err := Apply(m, p.Index+1, bytes.Clone(entry), Level)
 	if err != nil || !sameWrites(applied.Writes, again.Writes) {
 		t.Fatalf("Apply on the same state gives %v, %v, want %v", again.Writes, err, applied.Writes)
 	}
@@ -103,7 +103,7 @@ func (m *memory) entry(t fataler, now time.Time, commands ...Command) []Outcome 
 
 func sameWrites(a, b []Write) bool {
 	return slices.EqualFunc(a, b, func(x, y Write) bool {
-		return bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Value, y.Value) && x.Delete == y.Delete && x.Garbage.IsZero()
+		return bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Value, y.Value) && x.Delete == y.Delete
 	})
 }
 

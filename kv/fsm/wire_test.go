@@ -66,14 +66,14 @@ func TestCommandRoundTrip(t *testing.T) {
 	objects := Command{Kind: Transact, Namespace: op.ObjectsOf("app")}
 	if b := objects.Append(nil); b[0] != 3 {
 		t.Errorf("a command on objects needs level %d, want 3", b[0])
-	} else if _, err := DecodeCommand(append([]byte{1}, b[1:]...)); err == nil {
+	} else if _, err := decodeCommand(append([]byte{1}, b[1:]...), Level); err == nil {
 		t.Error("a command on objects of level 1 is read")
 	}
 	for _, c := range []Command{everything(), objects, {Kind: Transact, Namespace: op.System}, tick(5), {Kind: RaiseLevel, Level: 255},
 		{Kind: SetQuota, Namespace: "app", Quota: op.Quota{Keys: 1 << 62, Bytes: 1}}} {
-		got, err := DecodeCommand(c.Append(nil))
+		got, err := decodeCommand(c.Append(nil), Level)
 		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c) {
-			t.Errorf("DecodeCommand(Append(%+v)) = %+v, %v", c, got, err)
+			t.Errorf("decodeCommand(Append(%+v)) = %+v, %v", c, got, err)
 		}
 	}
 }
@@ -105,15 +105,15 @@ func FuzzDecodeCommand(f *testing.F) {
 		f.Add(c.Append(nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c, err := DecodeCommand(b)
+		c, err := decodeCommand(b, Level)
 		if err != nil {
 			if !errors.Is(err, op.ErrInvalid) {
-				t.Errorf("DecodeCommand = %v, want %v", err, op.ErrInvalid)
+				t.Errorf("decodeCommand = %v, want %v", err, op.ErrInvalid)
 			}
 			return
 		}
 		if again := c.Append(nil); b[0] < again[0] || !bytes.Equal(again[1:], b[1:]) {
-			t.Errorf("Append(DecodeCommand(%x)) = %x", b, again)
+			t.Errorf("Append(decodeCommand(%x)) = %x", b, again)
 		}
 		if c.Kind == RaiseLevel && c.Level > Level {
 			return
@@ -131,16 +131,16 @@ func FuzzDecodeEntry(f *testing.F) {
 	f.Add(AppendEntry(nil, time.Unix(0, latest)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := newMemory()
-		a, err := Apply(m, 1, b)
+		a, err := Apply(m, 1, b, Level)
 		if err != nil && !errors.Is(err, ErrTooNew) {
 			t.Fatalf("Apply = %v", err)
 		}
-		now, commands, err := DecodeEntry(b)
+		now, commands, err := decodeEntry(b)
 		if err != nil {
 			return
 		}
 		if again := AppendEntry(nil, now, commands...); !bytes.Equal(again, b) {
-			t.Errorf("AppendEntry(DecodeEntry(%x)) = %x", b, again)
+			t.Errorf("AppendEntry(decodeEntry(%x)) = %x", b, again)
 		}
 		checkWrites(t, m, a)
 	})

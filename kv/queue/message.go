@@ -11,24 +11,16 @@ import (
 // Send appends messages to a queue, all of them or none: at most op.MaxSend with op.MaxTxnBytes together. When
 // the error is op.ErrUnknown they may have been sent.
 func (q *Queues) Send(ctx context.Context, app, name string, messages ...op.Outgoing) ([]op.Sent, error) {
-	r, err := q.store.Queues(ctx, app, fsm.QueueStep{Kind: fsm.Send, Queue: name, Messages: messages})
+	did, revision, err := q.do(ctx, app, fsm.QueueStep{Kind: fsm.Send, Queue: name, Messages: messages})
 	if err != nil {
 		return nil, coded("send", err)
 	}
-	sent, err := decodeSent(r)
-	return sent, coded("send", err)
-}
-
-func decodeSent(r op.Result) ([]op.Sent, error) {
-	if len(r.Ops) != 1 {
-		return nil, fmt.Errorf("%d results of a step", len(r.Ops))
-	}
-	sent, err := fsm.DecodeSent(r.Ops[0], r.Revision)
+	sent, err := fsm.DecodeSent(did, revision)
 	all := make([]op.Sent, len(sent))
 	for i, s := range sent {
 		all[i] = op.Sent{ID: fsm.ULID(s.ID), Sequence: s.Sequence, Duplicate: s.Duplicate}
 	}
-	return all, err
+	return all, coded("send", err)
 }
 
 // Settle deletes and releases messages in one entry of the log, at most op.MaxReceive. A text that is no receipt is an
@@ -87,7 +79,7 @@ func (q *Queues) Replace(ctx context.Context, app, name, receipt string, message
 	if err != nil {
 		return false, coded("replace", err)
 	}
-	r, err := q.do(ctx, app, fsm.QueueStep{Kind: fsm.Replace, Queue: name, Receipts: []fsm.Receipt{taken}, Messages: messages})
+	r, _, err := q.do(ctx, app, fsm.QueueStep{Kind: fsm.Replace, Queue: name, Receipts: []fsm.Receipt{taken}, Messages: messages})
 	return r.Found, coded("replace", err)
 }
 

@@ -94,7 +94,7 @@ func (q *Queues) Remove(ctx context.Context, app, name string) error {
 
 // Purge takes all messages of a queue away, also those in flight, and answers how many there were.
 func (q *Queues) Purge(ctx context.Context, app, name string) (messages int64, err error) {
-	r, err := q.do(ctx, app, fsm.QueueStep{Kind: fsm.PurgeQueue, Queue: name})
+	r, _, err := q.do(ctx, app, fsm.QueueStep{Kind: fsm.PurgeQueue, Queue: name})
 	return r.Integer, coded("purge queue", err)
 }
 
@@ -167,7 +167,7 @@ func (q *Queues) Redrive(ctx context.Context, app, name string, r op.Redrive) (m
 		if r.Max != 0 {
 			step.Limit = int(min(redriveBatch, int64(r.Max)-moved))
 		}
-		did, err := q.do(ctx, app, step)
+		did, _, err := q.do(ctx, app, step)
 		if err != nil {
 			return moved, coded("redrive", err)
 		}
@@ -179,16 +179,16 @@ func (q *Queues) Redrive(ctx context.Context, app, name string, r op.Redrive) (m
 	return moved, nil
 }
 
-// do does one step.
-func (q *Queues) do(ctx context.Context, app string, step fsm.QueueStep) (op.OpResult, error) {
+// do does one step, and answers its result and the revision of the command.
+func (q *Queues) do(ctx context.Context, app string, step fsm.QueueStep) (did op.OpResult, revision uint64, err error) {
 	r, err := q.store.Queues(ctx, app, step)
 	if err == nil && len(r.Ops) != 1 {
 		err = fmt.Errorf("%d results of a step", len(r.Ops))
 	}
 	if err != nil {
-		return op.OpResult{}, err
+		return did, 0, err
 	}
-	return r.Ops[0], nil
+	return r.Ops[0], r.Revision, nil
 }
 
 func (q *Queues) read(ctx context.Context, app string, c op.Consistency, f func(v fsm.View, now time.Time) error) error {

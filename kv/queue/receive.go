@@ -139,19 +139,16 @@ func (p *poll) take(ctx context.Context) (messages []op.Message, err error) {
 // takeSome receives until there is something or nothing left to look through.
 func (p *poll) takeSome(ctx context.Context) ([]op.Message, error) {
 	for {
-		r, err := p.queues.store.Queues(ctx, p.name.Namespace, p.step)
-		if err == nil && len(r.Ops) != 1 {
-			err = fmt.Errorf("%d results of a step", len(r.Ops))
-		}
+		did, revision, err := p.queues.do(ctx, p.name.Namespace, p.step)
 		if err != nil {
 			return nil, err
 		}
-		receipts, err := fsm.DecodeTaken(r.Ops[0])
+		receipts, err := fsm.DecodeTaken(did)
 		if err != nil {
 			return nil, err
 		}
 		if len(receipts.Taken) > 0 {
-			return p.queues.open(ctx, r.Revision, receipts)
+			return p.queues.open(ctx, revision, receipts)
 		}
 		if !receipts.More {
 			return nil, nil

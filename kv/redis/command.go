@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -116,18 +117,11 @@ func commandTable() map[string]*command {
 		{name: "command|list", arity: -2, run: runCommandList},
 	} {
 		if c.first > 0 {
-			c.last, c.step = orElse(c.last, c.first), orElse(c.step, 1)
+			c.last, c.step = cmp.Or(c.last, c.first), cmp.Or(c.step, 1)
 		}
 		table[c.name] = &c
 	}
 	return table
-}
-
-func orElse(n, other int) int {
-	if n == 0 {
-		return other
-	}
-	return n
 }
 
 // lookup finds the command that args ask for. With an error it still answers one: that which the attempt counts for.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -186,7 +187,7 @@ func (c *conn) reject(cmd *command, err error) {
 	c.tx.broken = c.tx.open
 	if cmd.name == "exec" {
 		c.tx = transaction{}
-		told = "EXECABORT Transaction discarded because of: " + told[len("ERR "):]
+		told = "EXECABORT Transaction discarded because of: " + replyError(strings.TrimPrefix(string(told), "ERR "))
 	}
 	c.failWith(told, expected, err)
 }

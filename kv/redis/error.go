@@ -53,7 +53,7 @@ const (
 	errUncertain    replyError = "ERR the outcome is not known: the command may yet take effect"
 	errContended    replyError = "TRYAGAIN others changed the keys each time; nothing was changed"
 	errScanTooOld   replyError = "ERR invalid cursor: the scan is too old or another node's, begin anew"
-	errReplySize    replyError = "ERR the reply is over the limit of 64 MiB"
+	errReplySize    replyError = "ERR the reply is over the limit of 32 MiB"
 	errCommandSize  replyError = "ERR the command is over the limit of 4 MiB"
 	errAuthNow      replyError = "TRYAGAIN the token cannot be checked now"
 	errTooManyWatch replyError = "ERR more than 128 watched keys"

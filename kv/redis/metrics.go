@@ -10,14 +10,17 @@ import (
 // metrics are the server's figures. Their children are found when the table of commands is made, not for each command;
 // what is in no table counts as "unknown", so that clients cannot make labels.
 type metrics struct {
-	registry   prometheus.Registerer
-	collectors []prometheus.Collector
+	registerer prometheus.Registerer
+	all        *prometheus.Registry // of what follows and more, registered as one
 
 	accepted, refused prometheus.Counter // connections
 	broken, slow      prometheus.Counter // connections that were ended for it
 }
 
 func newMetrics(r prometheus.Registerer, s *Server) (*metrics, error) {
+	if r == nil {
+		r = prometheus.NewRegistry() // that nobody reads
+	}
 	commands := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sett_kv_redis_commands_total", Help: "Redis commands, by name and by whether they were answered with an error."},
 		[]string{"command", "result"})
@@ -29,38 +32,24 @@ func newMetrics(r prometheus.Registerer, s *Server) (*metrics, error) {
 		Name: "sett_kv_redis_connections_total",
 		Help: "Redis connections: accepted or refused, and of the accepted those ended as broken or slow."},
 		[]string{"result"})
-	m := &metrics{registry: r,
+	m := &metrics{registerer: r, all: prometheus.NewRegistry(),
 		accepted: connections.WithLabelValues("accepted"), refused: connections.WithLabelValues("refused"),
 		broken: connections.WithLabelValues("broken"), slow: connections.WithLabelValues("slow")}
-	m.collectors = []prometheus.Collector{commands, took, connections, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	m.all.MustRegister(commands, took, connections, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "sett_kv_redis_connections", Help: "Redis connections that are open."},
-		func() float64 { return float64(s.connections()) })}
+		func() float64 { return float64(s.connections()) }))
 	for _, c := range s.commands {
 		c.measure(commands, took)
 	}
 	s.unknown.measure(commands, took)
-	if r == nil {
-		return m, nil
-	}
-	for i, c := range m.collectors {
-		if err := r.Register(c); err != nil {
-			m.collectors = m.collectors[:i]
-			m.unregister()
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+	if err := r.Register(m.all); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return m, nil
 }
 
 // unregister takes the metrics away again.
-func (m *metrics) unregister() {
-	if m.registry == nil {
-		return
-	}
-	for _, c := range m.collectors {
-		m.registry.Unregister(c)
-	}
-}
+func (m *metrics) unregister() { m.registerer.Unregister(m.all) }
 
 func (c *command) measure(commands *prometheus.CounterVec, took *prometheus.HistogramVec) {
 	c.done, c.failed = commands.WithLabelValues(c.name, "ok"), commands.WithLabelValues(c.name, "error")

@@ -8,6 +8,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,15 +127,9 @@ func withDefaults(c Config) Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.MaxConnections == 0 {
-		c.MaxConnections = DefaultMaxConnections
-	}
-	if c.IdleTimeout == 0 {
-		c.IdleTimeout = DefaultIdleTimeout
-	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
-	}
+	c.MaxConnections = cmp.Or(c.MaxConnections, DefaultMaxConnections)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	return c
 }
 
@@ -196,12 +191,10 @@ func (s *Server) accept(nc net.Conn) {
 	refused := full || s.draining.Load()
 	if !refused {
 		s.conns[c] = struct{}{}
-		s.running.Add(1)
+		s.running.Go(func() { s.attend(c) })
 	}
 	s.mu.Unlock()
 	if !refused {
-		s.metrics.accepted.Inc()
-		go s.attend(c)
 		return
 	}
 	if full {
@@ -214,7 +207,7 @@ func (s *Server) accept(nc net.Conn) {
 
 // attend serves a connection to its end.
 func (s *Server) attend(c *conn) {
-	defer s.running.Done()
+	s.metrics.accepted.Inc()
 	ctx, cancel := context.WithCancel(s.base)
 	defer cancel()
 	defer func() {

@@ -86,14 +86,10 @@ func (e *entries) Snapshot() (raft.FSMSnapshot, error) {
 	if err := e.replica.Err(); err != nil {
 		return nil, err
 	}
-	size := note{entries: e.count, bytes: e.bytes}
+	e.replica.keepTrailing(e.count, e.bytes)
 	e.count, e.bytes = 0, 0
-	e.replica.keepTrailing(size)
 	return &point{entries: e, applied: e.applied}, nil
 }
-
-// note is how much of the log a snapshot lets go.
-type note struct{ entries, bytes uint64 }
 
 // point is a snapshot that raft takes: an index that the machine must have made durable.
 type point struct {

@@ -9,9 +9,9 @@ import (
 
 // metrics are the replica's figures. They count whether or not anyone collects them.
 type metrics struct {
-	registry   prometheus.Registerer
-	collectors []prometheus.Collector
-	ready      atomic.Bool // raft is there to be asked
+	registerer prometheus.Registerer
+	all        *prometheus.Registry // of what follows and more, registered as one
+	ready      atomic.Bool          // raft is there to be asked
 
 	proposals prometheus.Counter
 	batch     prometheus.Histogram
@@ -19,9 +19,12 @@ type metrics struct {
 	snapshots *prometheus.CounterVec
 }
 
-func newMetrics(registry prometheus.Registerer, r *Replica) (*metrics, error) {
+func newMetrics(r prometheus.Registerer, of *Replica) (*metrics, error) {
+	if r == nil {
+		r = prometheus.NewRegistry() // that nobody reads
+	}
 	m := &metrics{
-		registry: registry,
+		registerer: r, all: prometheus.NewRegistry(),
 		proposals: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sett_kv_raft_proposals_total", Help: "Commands proposed on this node, for itself or for a follower."}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -34,16 +37,10 @@ func newMetrics(registry prometheus.Registerer, r *Replica) (*metrics, error) {
 			Name: "sett_kv_raft_snapshots_total",
 			Help: "Snapshots: taken (the log could forget), sent to and installed from another node."}, []string{"kind"}),
 	}
-	m.collectors = append([]prometheus.Collector{m.proposals, m.batch, m.reads, m.snapshots}, m.gauges(r)...)
-	if registry == nil {
-		return m, nil
-	}
-	for i, c := range m.collectors {
-		if err := registry.Register(c); err != nil {
-			m.collectors = m.collectors[:i]
-			m.unregister()
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+	m.all.MustRegister(m.proposals, m.batch, m.reads, m.snapshots)
+	m.all.MustRegister(m.gauges(of)...)
+	if err := r.Register(m.all); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return m, nil
 }
@@ -83,11 +80,4 @@ func (m *metrics) gauges(r *Replica) []prometheus.Collector {
 }
 
 // unregister takes the metrics away again.
-func (m *metrics) unregister() {
-	if m.registry == nil {
-		return
-	}
-	for _, c := range m.collectors {
-		m.registry.Unregister(c)
-	}
-}
+func (m *metrics) unregister() { m.registerer.Unregister(m.all) }

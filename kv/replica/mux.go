@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -194,10 +196,7 @@ func (m *mux) cut() error {
 	}
 	m.mu.Lock()
 	m.closed = true
-	open := make([]net.Conn, 0, len(m.streams))
-	for s := range m.streams {
-		open = append(open, s)
-	}
+	open := slices.Collect(maps.Keys(m.streams))
 	m.mu.Unlock()
 	for _, s := range open {
 		s.Close()

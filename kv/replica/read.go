@@ -19,7 +19,8 @@ type read struct {
 
 // ReadIndex answers an index that covers every command answered anywhere before the call; a read after Wait for it is
 // linearizable. It goes on through changes of leader until ctx ends, then with op.ErrUnavailable: a leader that has
-// lost its group never answers one. On a replica that was removed it answers that, and ErrRemoved, at once. Concurrent callers share one round of messages.
+// lost its group never answers one. On a replica that was removed it answers that, and ErrRemoved, at once. Concurrent
+// callers share one round of messages.
 func (r *Replica) ReadIndex(ctx context.Context) (uint64, error) {
 	start := time.Now()
 	for {

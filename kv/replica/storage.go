@@ -172,9 +172,10 @@ func (r *Replica) compactLog() {
 	}
 }
 
-// keepTrailing bounds what stays in the log behind a snapshot by its size too, which raft does not.
-func (r *Replica) keepTrailing(let note) {
-	average := max(1, let.bytes/max(1, let.entries))
+// keepTrailing bounds what stays in the log behind a snapshot, which lets so much of it go, by its size too, which raft
+// does not.
+func (r *Replica) keepTrailing(entries, bytes uint64) {
+	average := max(1, bytes/max(1, entries))
 	c := r.raft.ReloadableConfig()
 	c.TrailingLogs = min(r.cfg.limits.trailingEntries, trailingBytes/average)
 	if err := r.raft.ReloadConfig(c); err != nil {

@@ -37,6 +37,7 @@ type MigrationError struct {
 	Format uint64
 }
 
+// Error says which format the store has.
 func (e *MigrationError) Error() string {
 	return fmt.Sprintf("the store has format %d and must be migrated to format %d", e.Format, layoutFormat)
 }

@@ -11,16 +11,19 @@ import (
 
 // metrics are the store's figures. They count whether or not anyone collects them.
 type metrics struct {
-	registry   prometheus.Registerer
-	collectors []prometheus.Collector
+	registerer prometheus.Registerer
+	all        *prometheus.Registry // of what follows and more, registered as one
 
 	snapshotDuration prometheus.Histogram
 	snapshotBytes    prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer, s *Store) (*metrics, error) {
+	if r == nil {
+		r = prometheus.NewRegistry() // that nobody reads
+	}
 	m := &metrics{
-		registry: r,
+		registerer: r, all: prometheus.NewRegistry(),
 		snapshotDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "sett_kv_snapshot_seconds", Help: "Time to write a snapshot or a backup.",
 			Buckets:                     prometheus.ExponentialBuckets(0.01, 4, 8),
@@ -31,43 +34,28 @@ func newMetrics(r prometheus.Registerer, s *Store) (*metrics, error) {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
-	m.collectors = []prometheus.Collector{m.snapshotDuration, m.snapshotBytes,
+	m.all.MustRegister(m.snapshotDuration, m.snapshotBytes,
 		gauge("sett_kv_applied_index", "Newest index that is applied.",
 			func() float64 { return float64(s.Applied()) }),
 		gauge("sett_kv_durable_index", "Newest index that survives a loss of power.",
 			func() float64 { return float64(s.Durable()) }),
-		gauge("sett_kv_lsm_bytes", "Sorted tables of the store.", s.lsmBytes),
-	}
+		gauge("sett_kv_lsm_bytes", "Sorted tables of the store.", s.lsmBytes))
 	if s.dir != nil {
-		m.collectors = append(m.collectors,
+		m.all.MustRegister(
 			gauge("sett_kv_value_log_bytes", "Value log of the store, which is there but not used.", s.valueLogBytes),
 			gauge("sett_kv_free_disk_bytes", "Free space on the store's disk.", func() float64 {
 				free, _ := s.free(s.dir.path)
 				return float64(free)
 			}))
 	}
-	if r == nil {
-		return m, nil
-	}
-	for i, c := range m.collectors {
-		if err := r.Register(c); err != nil {
-			m.collectors = m.collectors[:i]
-			m.unregister()
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+	if err := r.Register(m.all); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return m, nil
 }
 
 // unregister takes the metrics away again.
-func (m *metrics) unregister() {
-	if m.registry == nil {
-		return
-	}
-	for _, c := range m.collectors {
-		m.registry.Unregister(c)
-	}
-}
+func (m *metrics) unregister() { m.registerer.Unregister(m.all) }
 
 func (m *metrics) snapshotted(start time.Time, bytes int64, err error) {
 	m.snapshotBytes.Add(float64(bytes))

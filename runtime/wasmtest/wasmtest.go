@@ -198,3 +198,14 @@ func Write(fdWrite uint32, fd, ptr, n int32) []byte {
 	return slices.Concat(I32(8), I32(ptr), Store32(), I32(12), I32(n), Store32(),
 		I32(fd), I32(8), I32(1), I32(4), Call(fdWrite), Drop())
 }
+
+// Answer is a command that answers with a text, as a CGI program does.
+func Answer(text string) []byte {
+	reply := "Content-Type: text/plain\n\n" + text
+	var m Module
+	fdWrite := m.Import("wasi_snapshot_preview1", "fd_write", "iiii:i")
+	m.Memory(0, 1)
+	m.Data(64, reply)
+	m.Func("_start", "", Write(fdWrite, 1, 64, int32(len(reply))))
+	return m.Bytes()
+}

@@ -65,6 +65,7 @@ type Error struct {
 	Err  error
 }
 
+// Error is that of Err.
 func (e *Error) Error() string { return e.Err.Error() }
 
 // Unwrap answers the error below the code.

@@ -40,10 +40,7 @@ func AppendInvoke(dst []byte, r *InvokeRequest) []byte {
 // DecodeInvoke reads the wire form of an invocation and holds its payload to its limit. Strings are copies, the Payload
 // is part of data.
 func DecodeInvoke(data []byte) (r InvokeRequest, err error) {
-	if len(data) > MaxMessageBytes {
-		return r, overLimit(MaxMessageBytes, "bytes")
-	}
-	err = eachField(data, func(t token) error {
+	err = eachWithin(MaxMessageBytes, data, func(t token) error {
 		names := t.is() == lengthy(invokeFunction) || t.is() == lengthy(invokeQualifier)
 		if names && t.next-t.from > MaxInvokeNameBytes {
 			return overLimit(MaxInvokeNameBytes, "bytes of a name")

@@ -24,7 +24,7 @@ func AppendKVGet(dst []byte, keys []string, c op.Consistency) []byte {
 
 // DecodeKVGet reads the wire form of a read of keys. The keys are copies.
 func DecodeKVGet(data []byte) (keys []string, c op.Consistency, err error) {
-	counts, err := countKV(data, getKeys, 0)
+	counts, err := countWithin(MaxKVRequestBytes, data, getKeys, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -65,10 +65,7 @@ func AppendKVQuery(dst []byte, q *op.Query) []byte {
 
 // DecodeKVQuery reads the wire form of a query. Its texts are copies.
 func DecodeKVQuery(data []byte) (q op.Query, err error) {
-	if len(data) > MaxKVRequestBytes {
-		return q, overLimit(MaxKVRequestBytes, "bytes")
-	}
-	err = eachField(data, func(t token) error {
+	err = eachWithin(MaxKVRequestBytes, data, func(t token) error {
 		switch t.is() {
 		case lengthy(queryPrefix):
 			q.Prefix = string(data[t.from:t.next])
@@ -146,7 +143,7 @@ func appendOp(b []byte, o *op.Op) []byte {
 
 // DecodeKVTxn reads the wire form of a transaction, which has no Namespace. Keys are copies, values part of data.
 func DecodeKVTxn(data []byte) (t op.Txn, err error) {
-	counts, err := countKV(data, txnChecks, txnOps)
+	counts, err := countWithin(MaxKVRequestBytes, data, txnChecks, txnOps)
 	if err != nil {
 		return t, err
 	}
@@ -215,22 +212,4 @@ func decodeOp(data []byte) (o op.Op, err error) {
 		return nil
 	})
 	return o, err
-}
-
-// countKV looks through a request before anything is allocated for it, and answers how many values the fields a and
-// b have.
-func countKV(data []byte, a, b int) (counts [2]int, err error) {
-	if len(data) > MaxKVRequestBytes {
-		return counts, overLimit(MaxKVRequestBytes, "bytes")
-	}
-	err = eachField(data, func(t token) error {
-		switch t.is() {
-		case lengthy(a):
-			counts[0]++
-		case lengthy(b):
-			counts[1]++
-		}
-		return nil
-	})
-	return counts, err
 }

@@ -236,25 +236,55 @@ func TestKVLivesAreWholeMilliseconds(t *testing.T) {
 	}
 }
 
-func TestKVErrors(t *testing.T) {
-	for _, err := range []error{op.ErrInvalid, op.ErrTooLarge, op.ErrNotInteger, op.ErrConflict, op.ErrRange, op.ErrQuota,
-		op.ErrCompacted, op.ErrUnavailable, op.ErrUnknown, ErrNoStore, ErrStoreCalls, context.DeadlineExceeded, ErrStoreFailed} {
-		number, ok := KVErrorNumber(fmt.Errorf("commit: %w", err))
-		if got := KVError(number); !ok || number < 1 || !errors.Is(got, err) {
+// numbers are errors that cross the wire as numbers: how they are told, and read.
+type numbers struct {
+	of   func(error) (int32, bool)
+	read func(int32) error
+	last int32 // of what has no number
+}
+
+// check checks that all of own come back as they are, whatever their code, and others as what they are to be told as.
+// The last of own is what has no number.
+func (n numbers) check(t *testing.T, own []error, others map[error]error) {
+	t.Helper()
+	for _, err := range own {
+		number, ok := n.of(WithCode(NotFound, fmt.Errorf("call: %w", err)))
+		if got := n.read(number); !ok || number < 1 || !errors.Is(got, err) {
 			t.Errorf("%v has the number %d, which is %v", err, number, got)
 		}
 	}
-	if n, ok := KVErrorNumber(op.ErrClosed); !ok || !errors.Is(KVError(n), op.ErrUnavailable) {
-		t.Errorf("ErrClosed is told as %v, want %v", KVError(n), op.ErrUnavailable)
-	}
-	if n, ok := KVErrorNumber(errors.New("disk")); ok || !errors.Is(KVError(n), ErrStoreFailed) {
-		t.Errorf("an unknown error is told as %v, %v", KVError(n), ok)
-	}
-	for _, n := range []int32{0, -1, lastKVError + 1} {
-		if !errors.Is(KVError(n), ErrStoreFailed) {
-			t.Errorf("KVError(%d) = %v", n, KVError(n))
+	for err, want := range others {
+		if number, ok := n.of(err); !ok || !errors.Is(n.read(number), want) {
+			t.Errorf("%v is told as %v, %v, want %v", err, n.read(number), ok, want)
 		}
 	}
+	failed := own[len(own)-1]
+	for _, err := range []error{errors.New("disk"), WithCode(Internal, errors.New("disk"))} {
+		if number, ok := n.of(err); ok || !errors.Is(n.read(number), failed) {
+			t.Errorf("an unknown error is told as %v, %v", n.read(number), ok)
+		}
+	}
+	for _, number := range []int32{0, -1, n.last + 1} {
+		if !errors.Is(n.read(number), failed) {
+			t.Errorf("error %d is %v", number, n.read(number))
+		}
+	}
+}
+
+// coded are errors that have nothing but a code.
+func coded(codes map[Code]error) map[error]error {
+	others := map[error]error{}
+	for code, want := range codes {
+		others[WithCode(code, errors.New("x"))] = want
+	}
+	return others
+}
+
+func TestKVErrors(t *testing.T) {
+	numbers{KVErrorNumber, KVError, lastKVError}.check(t, []error{
+		op.ErrInvalid, op.ErrTooLarge, op.ErrNotInteger, op.ErrConflict, op.ErrRange, op.ErrQuota,
+		op.ErrCompacted, op.ErrUnavailable, op.ErrUnknown, ErrNoStore, ErrStoreCalls, context.DeadlineExceeded, ErrStoreFailed,
+	}, map[error]error{op.ErrClosed: op.ErrUnavailable})
 }
 
 // TestKVNumbersAreOps: consistencies and kinds stand on the wire as package op numbers them.

@@ -89,7 +89,7 @@ func AppendObjectName(dst []byte, bucket, key string) []byte {
 
 // DecodeObjectName reads the name of an object, which has no app.
 func DecodeObjectName(data []byte) (n op.ObjectName, err error) {
-	err = eachObjectField(data, func(t token) error {
+	err = eachWithin(MaxObjectRequestBytes, data, func(t token) error {
 		decodeObjectName(data, t, &n)
 		return nil
 	})
@@ -105,14 +105,6 @@ func decodeObjectName(data []byte, t token, n *op.ObjectName) {
 	}
 }
 
-// eachObjectField is eachField of a request, which it holds to its limit.
-func eachObjectField(data []byte, visit func(t token) error) error {
-	if len(data) > MaxObjectRequestBytes {
-		return overLimit(MaxObjectRequestBytes, "bytes")
-	}
-	return eachField(data, visit)
-}
-
 // AppendObjectOpen appends the wire form of o to dst and answers the longer slice.
 func AppendObjectOpen(dst []byte, o *ObjectOpen) []byte {
 	b := AppendObjectName(dst, o.Bucket, o.Key)
@@ -124,7 +116,7 @@ func AppendObjectOpen(dst []byte, o *ObjectOpen) []byte {
 // DecodeObjectOpen reads which bytes are asked for.
 func DecodeObjectOpen(data []byte) (o ObjectOpen, err error) {
 	var n op.ObjectName
-	err = eachObjectField(data, func(t token) error {
+	err = eachWithin(MaxObjectRequestBytes, data, func(t token) error {
 		switch t.is() {
 		case varint(openFirst):
 			o.First = unzigzag(t.value)
@@ -156,7 +148,7 @@ func AppendObjectCreate(dst []byte, p *op.ObjectPut) []byte {
 // DecodeObjectCreate reads a put, which has neither app nor body.
 func DecodeObjectCreate(data []byte) (p op.ObjectPut, err error) {
 	sized := false
-	err = eachObjectField(data, func(t token) (err error) {
+	err = eachWithin(MaxObjectRequestBytes, data, func(t token) (err error) {
 		switch t.is() {
 		case varint(createSized):
 			sized = t.value != 0
@@ -228,7 +220,7 @@ func AppendObjectStream(dst []byte, stream uint32) []byte {
 
 // DecodeObjectStream reads which stream is meant.
 func DecodeObjectStream(data []byte) (stream uint32, err error) {
-	err = eachObjectField(data, func(t token) error {
+	err = eachWithin(MaxObjectRequestBytes, data, func(t token) error {
 		if t.is() == varint(streamNumber) {
 			stream = uint32(t.value)
 		}
@@ -244,7 +236,7 @@ func AppendObjectWrite(dst []byte, w *ObjectWrite) []byte {
 
 // DecodeObjectWrite reads a chunk, which is part of data, and holds it to its limit.
 func DecodeObjectWrite(data []byte) (w ObjectWrite, err error) {
-	err = eachObjectField(data, func(t token) error {
+	err = eachWithin(MaxObjectRequestBytes, data, func(t token) error {
 		switch t.is() {
 		case varint(streamNumber):
 			w.Stream = uint32(t.value)
@@ -271,7 +263,7 @@ func AppendObjectList(dst []byte, l *ObjectList) []byte {
 
 // DecodeObjectList reads which objects are asked for.
 func DecodeObjectList(data []byte) (l ObjectList, err error) {
-	err = eachObjectField(data, func(t token) error {
+	err = eachWithin(MaxObjectRequestBytes, data, func(t token) error {
 		switch t.is() {
 		case lengthy(objectBucket):
 			l.Bucket = string(data[t.from:t.next])
@@ -306,7 +298,7 @@ func AppendObjectCopy(dst []byte, c *op.ObjectCopy) []byte {
 
 // DecodeObjectCopy reads a copy, which has no apps.
 func DecodeObjectCopy(data []byte) (c op.ObjectCopy, err error) {
-	err = eachObjectField(data, func(t token) error {
+	err = eachWithin(MaxObjectRequestBytes, data, func(t token) error {
 		switch t.is() {
 		case lengthy(copyFromBucket):
 			c.From.Bucket = string(data[t.from:t.next])
@@ -346,7 +338,7 @@ func AppendObjectDelete(dst []byte, d *ObjectDelete) []byte {
 
 // DecodeObjectDelete reads which objects are to be deleted, and holds them to the limit of their number.
 func DecodeObjectDelete(data []byte) (d ObjectDelete, err error) {
-	err = eachObjectField(data, func(t token) error {
+	err = eachWithin(MaxObjectRequestBytes, data, func(t token) error {
 		switch t.is() {
 		case lengthy(objectBucket):
 			d.Bucket = string(data[t.from:t.next])

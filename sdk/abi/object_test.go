@@ -3,7 +3,6 @@ package abi
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -216,32 +215,15 @@ func TestObjectDecodeLimits(t *testing.T) {
 }
 
 func TestObjectErrors(t *testing.T) {
-	for _, err := range []error{op.ErrPrecondition, op.ErrInvalid, op.ErrTooLarge, op.ErrNoBucket, op.ErrNoObject, ErrNoRange, op.ErrQuota,
-		op.ErrUnavailable, op.ErrUnknown, ErrNoStream, ErrObjectStreams, ErrNoObjects, ErrObjectCalls, context.DeadlineExceeded, ErrObjectFailed} {
-		number, ok := ObjectErrorNumber(WithCode(NotFound, fmt.Errorf("put: %w", err)))
-		if got := ObjectError(number); !ok || number < 1 || !errors.Is(got, err) {
-			t.Errorf("%v has the number %d, which is %v", err, number, got)
-		}
-	}
-	if n, _ := ObjectErrorNumber(fmt.Errorf("%w: %w", op.ErrNoObject, op.ErrPrecondition)); !errors.Is(ObjectError(n), op.ErrPrecondition) {
-		t.Errorf("a condition on what is not there is told as %v", ObjectError(n))
-	}
-	for code, want := range map[Code]error{InvalidInput: op.ErrInvalid, TooLarge: op.ErrTooLarge, NotFound: op.ErrNoObject, NoSpace: op.ErrQuota,
-		Conflict: op.ErrUnavailable, Unavailable: op.ErrUnavailable, Timeout: context.DeadlineExceeded, Unsupported: ErrNoObjects} {
-		if n, ok := ObjectErrorNumber(WithCode(code, errors.New("x"))); !ok || !errors.Is(ObjectError(n), want) {
-			t.Errorf("code %s is told as %v, %v, want %v", code, ObjectError(n), ok, want)
-		}
-	}
-	for _, err := range []error{errors.New("disk"), WithCode(Internal, errors.New("disk"))} {
-		if n, ok := ObjectErrorNumber(err); ok || !errors.Is(ObjectError(n), ErrObjectFailed) {
-			t.Errorf("an unknown error is told as %v, %v", ObjectError(n), ok)
-		}
-	}
-	for _, n := range []int32{0, -1, lastObjectError + 1} {
-		if !errors.Is(ObjectError(n), ErrObjectFailed) {
-			t.Errorf("ObjectError(%d) = %v", n, ObjectError(n))
-		}
-	}
+	others := coded(map[Code]error{
+		InvalidInput: op.ErrInvalid, TooLarge: op.ErrTooLarge, NotFound: op.ErrNoObject, NoSpace: op.ErrQuota,
+		Conflict: op.ErrUnavailable, Unavailable: op.ErrUnavailable, Timeout: context.DeadlineExceeded, Unsupported: ErrNoObjects,
+	})
+	others[fmt.Errorf("%w: %w", op.ErrNoObject, op.ErrPrecondition)] = op.ErrPrecondition // a condition on what is not there
+	numbers{ObjectErrorNumber, ObjectError, lastObjectError}.check(t, []error{
+		op.ErrPrecondition, op.ErrInvalid, op.ErrTooLarge, op.ErrNoBucket, op.ErrNoObject, ErrNoRange, op.ErrQuota,
+		op.ErrUnavailable, op.ErrUnknown, ErrNoStream, ErrObjectStreams, ErrNoObjects, ErrObjectCalls, context.DeadlineExceeded, ErrObjectFailed,
+	}, others)
 }
 
 func TestObjectAllocations(t *testing.T) {

@@ -3,8 +3,6 @@ package abi
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -72,19 +70,8 @@ func TestOutgoingLimits(t *testing.T) {
 func fetchError(message string) error { _, err := DecodeFetch([]byte(message)); return err }
 
 func TestOutgoingErrors(t *testing.T) {
-	for _, err := range []error{ErrBadRequest, ErrOverLimit, ErrDenied, ErrResolve, ErrConnect, ErrTLS, ErrBroken,
-		context.DeadlineExceeded, ErrOutgoingCalls, ErrNoOutgoing, ErrNoFunction, ErrDepth, ErrBusy, ErrFunctionFailed, ErrOutgoingFailed} {
-		number, ok := OutgoingErrorNumber(fmt.Errorf("fetch: %w", err))
-		if got := OutgoingError(number); !ok || number < 1 || !errors.Is(got, err) {
-			t.Errorf("%v has the number %d, which is %v", err, number, got)
-		}
-	}
-	if n, ok := OutgoingErrorNumber(errors.New("disk")); ok || !errors.Is(OutgoingError(n), ErrOutgoingFailed) {
-		t.Errorf("an unknown error is told as %v, %v", OutgoingError(n), ok)
-	}
-	for _, n := range []int32{0, -1, lastOutgoingError + 1} {
-		if !errors.Is(OutgoingError(n), ErrOutgoingFailed) {
-			t.Errorf("OutgoingError(%d) = %v", n, OutgoingError(n))
-		}
-	}
+	numbers{OutgoingErrorNumber, OutgoingError, lastOutgoingError}.check(t, []error{
+		ErrBadRequest, ErrOverLimit, ErrDenied, ErrResolve, ErrConnect, ErrTLS, ErrBroken,
+		context.DeadlineExceeded, ErrOutgoingCalls, ErrNoOutgoing, ErrNoFunction, ErrDepth, ErrBusy, ErrFunctionFailed, ErrOutgoingFailed,
+	}, nil)
 }

@@ -82,14 +82,14 @@ func appendAttribute(b []byte, a *op.Attribute) []byte {
 // DecodeQueueSend reads the wire form of messages to be sent, and holds it to the limits of their numbers. Texts are
 // copies, bodies and values part of data.
 func DecodeQueueSend(data []byte) (s QueueSend, err error) {
-	count, err := countQueue(data, sendMessages)
+	counts, err := countWithin(MaxQueueRequestBytes, data, sendMessages, 0)
 	switch {
 	case err != nil:
 		return s, err
-	case count > op.MaxSend:
+	case counts[0] > op.MaxSend:
 		return s, overLimit(op.MaxSend, "messages")
 	}
-	s.Messages = make([]op.Outgoing, 0, count)
+	s.Messages = make([]op.Outgoing, 0, counts[0])
 	err = eachField(data, func(t token) error {
 		switch t.is() {
 		case lengthy(sendTo):
@@ -170,10 +170,7 @@ func AppendQueueReceive(dst []byte, r *QueueReceive) []byte {
 
 // DecodeQueueReceive reads the wire form of a receive.
 func DecodeQueueReceive(data []byte) (r QueueReceive, err error) {
-	if len(data) > MaxQueueRequestBytes {
-		return r, overLimit(MaxQueueRequestBytes, "bytes")
-	}
-	err = eachField(data, func(t token) error {
+	err = eachWithin(MaxQueueRequestBytes, data, func(t token) error {
 		switch t.is() {
 		case lengthy(receiveQueue):
 			r.Queue = string(data[t.from:t.next])
@@ -226,18 +223,14 @@ func appendRelease(b []byte, r *op.Release) []byte {
 
 // DecodeQueueSettle reads the wire form of a settlement, and holds it to the limit of receipts.
 func DecodeQueueSettle(data []byte) (s QueueSettle, err error) {
-	deleted, err := countQueue(data, settleDelete)
-	if err != nil {
-		return s, err
-	}
-	released, err := countQueue(data, settleRelease)
+	counts, err := countWithin(MaxQueueRequestBytes, data, settleDelete, settleRelease)
 	switch {
 	case err != nil:
 		return s, err
-	case deleted+released > op.MaxReceive:
+	case counts[0]+counts[1] > op.MaxReceive:
 		return s, overLimit(op.MaxReceive, "receipts")
 	}
-	s.Delete, s.Release = make([]string, 0, deleted), make([]op.Release, 0, released)
+	s.Delete, s.Release = make([]string, 0, counts[0]), make([]op.Release, 0, counts[1])
 	err = eachField(data, func(t token) error {
 		switch t.is() {
 		case lengthy(settleQueue):
@@ -276,28 +269,11 @@ func AppendQueueName(dst []byte, queue string) []byte {
 
 // DecodeQueueName reads which queue is asked about.
 func DecodeQueueName(data []byte) (queue string, err error) {
-	if len(data) > MaxQueueRequestBytes {
-		return "", overLimit(MaxQueueRequestBytes, "bytes")
-	}
-	err = eachField(data, func(t token) error {
+	err = eachWithin(MaxQueueRequestBytes, data, func(t token) error {
 		if t.is() == lengthy(nameQueue) {
 			queue = string(data[t.from:t.next])
 		}
 		return nil
 	})
 	return queue, err
-}
-
-// countQueue looks through a request before anything is allocated for it, and answers how many values a field has.
-func countQueue(data []byte, field int) (count int, err error) {
-	if len(data) > MaxQueueRequestBytes {
-		return 0, overLimit(MaxQueueRequestBytes, "bytes")
-	}
-	err = eachField(data, func(t token) error {
-		if t.is() == lengthy(field) {
-			count++
-		}
-		return nil
-	})
-	return count, err
 }

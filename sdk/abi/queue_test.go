@@ -3,8 +3,6 @@ package abi
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -181,29 +179,13 @@ func TestQueueRequestsHold(t *testing.T) {
 }
 
 func TestQueueErrors(t *testing.T) {
-	for _, err := range []error{op.ErrInvalid, op.ErrTooLarge, op.ErrNoQueue, op.ErrInFlight, op.ErrQuota, op.ErrUnavailable,
-		op.ErrUnknown, ErrNoQueues, ErrQueueCalls, context.DeadlineExceeded, ErrQueueFailed} {
-		number, ok := QueueErrorNumber(WithCode(Conflict, fmt.Errorf("send: %w", err)))
-		if got := QueueError(number); !ok || number < 1 || !errors.Is(got, err) {
-			t.Errorf("%v has the number %d, which is %v", err, number, got)
-		}
-	}
-	for code, want := range map[Code]error{InvalidInput: op.ErrInvalid, TooLarge: op.ErrTooLarge, NotFound: op.ErrNoQueue,
-		TooManyRequests: op.ErrInFlight, NoSpace: op.ErrQuota, Unavailable: op.ErrUnavailable, Unsupported: ErrNoQueues} {
-		if n, ok := QueueErrorNumber(WithCode(code, errors.New("x"))); !ok || !errors.Is(QueueError(n), want) {
-			t.Errorf("code %s is told as %v, %v, want %v", code, QueueError(n), ok, want)
-		}
-	}
-	for _, err := range []error{errors.New("disk"), WithCode(Internal, errors.New("disk"))} {
-		if n, ok := QueueErrorNumber(err); ok || !errors.Is(QueueError(n), ErrQueueFailed) {
-			t.Errorf("an unknown error is told as %v, %v", QueueError(n), ok)
-		}
-	}
-	for _, n := range []int32{0, -1, lastQueueError + 1} {
-		if !errors.Is(QueueError(n), ErrQueueFailed) {
-			t.Errorf("QueueError(%d) = %v", n, QueueError(n))
-		}
-	}
+	numbers{QueueErrorNumber, QueueError, lastQueueError}.check(t, []error{
+		op.ErrInvalid, op.ErrTooLarge, op.ErrNoQueue, op.ErrInFlight, op.ErrQuota, op.ErrUnavailable,
+		op.ErrUnknown, ErrNoQueues, ErrQueueCalls, context.DeadlineExceeded, ErrQueueFailed,
+	}, coded(map[Code]error{
+		InvalidInput: op.ErrInvalid, TooLarge: op.ErrTooLarge, NotFound: op.ErrNoQueue,
+		TooManyRequests: op.ErrInFlight, NoSpace: op.ErrQuota, Unavailable: op.ErrUnavailable, Unsupported: ErrNoQueues,
+	}))
 }
 
 func TestQueueAllocations(t *testing.T) {

@@ -279,6 +279,29 @@ func eachField(data []byte, visit func(t token) error) error {
 	return nil
 }
 
+// eachWithin is eachField of a message that is held to a limit of bytes.
+func eachWithin(limit int, data []byte, visit func(t token) error) error {
+	if len(data) > limit {
+		return overLimit(limit, "bytes")
+	}
+	return eachField(data, visit)
+}
+
+// countWithin looks through a message before anything is allocated for it, and answers how many values the fields a and
+// b have.
+func countWithin(limit int, data []byte, a, b int) (counts [2]int, err error) {
+	err = eachWithin(limit, data, func(t token) error {
+		switch t.is() {
+		case lengthy(a):
+			counts[0]++
+		case lengthy(b):
+			counts[1]++
+		}
+		return nil
+	})
+	return counts, err
+}
+
 // is answers what tells one field from another: number and wire type.
 func (t token) is() int { return t.field<<3 | t.wire }
 

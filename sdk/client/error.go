@@ -27,6 +27,7 @@ type Error struct {
 	err error // carries the code, and below it the cause when there is one
 }
 
+// Error is the message.
 func (e *Error) Error() string { return e.Message }
 
 // Unwrap answers an error that carries the code and wraps the cause.

@@ -151,7 +151,7 @@ func (k KV) List(ctx context.Context, app string, q op.Query) (op.Page, error) {
 // Commit does a transaction whole or not at all.
 func (k KV) Commit(ctx context.Context, t op.Txn) (op.Result, error) {
 	var out KVResult
-	err := k.client.do(ctx, request{method: http.MethodPost, path: path("apps", t.Namespace, "kv", "transactions"), in: KVTxnOf(t), out: &out})
+	err := k.client.do(ctx, request{method: http.MethodPost, path: path("apps", t.Namespace, "kv", "transactions"), in: kvTxnOf(t), out: &out})
 	if err != nil {
 		return op.Result{}, err
 	}

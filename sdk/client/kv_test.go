@@ -136,7 +136,7 @@ func TestIncrInATransactionHasDefaults(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got.Ops[0], want) {
 		t.Errorf("Txn = %+v, %v; want %+v", got.Ops[0], err, want)
 	}
-	short := KVTxnOf(op.Txn{Ops: []op.Op{{Kind: op.Touch, Key: "k", TTL: time.Nanosecond}}})
+	short := kvTxnOf(op.Txn{Ops: []op.Op{{Kind: op.Touch, Key: "k", TTL: time.Nanosecond}}})
 	if short.Ops[0].TTLMS != 1 {
 		t.Errorf("a life of a nanosecond is sent as %d ms, want 1: 0 would be for ever", short.Ops[0].TTLMS)
 	}
@@ -167,7 +167,7 @@ func FuzzTxn(f *testing.F) {
 		if txn.Validate() != nil {
 			return
 		}
-		sent, err := json.Marshal(KVTxnOf(txn))
+		sent, err := json.Marshal(kvTxnOf(txn))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -83,9 +83,9 @@ func kindOf(word string) op.Kind {
 	return 0
 }
 
-// KVTxnOf shows a transaction. Values stand in base64, whatever they are: it is a machine that reads them, and what is
+// kvTxnOf shows a transaction. Values stand in base64, whatever they are: it is a machine that reads them, and what is
 // sent has a limit.
-func KVTxnOf(t op.Txn) KVTxn {
+func kvTxnOf(t op.Txn) KVTxn {
 	var out KVTxn
 	for _, c := range t.Checks {
 		k := KVKeyOf(c.Key)
@@ -102,7 +102,7 @@ func KVTxnOf(t op.Txn) KVTxn {
 	}
 	for _, o := range t.Ops {
 		k := KVKeyOf(o.Key)
-		shown := KVOp{Op: kindWord(o.Kind), Key: k.Key, KeyBase64: k.KeyBase64, TTLMS: wholeMS(o.TTL), Previous: o.Previous}
+		shown := KVOp{Op: kindWord(o.Kind), Key: k.Key, KeyBase64: k.KeyBase64, TTLMS: milliseconds(o.TTL), Previous: o.Previous}
 		switch o.Kind {
 		case op.Set, op.Append:
 			shown.ValueBase64 = encode(o.Value)
@@ -115,11 +115,6 @@ func KVTxnOf(t op.Txn) KVTxn {
 		out.Ops = append(out.Ops, shown)
 	}
 	return out
-}
-
-// wholeMS rounds up, so that a short life does not become an endless one.
-func wholeMS(d time.Duration) int64 {
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
 func encode(b []byte) *string {

@@ -53,7 +53,8 @@ func (c *Client) UploadModule(ctx context.Context, u Upload) (Module, error) {
 	}
 	defer res.Body.Close()
 	var m Module
-	return m, c.decode(ctx, res, &m)
+	err = c.decode(ctx, res, &m)
+	return m, err
 }
 
 // explainHead gives a refusal without a body, as HEAD's is, the words a body would have had.

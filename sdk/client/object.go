@@ -100,7 +100,8 @@ func (o Objects) Put(ctx context.Context, p op.ObjectPut) (op.ObjectInfo, error)
 	}
 	defer res.Body.Close()
 	var out op.ObjectInfo
-	return out, o.client.decode(ctx, res, &out)
+	err = o.client.decode(ctx, res, &out)
+	return out, err
 }
 
 // Range is a part of an object, in bytes.

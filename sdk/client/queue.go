@@ -85,7 +85,7 @@ func (q Queues) Send(ctx context.Context, app, name string, messages ...op.Outgo
 // sendMessages makes a call that sends or publishes messages.
 func (c *Client) sendMessages(ctx context.Context, at string, messages []op.Outgoing) ([]op.Sent, error) {
 	var out SendResponse
-	if err := c.do(ctx, request{method: http.MethodPost, path: at, in: SendRequestOf(messages), out: &out}); err != nil {
+	if err := c.do(ctx, request{method: http.MethodPost, path: at, in: sendRequestOf(messages), out: &out}); err != nil {
 		return nil, err
 	}
 	if len(out.Messages) != len(messages) {
@@ -102,7 +102,7 @@ func (c *Client) sendMessages(ctx context.Context, at string, messages []op.Outg
 // when they are not settled in time.
 func (q Queues) Receive(ctx context.Context, app, name string, r op.Receive) ([]op.Message, error) {
 	var out ReceiveResponse
-	if err := q.client.do(ctx, request{method: http.MethodPost, path: q.path(app, name, "receive"), in: ReceiveRequestOf(r), out: &out}); err != nil {
+	if err := q.client.do(ctx, request{method: http.MethodPost, path: q.path(app, name, "receive"), in: receiveRequestOf(r), out: &out}); err != nil {
 		return nil, err
 	}
 	messages := make([]op.Message, len(out.Messages))
@@ -118,7 +118,7 @@ func (q Queues) Receive(ctx context.Context, app, name string, r op.Receive) ([]
 // Settle deletes messages that were received and has others received again. Of each receipt it says whether it held.
 func (q Queues) Settle(ctx context.Context, app, name string, s op.Settlement) (op.Settled, error) {
 	var out SettleResponse
-	if err := q.client.do(ctx, request{method: http.MethodPost, path: q.path(app, name, "settle"), in: SettleRequestOf(s), out: &out}); err != nil {
+	if err := q.client.do(ctx, request{method: http.MethodPost, path: q.path(app, name, "settle"), in: settleRequestOf(s), out: &out}); err != nil {
 		return op.Settled{}, err
 	}
 	if len(out.Delete) != len(s.Delete) || len(out.Release) != len(s.Release) {

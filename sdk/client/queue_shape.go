@@ -142,8 +142,8 @@ func (q QueueInfo) Info() registry.QueueInfo {
 	return registry.QueueInfo{Queue: q.Queue, Created: q.Created, Stats: op.QueueStats(q.Stats)}
 }
 
-// SendRequestOf asks for messages to be sent.
-func SendRequestOf(messages []op.Outgoing) SendRequest {
+// sendRequestOf asks for messages to be sent.
+func sendRequestOf(messages []op.Outgoing) SendRequest {
 	r := SendRequest{Messages: make([]OutgoingMessage, 0, len(messages))}
 	for _, m := range messages {
 		out := OutgoingMessage{Attributes: showAttributes(m.Attributes), Group: m.Group, Dedup: m.Dedup, DelayMS: showWait(m.Delay)}
@@ -192,8 +192,8 @@ func SendResponseOf(sent []op.Sent) SendResponse {
 	return r
 }
 
-// ReceiveRequestOf asks for messages.
-func ReceiveRequestOf(r op.Receive) ReceiveRequest {
+// receiveRequestOf asks for messages.
+func receiveRequestOf(r op.Receive) ReceiveRequest {
 	return ReceiveRequest{Max: r.Max, VisibilityMS: milliseconds(r.Visibility), WaitMS: showWait(r.Wait)}
 }
 
@@ -229,8 +229,8 @@ func (m ReceivedMessage) Message() (op.Message, error) {
 		Sent: m.SentAt, First: m.FirstReceived, Receives: m.Receives, Source: m.Source, Receipt: m.Receipt, Visible: m.VisibleAt}, err
 }
 
-// SettleRequestOf says what becomes of messages.
-func SettleRequestOf(s op.Settlement) SettleRequest {
+// settleRequestOf says what becomes of messages.
+func settleRequestOf(s op.Settlement) SettleRequest {
 	r := SettleRequest{Delete: s.Delete}
 	for _, release := range s.Release {
 		r.Release = append(r.Release, MessageRelease{release.Receipt, milliseconds(release.Delay)})
@@ -280,7 +280,7 @@ func readAttributes(at string, attributes []MessageAttribute) ([]op.Attribute, e
 	return out, nil
 }
 
-// milliseconds rounds up, so that a short time does not become none.
+// milliseconds rounds up, so that a short time does not become none, and a short life no endless one.
 func milliseconds(d time.Duration) int64 {
 	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }

@@ -44,10 +44,10 @@ func TestTimesOfQueuesKeepTheirMeaning(t *testing.T) {
 	for given, want := range map[time.Duration]time.Duration{
 		0: 0, op.NoWait: op.NoWait, time.Nanosecond: time.Millisecond, 1500 * time.Microsecond: 2 * time.Millisecond, op.MaxWait: op.MaxWait,
 	} {
-		if r, err := ReceiveRequestOf(op.Receive{Wait: given}).Receive(); err != nil || r.Wait != want {
+		if r, err := receiveRequestOf(op.Receive{Wait: given}).Receive(); err != nil || r.Wait != want {
 			t.Errorf("wait %v arrives as %v, %v, want %v", given, r.Wait, err, want)
 		}
-		sent, err := SendRequestOf([]op.Outgoing{{Body: []byte("a"), Delay: given}}).Outgoing()
+		sent, err := sendRequestOf([]op.Outgoing{{Body: []byte("a"), Delay: given}}).Outgoing()
 		if err != nil || !reflect.DeepEqual(sent, []op.Outgoing{{Body: []byte("a"), Delay: want}}) {
 			t.Errorf("delay %v arrives as %+v, %v, want %v", given, sent, err, want)
 		}

@@ -146,7 +146,10 @@ func readBody(e *abi.Event, length string, in io.Reader) error {
 		if (e.Method == "GET" || e.Method == "HEAD") && e.Handler == "" && len(table.routes) > 0 {
 			return nil
 		}
-		body, err := io.ReadAll(io.LimitReader(in, abi.MaxMessageBytes))
+		body, err := io.ReadAll(io.LimitReader(in, abi.MaxMessageBytes+1))
+		if len(body) > abi.MaxMessageBytes {
+			return errors.New("the body is longer than " + strconv.Itoa(abi.MaxMessageBytes) + " bytes")
+		}
 		e.Body = body
 		return err
 	}

@@ -3,8 +3,11 @@ package sett
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 func cgi(environ []string, stdin string) (string, error) {
@@ -86,3 +89,21 @@ func TestMainRunsHandle(t *testing.T) {
 		t.Errorf("a Handle's error: %q, %v, want it and no output", got, err)
 	}
 }
+
+// TestBodyWithoutLengthIsHeldToTheLimit: a body that is too long is refused, never cut short.
+func TestBodyWithoutLengthIsHeldToTheLimit(t *testing.T) {
+	for more, want := range map[int64]string{0: "", 1: "longer than"} {
+		e := abi.Event{Method: "POST"}
+		err := readBody(&e, "", io.LimitReader(zeros{}, abi.MaxMessageBytes+more))
+		if want == "" && (err != nil || len(e.Body) != abi.MaxMessageBytes) {
+			t.Errorf("readBody at the limit = %v, %d bytes", err, len(e.Body))
+		}
+		if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("readBody beyond the limit = %v, %d bytes, want %q", err, len(e.Body), want)
+		}
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }

@@ -107,12 +107,8 @@ func (r *Request) PathNames() []string {
 
 // Header is the first value of a header, whatever the name's case, and empty when it was not sent.
 func (r *Request) Header(name string) string {
-	for i := range r.Headers {
-		if strings.EqualFold(r.Headers[i].Name, name) {
-			return r.Headers[i].Value
-		}
-	}
-	return ""
+	value, _ := firstOf(r.Headers, name)
+	return value
 }
 
 // Query is the first value of a query parameter, decoded, and empty when there is none. As in net/url, a plus sign

@@ -1,6 +1,7 @@
 package sett
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -55,12 +56,8 @@ func (h *Header) Add(name, value string) {
 
 // Get answers the first value of a header; empty when there is none.
 func (h *Header) Get(name string) string {
-	for i := range h.fields {
-		if strings.EqualFold(h.fields[i].Name, name) {
-			return h.fields[i].Value
-		}
-	}
-	return ""
+	value, _ := firstOf(h.fields, name)
+	return value
 }
 
 // Del removes every header of this name.
@@ -76,12 +73,18 @@ func (h *Header) Del(name string) {
 
 // Has reports whether there is a header of this name, if only an empty one.
 func (h *Header) Has(name string) bool {
-	for i := range h.fields {
-		if strings.EqualFold(h.fields[i].Name, name) {
-			return true
+	_, found := firstOf(h.fields, name)
+	return found
+}
+
+// firstOf answers the value of the first field of this name, whatever its case.
+func firstOf(fields []abi.Field, name string) (value string, found bool) {
+	for i := range fields {
+		if strings.EqualFold(fields[i].Name, name) {
+			return fields[i].Value, true
 		}
 	}
-	return false
+	return "", false
 }
 
 // response is the ResponseWriter.
@@ -100,8 +103,8 @@ func (w *response) reset() {
 	w.header.fields, w.status, w.body, w.flush = w.header.fields[:0], 0, w.body[:0], nil
 }
 
-// Flush begins the reply, or sends more of it. Only here host calls for it are mentioned, so that a module imports them only when
-// it flushes.
+// Flush begins the reply, or sends more of it. Only here host calls for it are mentioned, so that a module imports them
+// only when it flushes.
 func (w *response) Flush() {
 	switch {
 	case !w.pieces:
@@ -184,12 +187,7 @@ func isText(b []byte) bool {
 			b = b[:len(b)-1]
 		}
 	}
-	for _, c := range b {
-		if c == 0 {
-			return false
-		}
-	}
-	return utf8.Valid(b)
+	return bytes.IndexByte(b, 0) < 0 && utf8.Valid(b)
 }
 
 // problemType is the media type of errors, RFC 9457.

@@ -1,4 +1,5 @@
-// Package answer makes the replies of the works in Go: the same code in functions and in servers of ours.
+// Package answer makes the replies of the works in Go: the same code in functions and in servers of ours, so that what
+// differs between them is how it is run. Functions link it, so it imports nothing heavy.
 package answer
 
 import (

@@ -48,7 +48,8 @@ func (r *request) body() (blob.Body, error) {
 			return b, problem{http.StatusBadRequest, "InvalidDigest", "Content-MD5 is not a digest."}
 		}
 	}
-	return b, r.checksum(&b)
+	err := r.checksum(&b)
+	return b, err
 }
 
 // errPayload is that of a body that was not signed.

@@ -1,5 +1,6 @@
 // Package replicatest helps to test what is built on package replica. Its main type is Network: streams between nodes
-// of one process, with the faults of real ones. It works in bubbles of virtual time.
+// of one process, with the faults of real ones: parts of it stand still, are slow, or break. Bytes of a stream arrive in
+// order and once, or the stream breaks. It works in bubbles of virtual time.
 package replicatest
 
 import (

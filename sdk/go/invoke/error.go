@@ -32,6 +32,7 @@ type StatusError struct {
 	Body     []byte
 }
 
+// Error says which status it was, and of what.
 func (e *StatusError) Error() string {
 	return "invoke " + e.Function + ": it answered status " + strconv.Itoa(e.Status)
 }

@@ -16,18 +16,21 @@ func answerRead(ptr unsafe.Pointer, n uint32) uint32
 // answerRoom is how long an answer may be that takes one call. A value that is kept keeps this much memory.
 const answerRoom = 512
 
+// hostCall is a call of the host with a request, and room for the answer.
+type hostCall func(ptr unsafe.Pointer, n uint32, to unsafe.Pointer, room, timeout uint32) int32
+
 // ask makes one call and answers its answer, which the caller owns. Kind says what the numbers of its errors mean.
-func ask(ctx context.Context, kind func(int32) error, call func(to []byte, timeout uint32) int32) ([]byte, error) {
-	return askInto(ctx, make([]byte, answerRoom), kind, call)
+func ask(ctx context.Context, kind func(int32) error, request []byte, call hostCall) ([]byte, error) {
+	return askInto(ctx, make([]byte, answerRoom), kind, request, call)
 }
 
 // askInto is ask with room for the answer, which the answer is part of when it fits.
-func askInto(ctx context.Context, room []byte, kind func(int32) error, call func(to []byte, timeout uint32) int32) ([]byte, error) {
+func askInto(ctx context.Context, room []byte, kind func(int32) error, request []byte, call hostCall) ([]byte, error) {
 	timeout, err := timeout(ctx)
 	if err != nil {
 		return nil, err
 	}
-	n := call(room, timeout)
+	n := call(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)), unsafe.Pointer(unsafe.SliceData(room)), uint32(len(room)), timeout)
 	if n < 0 {
 		return nil, &CallError{Message: string(kept(room)), Kind: kind(-n)}
 	}

@@ -6,6 +6,7 @@ type CallError struct {
 	Kind    error // of package op, or of package abi
 }
 
+// Error is the message.
 func (e *CallError) Error() string { return e.Message }
 
 // Unwrap answers what kind of error it is.

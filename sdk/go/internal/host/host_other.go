@@ -15,20 +15,23 @@ var Guest struct {
 }
 
 var (
-	mu   sync.Mutex                     // guards sink and store
+	mu   sync.Mutex                     // guards sink, store, world and client
 	sink func(level int, record []byte) // nil: standard error
 )
 
 // Capture sends log records to f until restore is called; what took them before then takes them again.
-func Capture(f func(level int, record []byte)) (restore func()) {
+func Capture(f func(level int, record []byte)) (restore func()) { return lend(&sink, f) }
+
+// lend puts a value in a place that mu guards, until restore is called.
+func lend[T any](place *T, value T) (restore func()) {
 	mu.Lock()
 	defer mu.Unlock()
-	before := sink
-	sink = f
+	before := *place
+	*place = value
 	return func() {
 		mu.Lock()
 		defer mu.Unlock()
-		sink = before
+		*place = before
 	}
 }
 

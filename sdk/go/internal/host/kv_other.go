@@ -22,17 +22,7 @@ type Store interface {
 var store Store // of the invocation that runs, guarded by mu; nil: there is none
 
 // Lend makes s the store of whoever asks without another one in its context, until restore is called.
-func Lend(s Store) (restore func()) {
-	mu.Lock()
-	defer mu.Unlock()
-	before := store
-	store = s
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		store = before
-	}
-}
+func Lend(s Store) (restore func()) { return lend(&store, s) }
 
 type storeKey struct{}
 

@@ -19,11 +19,7 @@ func kvCommit(ptr unsafe.Pointer, n uint32, to unsafe.Pointer, room, timeout uin
 
 // KVGet reads keys: an item each, in their order.
 func KVGet(ctx context.Context, keys []string, c op.Consistency) ([]op.Item, error) {
-	request := abi.AppendKVGet(nil, keys, c)
-	answer, err := ask(ctx, abi.KVError, func(to []byte, timeout uint32) int32 {
-		return kvGet(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	})
+	answer, err := ask(ctx, abi.KVError, abi.AppendKVGet(nil, keys, c), kvGet)
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +28,7 @@ func KVGet(ctx context.Context, keys []string, c op.Consistency) ([]op.Item, err
 
 // KVList reads a page of keys.
 func KVList(ctx context.Context, q op.Query) (op.Page, error) {
-	request := abi.AppendKVQuery(nil, &q)
-	answer, err := ask(ctx, abi.KVError, func(to []byte, timeout uint32) int32 {
-		return kvList(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	})
+	answer, err := ask(ctx, abi.KVError, abi.AppendKVQuery(nil, &q), kvList)
 	if err != nil {
 		return op.Page{}, err
 	}
@@ -45,11 +37,7 @@ func KVList(ctx context.Context, q op.Query) (op.Page, error) {
 
 // KVCommit does a transaction in the app's namespace.
 func KVCommit(ctx context.Context, t op.Txn) (op.Result, error) {
-	request := abi.AppendKVTxn(nil, &t)
-	answer, err := ask(ctx, abi.KVError, func(to []byte, timeout uint32) int32 {
-		return kvCommit(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	})
+	answer, err := ask(ctx, abi.KVError, abi.AppendKVTxn(nil, &t), kvCommit)
 	if err != nil {
 		return op.Result{}, unknown(err)
 	}

@@ -38,13 +38,6 @@ func objectCopy(ptr unsafe.Pointer, n uint32, to unsafe.Pointer, room, timeout u
 //go:wasmimport sett object_delete
 func objectDelete(ptr unsafe.Pointer, n uint32, to unsafe.Pointer, room, timeout uint32) int32
 
-// objectAsk makes an object call, with room for its answer.
-func objectAsk(ctx context.Context, room, request []byte, call func(ptr unsafe.Pointer, n uint32, to unsafe.Pointer, room, timeout uint32) int32) ([]byte, error) {
-	return askInto(ctx, room, abi.ObjectError, func(to []byte, timeout uint32) int32 {
-		return call(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)), unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	})
-}
-
 func objectInfo(answer []byte, err error) (op.ObjectInfo, error) {
 	if err != nil {
 		return op.ObjectInfo{}, err
@@ -54,12 +47,12 @@ func objectInfo(answer []byte, err error) (op.ObjectInfo, error) {
 
 // ObjectHead answers what is known of an object.
 func ObjectHead(ctx context.Context, bucket, key string) (op.ObjectInfo, error) {
-	return objectInfo(objectAsk(ctx, make([]byte, answerRoom), abi.AppendObjectName(nil, bucket, key), objectHead))
+	return objectInfo(ask(ctx, abi.ObjectError, abi.AppendObjectName(nil, bucket, key), objectHead))
 }
 
 // ObjectOpen opens an object.
 func ObjectOpen(ctx context.Context, o *abi.ObjectOpen) (abi.ObjectOpened, error) {
-	answer, err := objectAsk(ctx, make([]byte, answerRoom), abi.AppendObjectOpen(nil, o), objectOpen)
+	answer, err := ask(ctx, abi.ObjectError, abi.AppendObjectOpen(nil, o), objectOpen)
 	if err != nil {
 		return abi.ObjectOpened{}, err
 	}
@@ -68,13 +61,13 @@ func ObjectOpen(ctx context.Context, o *abi.ObjectOpen) (abi.ObjectOpened, error
 
 // ObjectRead reads into to; 0 bytes are the end. After an error what to holds means nothing.
 func ObjectRead(ctx context.Context, stream uint32, to []byte) (int, error) {
-	answer, err := objectAsk(ctx, to, abi.AppendObjectStream(nil, stream), objectRead)
+	answer, err := askInto(ctx, to, abi.ObjectError, abi.AppendObjectStream(nil, stream), objectRead)
 	return len(answer), err
 }
 
 // ObjectCreate begins a new object.
 func ObjectCreate(ctx context.Context, p *op.ObjectPut) (stream uint32, err error) {
-	answer, err := objectAsk(ctx, make([]byte, answerRoom), abi.AppendObjectCreate(nil, p), objectCreate)
+	answer, err := ask(ctx, abi.ObjectError, abi.AppendObjectCreate(nil, p), objectCreate)
 	if err != nil {
 		return 0, err
 	}
@@ -83,25 +76,25 @@ func ObjectCreate(ctx context.Context, p *op.ObjectPut) (stream uint32, err erro
 
 // ObjectWrite writes a chunk.
 func ObjectWrite(ctx context.Context, w *abi.ObjectWrite) error {
-	_, err := objectAsk(ctx, make([]byte, answerRoom), abi.AppendObjectWrite(nil, w), objectWrite)
+	_, err := ask(ctx, abi.ObjectError, abi.AppendObjectWrite(nil, w), objectWrite)
 	return err
 }
 
 // ObjectCommit makes a new object visible.
 func ObjectCommit(ctx context.Context, stream uint32) (op.ObjectInfo, error) {
-	info, err := objectInfo(objectAsk(ctx, make([]byte, answerRoom), abi.AppendObjectStream(nil, stream), objectCommit))
+	info, err := objectInfo(ask(ctx, abi.ObjectError, abi.AppendObjectStream(nil, stream), objectCommit))
 	return info, unknown(err)
 }
 
 // ObjectClose closes a stream.
 func ObjectClose(ctx context.Context, stream uint32) error {
-	_, err := objectAsk(ctx, make([]byte, answerRoom), abi.AppendObjectStream(nil, stream), objectClose)
+	_, err := ask(ctx, abi.ObjectError, abi.AppendObjectStream(nil, stream), objectClose)
 	return err
 }
 
 // ObjectList reads a page of objects.
 func ObjectList(ctx context.Context, l *abi.ObjectList) (op.ObjectPage, error) {
-	answer, err := objectAsk(ctx, make([]byte, answerRoom), abi.AppendObjectList(nil, l), objectList)
+	answer, err := ask(ctx, abi.ObjectError, abi.AppendObjectList(nil, l), objectList)
 	if err != nil {
 		return op.ObjectPage{}, err
 	}
@@ -110,13 +103,13 @@ func ObjectList(ctx context.Context, l *abi.ObjectList) (op.ObjectPage, error) {
 
 // ObjectCopy copies an object.
 func ObjectCopy(ctx context.Context, c *op.ObjectCopy) (op.ObjectInfo, error) {
-	info, err := objectInfo(objectAsk(ctx, make([]byte, answerRoom), abi.AppendObjectCopy(nil, c), objectCopy))
+	info, err := objectInfo(ask(ctx, abi.ObjectError, abi.AppendObjectCopy(nil, c), objectCopy))
 	return info, unknown(err)
 }
 
 // ObjectDelete deletes objects.
 func ObjectDelete(ctx context.Context, d *abi.ObjectDelete) (found bool, err error) {
-	answer, err := objectAsk(ctx, make([]byte, answerRoom), abi.AppendObjectDelete(nil, d), objectDelete)
+	answer, err := ask(ctx, abi.ObjectError, abi.AppendObjectDelete(nil, d), objectDelete)
 	if err != nil {
 		return false, unknown(err)
 	}

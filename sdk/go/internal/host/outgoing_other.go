@@ -21,17 +21,7 @@ type World struct {
 var world World // of the invocation that runs, guarded by mu
 
 // LendWorld makes w the world of whoever asks without another one in its context, until restore is called.
-func LendWorld(w World) (restore func()) {
-	mu.Lock()
-	defer mu.Unlock()
-	before := world
-	world = w
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		world = before
-	}
-}
+func LendWorld(w World) (restore func()) { return lend(&world, w) }
 
 type worldKey struct{}
 

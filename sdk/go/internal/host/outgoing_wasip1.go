@@ -15,20 +15,12 @@ func invoke(ptr unsafe.Pointer, n uint32, to unsafe.Pointer, room, timeout uint3
 
 // Fetch sends an HTTP request and answers the reply, which the caller owns.
 func Fetch(ctx context.Context, r *abi.FetchRequest) (*abi.Reply, error) {
-	request := abi.AppendFetch(nil, r)
-	return replied(ask(ctx, abi.OutgoingError, func(to []byte, timeout uint32) int32 {
-		return fetch(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	}))
+	return replied(ask(ctx, abi.OutgoingError, abi.AppendFetch(nil, r), fetch))
 }
 
 // Invoke runs another function, or has it run later, and answers the reply, which the caller owns.
 func Invoke(ctx context.Context, r *abi.InvokeRequest) (*abi.Reply, error) {
-	request := abi.AppendInvoke(nil, r)
-	return replied(ask(ctx, abi.OutgoingError, func(to []byte, timeout uint32) int32 {
-		return invoke(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	}))
+	return replied(ask(ctx, abi.OutgoingError, abi.AppendInvoke(nil, r), invoke))
 }
 
 func replied(answer []byte, err error) (*abi.Reply, error) {

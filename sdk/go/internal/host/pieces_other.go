@@ -17,17 +17,7 @@ type Pieces struct {
 var client *Pieces // guarded by mu; nil: nobody takes pieces
 
 // LendPieces has p take pieces until restore is called.
-func LendPieces(p *Pieces) (restore func()) {
-	mu.Lock()
-	defer mu.Unlock()
-	before := client
-	client = p
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		client = before
-	}
-}
+func LendPieces(p *Pieces) (restore func()) { return lend(&client, p) }
 
 func pieces() *Pieces {
 	mu.Lock()

@@ -28,11 +28,7 @@ func eventPut(ptr unsafe.Pointer, n uint32, to unsafe.Pointer, room, timeout uin
 
 // QueueSend sends messages to a queue.
 func QueueSend(ctx context.Context, s *abi.QueueSend) ([]op.Sent, error) {
-	request := abi.AppendQueueSend(nil, s)
-	answer, err := ask(ctx, abi.QueueError, func(to []byte, timeout uint32) int32 {
-		return queueSend(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	})
+	answer, err := ask(ctx, abi.QueueError, abi.AppendQueueSend(nil, s), queueSend)
 	if err != nil {
 		return nil, unknown(err)
 	}
@@ -41,11 +37,7 @@ func QueueSend(ctx context.Context, s *abi.QueueSend) ([]op.Sent, error) {
 
 // QueueReceive takes messages from a queue.
 func QueueReceive(ctx context.Context, r *abi.QueueReceive) ([]op.Message, error) {
-	request := abi.AppendQueueReceive(nil, r)
-	answer, err := ask(ctx, abi.QueueError, func(to []byte, timeout uint32) int32 {
-		return queueReceive(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	})
+	answer, err := ask(ctx, abi.QueueError, abi.AppendQueueReceive(nil, r), queueReceive)
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +46,7 @@ func QueueReceive(ctx context.Context, r *abi.QueueReceive) ([]op.Message, error
 
 // QueueSettle deletes and releases messages that were received.
 func QueueSettle(ctx context.Context, s *abi.QueueSettle) (op.Settled, error) {
-	request := abi.AppendQueueSettle(nil, s)
-	answer, err := ask(ctx, abi.QueueError, func(to []byte, timeout uint32) int32 {
-		return queueSettle(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	})
+	answer, err := ask(ctx, abi.QueueError, abi.AppendQueueSettle(nil, s), queueSettle)
 	if err != nil {
 		return op.Settled{}, unknown(err)
 	}
@@ -67,11 +55,7 @@ func QueueSettle(ctx context.Context, s *abi.QueueSettle) (op.Settled, error) {
 
 // QueueStats counts what a queue holds.
 func QueueStats(ctx context.Context, queue string) (op.QueueStats, error) {
-	request := abi.AppendQueueName(nil, queue)
-	answer, err := ask(ctx, abi.QueueError, func(to []byte, timeout uint32) int32 {
-		return queueStats(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	})
+	answer, err := ask(ctx, abi.QueueError, abi.AppendQueueName(nil, queue), queueStats)
 	if err != nil {
 		return op.QueueStats{}, err
 	}
@@ -80,11 +64,7 @@ func QueueStats(ctx context.Context, queue string) (op.QueueStats, error) {
 
 // TopicPublish publishes messages to a topic.
 func TopicPublish(ctx context.Context, s *abi.QueueSend) ([]op.Sent, error) {
-	request := abi.AppendQueueSend(nil, s)
-	answer, err := ask(ctx, abi.QueueError, func(to []byte, timeout uint32) int32 {
-		return topicPublish(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	})
+	answer, err := ask(ctx, abi.QueueError, abi.AppendQueueSend(nil, s), topicPublish)
 	if err != nil {
 		return nil, unknown(err)
 	}
@@ -93,11 +73,7 @@ func TopicPublish(ctx context.Context, s *abi.QueueSend) ([]op.Sent, error) {
 
 // EventPut puts events on the bus.
 func EventPut(ctx context.Context, s *abi.QueueSend) ([]op.Sent, error) {
-	request := abi.AppendQueueSend(nil, s)
-	answer, err := ask(ctx, abi.QueueError, func(to []byte, timeout uint32) int32 {
-		return eventPut(unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)),
-			unsafe.Pointer(unsafe.SliceData(to)), uint32(len(to)), timeout)
-	})
+	answer, err := ask(ctx, abi.QueueError, abi.AppendQueueSend(nil, s), eventPut)
 	if err != nil {
 		return nil, unknown(err)
 	}
