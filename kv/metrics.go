@@ -24,7 +24,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		registry: r,
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sett_kv_operation_duration_seconds",
+			Name: "sett_kv_operation_seconds",
 			Help: "Time of an operation on the store; of a write until it was durable and applied.",
 			// Reads take microseconds, writes a flush of the disk or a round to the others.
 			Buckets:                        prometheus.ExponentialBuckets(0.000004, 4, 11),

@@ -124,12 +124,12 @@ func TestMetrics(t *testing.T) {
 	do(t, address, "GET", "/nothing")
 	do(t, address, "GET", "/%")
 	want := `
-# HELP sett_router_requests_total Invocations answered, by class of status.
-# TYPE sett_router_requests_total counter
-sett_router_requests_total{app="default",class="2xx",function="f",version="1"} 2
-sett_router_requests_total{app="default",class="3xx",function="f",version="1"} 0
-sett_router_requests_total{app="default",class="4xx",function="f",version="1"} 0
-sett_router_requests_total{app="default",class="5xx",function="f",version="1"} 0
+# HELP sett_router_invocations_total Invocations answered, by class of status.
+# TYPE sett_router_invocations_total counter
+sett_router_invocations_total{app="default",class="2xx",function="f",version="1"} 2
+sett_router_invocations_total{app="default",class="3xx",function="f",version="1"} 0
+sett_router_invocations_total{app="default",class="4xx",function="f",version="1"} 0
+sett_router_invocations_total{app="default",class="5xx",function="f",version="1"} 0
 # HELP sett_router_request_bytes_total Bytes of request bodies.
 # TYPE sett_router_request_bytes_total counter
 sett_router_request_bytes_total{app="default",function="f"} 3
@@ -139,12 +139,12 @@ sett_router_reply_bytes_total{app="default",function="f"} 10
 # HELP sett_router_cold_starts_total Invocations that waited for loading, compiling or an image.
 # TYPE sett_router_cold_starts_total counter
 sett_router_cold_starts_total{app="default",function="f",version="1"} 0
-# HELP sett_router_in_flight_invocations Invocations that are running.
-# TYPE sett_router_in_flight_invocations gauge
-sett_router_in_flight_invocations{app="default",function="f"} 0
+# HELP sett_router_invocations_in_flight Invocations that are running.
+# TYPE sett_router_invocations_in_flight gauge
+sett_router_invocations_in_flight{app="default",function="f"} 0
 `
-	if err := testutil.GatherAndCompare(registerer, strings.NewReader(want), "sett_router_requests_total", "sett_router_request_bytes_total",
-		"sett_router_reply_bytes_total", "sett_router_cold_starts_total", "sett_router_in_flight_invocations"); err != nil {
+	if err := testutil.GatherAndCompare(registerer, strings.NewReader(want), "sett_router_invocations_total", "sett_router_request_bytes_total",
+		"sett_router_reply_bytes_total", "sett_router_cold_starts_total", "sett_router_invocations_in_flight"); err != nil {
 		t.Error(err)
 	}
 	for reason, n := range map[string]float64{reasonNoRoute: 1, reasonMalformed: 1, reasonMethod: 0} {
@@ -152,14 +152,14 @@ sett_router_in_flight_invocations{app="default",function="f"} 0
 			t.Errorf("rejected{reason=%s} = %v, want %v", reason, got, n)
 		}
 	}
-	if n, err := testutil.GatherAndCount(registerer, "sett_router_duration_seconds"); err != nil || n != 1 {
+	if n, err := testutil.GatherAndCount(registerer, "sett_router_invocation_seconds"); err != nil || n != 1 {
 		t.Errorf("duration has %d series, %v, want 1", n, err)
 	}
 	// Series leave with what they speak of.
 	if err := r.Swap(snapshot{live("g", registry.Settings{})}); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := testutil.GatherAndCount(registerer, "sett_router_requests_total", "sett_router_duration_seconds"); err != nil || n != 5 {
+	if n, err := testutil.GatherAndCount(registerer, "sett_router_invocations_total", "sett_router_invocation_seconds"); err != nil || n != 5 {
 		t.Errorf("after the function was removed there are %d series, %v, want the new function's 5", n, err)
 	}
 	if _, err := New(Config{Invoker: answer(""), Metrics: registerer}); err == nil {

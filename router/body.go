@@ -3,7 +3,6 @@ package router
 import (
 	"errors"
 	"io"
-	"reflect"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -29,19 +28,6 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// announced is how many bytes there are at least: also those of a chunk that has begun, of which the reader does not tell.
-// The field is fasthttp's own; without it a chunk that is too large is refused only when it has come.
-func (b *bodyReader) announced() int64 {
-	if b.length >= 0 {
-		return b.length
-	}
-	left := reflect.Indirect(reflect.ValueOf(b.from)).FieldByName("chunkLeft")
-	if !left.CanInt() {
-		return b.read
-	}
-	return b.read + left.Int()
-}
-
 // Memory for bodies. More keeps more for the next request, less makes large ones cost an allocation each.
 const (
 	firstBodyBytes = 8 << 10
@@ -49,8 +35,8 @@ const (
 )
 
 // receive reads the body of a request whole, so that a slow upload holds a connection and not one of the function's
-// invocations. Where k takes bodies in pieces, one that is too large for that, or does not say how large it is, is left for the
-// function to read. It answers false when it has refused the request. K may be nil.
+// invocations. Where k takes bodies in pieces, one that is too large for that, or does not say how large it is, is left
+// for the function to read. It answers false when it has refused the request. K may be nil.
 func (r *Router) receive(ctx *fasthttp.RequestCtx, q *request, c *conn, k *candidate) bool {
 	from := ctx.RequestBodyStream()
 	if from == nil { // there is none, or it was read before
@@ -100,7 +86,7 @@ func (q *request) readBody(limit int) error {
 		n, err := q.body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
 		switch {
-		case q.body.announced() > int64(limit):
+		case q.body.read > int64(limit):
 			return fasthttp.ErrBodyTooLarge
 		case errors.Is(err, io.EOF):
 			if q.memory = b; len(b) > 0 {

@@ -48,9 +48,9 @@ const phaseBits = 3
 // yields. Fewer makes lone clients pay for yields, more makes the first few go without.
 const company = 2
 
-// Read does what is left to do of the last request, and lets other connections go first before it reads a request, when there are others: by then the request is
-// there, and the kernel is asked for it once. Without, nearly every request costs a read that finds nothing, and a
-// sleep: a tenth of all that answering a small one does.
+// Read does what is left to do of the last request, and lets other connections go first before it reads a request, when
+// there are others: by then the request is there, and the kernel is asked for it once. Without, nearly every request
+// costs a read that finds nothing, and a sleep: a tenth of all that answering a small one does.
 func (c *conn) Read(p []byte) (int, error) {
 	switch phase(c.state.Load() & (1<<phaseBits - 1)) {
 	case phaseIdle, phaseNew:
@@ -119,8 +119,8 @@ func (l *listener) Close() error {
 	return l.err
 }
 
-// Accept waits for the next client of the server that reads bodies whole. Where a function takes bodies in pieces, clients are
-// the other server's.
+// Accept waits for the next client of the server that reads bodies whole. Where a function takes bodies in pieces,
+// clients are the other server's.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		nc, err := l.Listener.Accept()

@@ -36,7 +36,9 @@ func (h *handoff) Close() error {
 func (h *handoff) Addr() net.Addr { return &net.UnixAddr{Name: "handoff"} }
 
 // newPiecesServer makes the fasthttp server that leaves bodies to receive, which knows what may be how large:
-// MaxRequestBodySize is then no limit, but how much fasthttp reads before it asks; it cannot be told 0.
+// MaxRequestBodySize is then no limit, but how much fasthttp reads before it asks; it cannot be told 0. It is a second
+// server since StreamRequestBody holds for all requests of one, and costs each that has a body an allocation: a node
+// without functions that take bodies in pieces does not pay for them.
 func (r *Router) newPiecesServer() *fasthttp.Server {
 	s := r.newServer()
 	s.StreamRequestBody = true

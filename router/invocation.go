@@ -43,8 +43,8 @@ func putULID(dst *[invocationIDBytes]byte, t time.Time, a, b uint64) {
 }
 
 // invocationContext is the context of one invocation. It has a deadline, and ends with the router's base context
-// (forced shutdown), with its caller's, when its client leaves, or when the invocation returns. A timer and a channel are made only once
-// someone asks for Done, and only then it cannot be used again for another invocation.
+// (forced shutdown), with its caller's, when its client leaves, or when the invocation returns. A timer and a channel
+// are made only once someone asks for Done, and only then it cannot be used again for another invocation.
 type invocationContext struct {
 	caller   context.Context
 	base     context.Context

@@ -12,8 +12,9 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// newServer makes the fasthttp server. Its own timeouts are off: see conn. Bodies are read whole before serve runs, so that a
-// slow upload holds a connection and not one of the function's invocations, and MaxRequestBodySize is enforced while reading.
+// newServer makes the fasthttp server. Its own timeouts are off: see conn. Bodies are read whole before serve runs, so
+// that a slow upload holds a connection and not one of the function's invocations, and MaxRequestBodySize is enforced
+// while reading.
 func (r *Router) newServer() *fasthttp.Server {
 	c := &r.config
 	return &fasthttp.Server{

@@ -11,7 +11,7 @@ import (
 )
 
 // Reasons for which a request is refused before it is dispatched: the label of
-// sett_router_rejected_requests_total.
+// sett_router_requests_refused_total.
 const (
 	reasonMalformed   = "malformed"
 	reasonTooLarge    = "too_large"
@@ -54,19 +54,19 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	m := &metrics{
 		registerer:   registerer,
-		requests:     counter("sett_router_requests_total", "Invocations answered, by class of status.", "app", "function", "version", "class"),
+		requests:     counter("sett_router_invocations_total", "Invocations answered, by class of status.", "app", "function", "version", "class"),
 		coldStarts:   counter("sett_router_cold_starts_total", "Invocations that waited for loading, compiling or an image.", "app", "function", "version"),
 		requestBytes: counter("sett_router_request_bytes_total", "Bytes of request bodies.", "app", "function"),
 		replyBytes:   counter("sett_router_reply_bytes_total", "Bytes of reply bodies.", "app", "function"),
-		rejected:     counter("sett_router_rejected_requests_total", "Requests refused before a function ran.", "reason"),
+		rejected:     counter("sett_router_requests_refused_total", "Requests refused before a function ran.", "reason"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:                           "sett_router_duration_seconds",
+			Name:                           "sett_router_invocation_seconds",
 			Help:                           "Time from dispatch to reply.",
 			Buckets:                        []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30},
 			NativeHistogramBucketFactor:    1.1,
 			NativeHistogramMaxBucketNumber: 160,
 		}, []string{"app", "function"}),
-		inFlight: &inFlight{desc: prometheus.NewDesc("sett_router_in_flight_invocations",
+		inFlight: &inFlight{desc: prometheus.NewDesc("sett_router_invocations_in_flight",
 			"Invocations that are running.", []string{"app", "function"}, nil)},
 	}
 	if registerer == nil {

@@ -52,13 +52,13 @@ type Config struct {
 	// off by default, since it tells strangers what a function does with their input.
 	FuelHeader bool
 
-	// MaxBodyBytes is the largest request body that is not read in pieces; 0 means registry.DefaultBodyBytes. More lets clients take more
-	// memory: a body is held whole until its invocation ends.
+	// MaxBodyBytes is the largest request body that is not read in pieces; 0 means registry.DefaultBodyBytes. More lets
+	// clients take more memory: a body is held whole until its invocation ends.
 	MaxBodyBytes int
 	// MaxReplyBytes is the largest reply body that is not sent in pieces; 0 means registry.DefaultBodyBytes.
 	MaxReplyBytes int
-	// MaxStreamBytes is the largest body, of a request or a reply, that passes in pieces; 0 means DefaultStreamBytes. It takes no
-	// memory: more lets one invocation occupy the network longer.
+	// MaxStreamBytes is the largest body, of a request or a reply, that passes in pieces; 0 means DefaultStreamBytes. It
+	// takes no memory: more lets one invocation occupy the network longer.
 	MaxStreamBytes int64
 	// MaxHeaderBytes is the largest request line with headers; 0 means DefaultHeaderBytes. Each connection holds
 	// a buffer of this size.
@@ -70,9 +70,9 @@ type Config struct {
 	// answered 503 and closed.
 	MaxConnections int
 
-	// HeaderTimeout bounds reading a request's header, BodyTimeout its body, WriteTimeout writing the reply, the latter two each
-	// piece of one that passes in pieces; IdleTimeout the wait for the next request; 0 means the defaults. Longer is kinder to slow clients, and to
-	// those that hold connections on purpose.
+	// HeaderTimeout bounds reading a request's header, BodyTimeout its body, WriteTimeout writing the reply, the latter two
+	// each piece of one that passes in pieces; IdleTimeout the wait for the next request; 0 means the defaults. Longer is
+	// kinder to slow clients, and to those that hold connections on purpose.
 	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
 }
 
@@ -163,7 +163,7 @@ func New(c Config) (*Router, error) {
 	r.base, r.end = context.WithCancel(context.Background())
 	r.requests.New = func() any { return &request{context: new(invocationContext)} }
 	r.server, r.pieces, r.handoff = r.newServer(), r.newPiecesServer(), newHandoff()
-	return r, r.Swap(nothing{})
+	return r, r.Swap(new(registry.Snapshot))
 }
 
 // Snapshot is the functions at one moment. *registry.Snapshot is one.
@@ -192,11 +192,6 @@ func (r *Router) Swap(s Snapshot) error {
 	r.metrics.forget(old, t)
 	return nil
 }
-
-// nothing is the snapshot before the first.
-type nothing struct{}
-
-func (nothing) Functions() []*registry.Function { return nil }
 
 // Access answers the records of requests and invocations after a sequence number, oldest first, at most limit, and
 // the number to go on from. The router keeps the last 1024.

@@ -103,8 +103,8 @@ func (r *Router) choose(q *request) (k *candidate, used int) {
 	return c.pick(), used
 }
 
-// offer gives the event its client, where that can take a reply in pieces: nothing may be waiting in fasthttp's buffer before
-// it, nor may the reply need the whole.
+// offer gives the event its client, where that can take a reply in pieces: nothing may be waiting in fasthttp's buffer
+// before it, nor may the reply need the whole.
 func (q *request) offer(r *Router, ctx *fasthttp.RequestCtx, c *conn, k *candidate) {
 	if k == nil || c == nil || !c.flushed || q.async || k.async || k.payload != registry.PayloadRaw || ctx.Conn() != net.Conn(c) {
 		return

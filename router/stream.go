@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -281,11 +282,12 @@ func (s *clientStream) cut() {
 	}
 }
 
-// checkStart is checkReply for a reply of which there is no body and no trailer yet. It answers its length when the function says it, else -1.
+// checkStart is checkReply for a reply of which there is no body and no trailer yet. It answers its length when the
+// function says it, else -1.
 func checkStart(r *abi.Reply) (length int64, err error) {
 	r.Body, r.Trailers, length = nil, nil, -1
 	for _, h := range r.Headers {
-		if len(h.Name) != len("Content-Length") || !isNamed([]string{"Content-Length"}, h.Name) {
+		if !isLength(h) {
 			continue
 		}
 		n, err := strconv.ParseUint(h.Value, 10, 62)
@@ -295,13 +297,9 @@ func checkStart(r *abi.Reply) (length int64, err error) {
 		length = int64(n)
 	}
 	if length >= 0 {
-		kept := make([]abi.Field, 0, len(r.Headers))
-		for _, h := range r.Headers {
-			if !isNamed([]string{"Content-Length"}, h.Name) {
-				kept = append(kept, h)
-			}
-		}
-		r.Headers = kept
+		r.Headers = slices.DeleteFunc(slices.Clone(r.Headers), isLength)
 	}
 	return length, checkReply(r, 0, false)
 }
+
+func isLength(h abi.Field) bool { return strings.EqualFold(h.Name, "Content-Length") }

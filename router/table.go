@@ -1,7 +1,6 @@
 package router
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -125,7 +124,7 @@ func (t *Table) allowed(host, path string) []string {
 func (t *Table) resolve(app, name, qualifier string) (*candidate, error) {
 	f := t.apps[app][name]
 	if f == nil {
-		return nil, abi.WithCode(abi.NotFound, fmt.Errorf("function %s: no such function in app %s", name, app))
+		return nil, abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", name, app))
 	}
 	if qualifier == "" {
 		qualifier = registry.LiveAlias
@@ -206,20 +205,16 @@ func (b *builder) add(r *registry.Function) {
 			f.aliases[alias] = c
 		}
 	}
-	ensureMap(b.table.apps, r.App)[r.Name] = f
+	if b.table.apps[r.App] == nil {
+		b.table.apps[r.App] = map[string]*function{}
+	}
+	b.table.apps[r.App][r.Name] = f
 	if live := f.aliases[registry.LiveAlias]; live != nil {
 		for _, k := range live.candidates {
 			k.meters(b.metrics)
 			b.route(r, k)
 		}
 	}
-}
-
-func ensureMap(apps map[string]map[string]*function, app string) map[string]*function {
-	if apps[app] == nil {
-		apps[app] = map[string]*function{}
-	}
-	return apps[app]
 }
 
 func (b *builder) old(app, name string) *function {
@@ -240,8 +235,8 @@ func (b *builder) target(v *registry.Version, g *gate, old *function) *target {
 	return &target{
 		version:     v,
 		gate:        g,
-		timeout:     cmp.Or(time.Duration(v.Settings.TimeoutMS)*time.Millisecond, registry.DefaultTimeout),
-		concurrency: int64(cmp.Or(v.Settings.Reserved, registry.DefaultConcurrency)),
+		timeout:     v.Settings.Timeout(),
+		concurrency: int64(v.Settings.Concurrency()),
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // checkTrailers refuses trailers that HTTP cannot carry, and drops those that may not be any, those whose name Connection
-// names, and those that have the name of a header: whoever puts the two lists together would take one for the other. It is for
-// r.Headers as checkReply found them or left them. Errors are as checkReply's.
+// names, and those that have the name of a header: whoever puts the two lists together would take one for the other. It
+// is for r.Headers as checkReply found them or left them. Errors are as checkReply's.
 func checkTrailers(r *abi.Reply) error {
 	if len(r.Trailers) == 0 {
 		return nil
@@ -84,8 +84,8 @@ func trail(h *fasthttp.ResponseHeader, e *abi.Event, r *abi.Reply) {
 	}
 }
 
-// readTrailers answers the trailers of a request whose body has been read, but those that may be none, which fasthttp refuses in
-// part. Names are in canonical form, and nothing of h is kept. Errors are the client's fault.
+// readTrailers answers the trailers of a request whose body has been read, but those that may be none, which fasthttp
+// refuses in part. Names are in canonical form, and nothing of h is kept. Errors are the client's fault.
 func readTrailers(h *fasthttp.RequestHeader) (list []abi.Field, err error) {
 	if len(h.PeekTrailerKeys()) == 0 { // neither announced nor there
 		return nil, nil

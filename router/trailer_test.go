@@ -128,8 +128,8 @@ func TestReplyTrailersAnnounced(t *testing.T) {
 	}
 }
 
-// TestReplyTrailersPipelined: where a reply cannot be sent in pieces its trailers pass all the same, and the next reply begins
-// behind them.
+// TestReplyTrailersPipelined: where a reply cannot be sent in pieces its trailers pass all the same, and the next reply
+// begins behind them.
 func TestReplyTrailersPipelined(t *testing.T) {
 	r := newRouter(t, Config{Invoker: invoker(func(context.Context, *registry.Version, *abi.Event) (*abi.Result, error) {
 		return &abi.Result{Start: abi.Warm, Reply: abi.Reply{Body: []byte("a"), Trailers: fieldsOf("X-Sum", "1")}}, nil
@@ -143,7 +143,8 @@ func TestReplyTrailersPipelined(t *testing.T) {
 	}
 }
 
-// FuzzReplyTrailer looks for a trailer that gets past checkTrailers and is more than one line on the wire, or a forbidden one.
+// FuzzReplyTrailer looks for a trailer that gets past checkTrailers and is more than one line on the wire, or a
+// forbidden one.
 func FuzzReplyTrailer(f *testing.F) {
 	for _, s := range []string{"X", "x-y", "a\r\nb", "a: b", "Content-Length", "Set-Cookie", "Trailer", "X-Real-Ip", "é", "\x00", ""} {
 		f.Add(s, s)

@@ -105,10 +105,7 @@ func (b *builder) build(ctx context.Context) (*image, error) {
 	}
 	random := buildRandom(b.version)
 	c.process.Random = random
-	c.process.Env = settingsEnv(b.version, func(string) bool { return false })
-	if b.code.Kind == registry.KindCommand {
-		c.process.Env = settingsEnv(b.version, isCGIName)
-	}
+	c.process.Env = settingsEnv(b.version)
 	linear := &builderMemory{limit: slotLimit(b.version, b.code)}
 	defer linear.Free()
 	i := &instance{r: b.r, code: b.code}

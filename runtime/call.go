@@ -47,7 +47,7 @@ func (r *Runtime) newCall(ctx context.Context, v *registry.Version, invocation s
 		c = new(call)
 		c.record = c.output.record
 	}
-	c.r, c.version, c.parent, c.deadline = r, v, ctx, start.Add(timeout(v))
+	c.r, c.version, c.parent, c.deadline = r, v, ctx, start.Add(v.Settings.Timeout())
 	c.output, c.process, c.host, c.component = output{}, wasip1.Process{}, host.Call{}, component.Call{}
 	if d, ok := ctx.Deadline(); ok && d.Before(c.deadline) {
 		c.deadline = d
@@ -149,11 +149,4 @@ func (c *call) Value(key any) any {
 // line is what all lines of an invocation have in common.
 func line(v *registry.Version, invocation string) abi.Line {
 	return abi.Line{App: v.App, Function: v.Function, Version: v.Number, Invocation: invocation}
-}
-
-func timeout(v *registry.Version) time.Duration {
-	if v.Settings.TimeoutMS <= 0 {
-		return registry.DefaultTimeout
-	}
-	return min(time.Duration(v.Settings.TimeoutMS)*time.Millisecond, registry.MaxTimeout)
 }

@@ -46,7 +46,7 @@ func environment(software string, v *registry.Version, e *abi.Event) ([]string, 
 	for _, p := range e.Params {
 		set("SETT_PARAM_"+variable(p.Name), p.Value)
 	}
-	env = append(env, settingsEnv(v, isCGIName)...)
+	env = append(env, settingsEnv(v)...)
 	for _, s := range env {
 		if strings.IndexByte(s, 0) >= 0 {
 			name, _, _ := strings.Cut(s, "=")
@@ -156,29 +156,14 @@ func variable(name string) string {
 	return string(b)
 }
 
-// isCGIName says whether a variable belongs to the platform, present or not.
-func isCGIName(name string) bool {
-	if strings.HasPrefix(name, "HTTP_") || strings.HasPrefix(name, "SETT_") {
-		return true
-	}
-	switch name {
-	case "AUTH_TYPE", "CONTENT_LENGTH", "CONTENT_TYPE", "GATEWAY_INTERFACE", "HTTPS", "PATH_INFO",
-		"PATH_TRANSLATED", "QUERY_STRING", "REMOTE_ADDR", "REMOTE_HOST", "REMOTE_IDENT", "REMOTE_PORT",
-		"REMOTE_USER", "REQUEST_METHOD", "REQUEST_URI", "SCRIPT_NAME", "SERVER_NAME", "SERVER_PORT",
-		"SERVER_PROTOCOL", "SERVER_SOFTWARE":
-		return true
-	}
-	return false
-}
-
-// settingsEnv answers the settings' variables, in order of their names, except those taken says are taken.
-func settingsEnv(v *registry.Version, taken func(name string) bool) []string {
+// settingsEnv answers the settings' variables, in order of their names, but for those that belong to requests.
+func settingsEnv(v *registry.Version) []string {
 	if len(v.Settings.Env) == 0 {
 		return nil
 	}
 	env := make([]string, 0, len(v.Settings.Env))
 	for name, value := range v.Settings.Env {
-		if !taken(name) {
+		if !registry.ReservedEnv(name) {
 			env = append(env, name+"="+value)
 		}
 	}

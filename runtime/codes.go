@@ -86,7 +86,7 @@ func (s *codes) acquire(ctx context.Context, digest string) (c *code, cold bool,
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return nil, false, abi.WithCode(abi.Unavailable, errors.New("load module: the node is closing"))
+		return nil, false, errClosing
 	}
 	c = s.all[digest]
 	if c == nil {
@@ -95,14 +95,9 @@ func (s *codes) acquire(ctx context.Context, digest string) (c *code, cold bool,
 		s.wg.Add(1)
 		go s.load(c)
 	}
-	s.clock++
-	c.uses, c.used = c.uses+1, s.clock
-	s.inUse++
+	s.use(c)
 	s.mu.Unlock()
-	select {
-	case <-c.ready:
-	default:
-		cold = true
+	if cold = !isReady(c); cold {
 		select {
 		case <-c.ready:
 		case <-ctx.Done():
@@ -125,10 +120,15 @@ func (s *codes) acquireReady(digest string) *code {
 	if s.closed || c == nil || !isReady(c) || c.err != nil {
 		return nil
 	}
+	s.use(c)
+	return c
+}
+
+// use counts a use of c, which is now the last used one. With mu held.
+func (s *codes) use(c *code) {
 	s.clock++
 	c.uses, c.used = c.uses+1, s.clock
 	s.inUse++
-	return c
 }
 
 func (s *codes) release(c *code) {
@@ -245,9 +245,7 @@ func (s *codes) fill(c *code) (err error) {
 			err = invalid("compile module: the engine gave up: %v", p)
 		}
 	}()
-	size, err := s.fromDisk(c)
-	if err == nil {
-		c.bytes = size
+	if c.bytes, err = s.fromDisk(c); err == nil {
 		return nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errForeign) {
@@ -256,11 +254,8 @@ func (s *codes) fill(c *code) (err error) {
 	if c.traits, c.module, err = s.rewritten(c.digest); err != nil {
 		return err
 	}
-	if size, err = s.compile(c); err != nil {
-		return err
-	}
-	c.bytes = size
-	return nil
+	c.bytes, err = s.compile(c)
+	return err
 }
 
 // rewritten reads an uploaded module and answers it as it is run.

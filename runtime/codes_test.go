@@ -42,7 +42,7 @@ func TestCodeSurvivesRestart(t *testing.T) {
 
 func liveFiles(t *testing.T, r *Runtime) (left []string) {
 	t.Helper()
-	if name, err := only(r.codes.disk.live, ""); err == nil {
+	if name, err := only(r.codes.disk.live); err == nil {
 		left = append(left, name)
 	}
 	return left

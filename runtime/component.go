@@ -44,7 +44,7 @@ func componentError(err error) error {
 
 // component runs a component's handler for an event.
 func (i *instance) component(c *call, e *abi.Event, reply *abi.Reply) *failure {
-	c.process.Env = settingsEnv(c.version, func(string) bool { return false })
+	c.process.Env = settingsEnv(c.version)
 	w := &c.component
 	w.Guest = i.guest
 	defer w.Close()

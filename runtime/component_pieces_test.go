@@ -32,8 +32,8 @@ func streams() []byte {
 	}, nil)
 }
 
-// talker is a client that sends the next piece of its body when a piece of the reply has come, so that nothing gets on unless
-// both pass while the function runs.
+// talker is a client that sends the next piece of its body when a piece of the reply has come, so that nothing gets on
+// unless both pass while the function runs.
 type talker struct {
 	client
 	heard   chan struct{}
@@ -93,7 +93,8 @@ func TestComponentReplyInPieces(t *testing.T) {
 	checkNothingLeft(t, r)
 }
 
-// TestComponentReplyHeld: a component that waits has its reply held where nobody takes pieces, or it is sent after the commit.
+// TestComponentReplyHeld: a component that waits has its reply held where nobody takes pieces, or it is sent after the
+// commit.
 func TestComponentReplyHeld(t *testing.T) {
 	r, s := open(t, Config{Store: &op.Memory{}})
 	v := deploy(t, r, streams())

@@ -38,7 +38,8 @@ func echoTrailers() []byte {
 		wasmtest.I32(1088), wasmtest.Call(finishBody))
 }
 
-// trails is a component whose reply has a trailer: at /w one that is held, at /s one that was begun, at /r those of the request.
+// trails is a component whose reply has a trailer: at /w one that is held, at /s one that was begun, at /r those of the
+// request.
 func trails() []byte {
 	wait := slices.Concat(wasmtest.I64(1e6), wasmtest.Call(sleepFor), wasmtest.Call(block))
 	return counts(map[byte][]byte{

@@ -74,13 +74,7 @@ func maker() string {
 // openCache makes the directories, and removes what was cut off and the entries of modules that are gone.
 func openCache(dir string, has func(digest string) bool) (*disk, error) {
 	d := &disk{dir: dir, live: filepath.Join(dir, "live")}
-	left, _ := filepath.Glob(filepath.Join(dir, "*"+partial)) // the pattern is right
-	for _, name := range append(left, d.live) {
-		if err := os.RemoveAll(name); err != nil {
-			return nil, fmt.Errorf("open code cache: %w", err)
-		}
-	}
-	if err := os.MkdirAll(d.live, 0o700); err != nil {
+	if err := errors.Join(removePartial(dir), os.RemoveAll(d.live), os.MkdirAll(d.live, 0o700)); err != nil {
 		return nil, fmt.Errorf("open code cache: %w", err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -111,7 +105,7 @@ func (d *disk) remove(digest string) {
 
 // store makes the only file below from, where the engine wrote it, the module's entry.
 func (d *disk) store(digest, from string, t traits, wasm []byte) error {
-	name, err := only(from, "")
+	name, err := only(from)
 	if err != nil {
 		return err
 	}
@@ -132,8 +126,16 @@ func (d *disk) store(digest, from string, t traits, wasm []byte) error {
 	if err := errors.Join(os.WriteFile(module, wasm, 0o600), os.WriteFile(info, text, 0o600)); err != nil {
 		return err
 	}
+	return d.install(digest, parts{info, module, path})
+}
+
+// parts are the files of an entry.
+type parts struct{ info, wasm, code string }
+
+// install moves files to where the module's entry is, the one that says what the others are last.
+func (d *disk) install(digest string, from parts) error {
 	d.remove(digest)
-	for _, move := range [][2]string{{path, d.code(digest)}, {module, d.wasm(digest)}, {info, d.info(digest)}} {
+	for _, move := range [][2]string{{from.code, d.code(digest)}, {from.wasm, d.wasm(digest)}, {from.info, d.info(digest)}} {
 		if err := os.Rename(move[0], move[1]); err != nil {
 			return err
 		}
@@ -141,17 +143,14 @@ func (d *disk) store(digest, from string, t traits, wasm []byte) error {
 	return nil
 }
 
-// only answers the name of the one file below dir that is not called except.
-func only(dir, except string) (string, error) {
+// only answers the name of the one file below dir.
+func only(dir string) (string, error) {
 	found := ""
 	err := filepath.WalkDir(dir, func(path string, f fs.DirEntry, err error) error {
 		if err != nil || f.IsDir() {
 			return err
 		}
-		name, err := filepath.Rel(dir, path)
-		if err == nil && name != except {
-			found = name
-		}
+		found, err = filepath.Rel(dir, path)
 		return err
 	})
 	if err == nil && found == "" {
@@ -183,7 +182,23 @@ func (d *disk) link(digest string) (*kept, error) {
 
 // open reads and checks an entry.
 func (d *disk) open(digest string) (*kept, error) {
-	text, err := os.ReadFile(d.info(digest))
+	k, err := readInfo(d.info(digest))
+	if err != nil {
+		return nil, err
+	}
+	if code, err := checksum(d.code(digest)); err != nil || code != k.entry.Code {
+		return nil, errDamaged
+	}
+	k.wasm, err = os.ReadFile(d.wasm(digest))
+	if err != nil || k.entry.Wasm != (part{int64(len(k.wasm)), sum(k.wasm)}) {
+		return nil, errDamaged
+	}
+	return k, nil
+}
+
+// readInfo reads an entry's json file, and answers what it says.
+func readInfo(name string) (*kept, error) {
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
@@ -195,14 +210,7 @@ func (d *disk) open(digest string) (*kept, error) {
 	if e.Maker != maker() {
 		return nil, errForeign
 	}
-	if err := json.Unmarshal(e.Traits, &k.traits); err != nil {
-		return nil, errDamaged
-	}
-	if code, err := checksum(d.code(digest)); err != nil || code != e.Code {
-		return nil, errDamaged
-	}
-	k.wasm, err = os.ReadFile(d.wasm(digest))
-	if err != nil || e.Wasm != (part{int64(len(k.wasm)), sum(k.wasm)}) {
+	if json.Unmarshal(e.Traits, &k.traits) != nil {
 		return nil, errDamaged
 	}
 	return k, nil
@@ -214,7 +222,7 @@ func (d *disk) unlink(digest, name string, t traits, wasm []byte) {
 	if name != "" {
 		os.Remove(filepath.Join(d.live, name))
 	}
-	if other, err := only(d.live, ""); err == nil {
+	if other, err := only(d.live); err == nil {
 		if err := d.store(digest, d.live, t, wasm); err != nil {
 			os.Remove(filepath.Join(d.live, other))
 		}

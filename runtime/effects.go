@@ -12,7 +12,8 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// held is the state, the queues, the topics, the event bus and the objects as an invocation sees them whose effects happen when it has succeeded.
+// held is the state, the queues, the topics, the event bus and the objects as an invocation sees them whose effects
+// happen when it has succeeded.
 type held struct {
 	*op.Overlay
 	queues host.Queues

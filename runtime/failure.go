@@ -81,15 +81,15 @@ func (c *call) reason(err error) *failure {
 	case c.process.Exited:
 		return failed(outcomeExit, "exit code "+strconv.FormatUint(uint64(c.process.ExitCode), 10))
 	case errors.Is(err, wasip1.ErrInterrupted) && errors.Is(c.Err(), context.DeadlineExceeded):
-		reason := fmt.Sprintf("timeout: no answer before the deadline; the function's limit is %s", timeout(c.version))
+		reason := fmt.Sprintf("timeout: no answer before the deadline; the function's limit is %s", c.version.Settings.Timeout())
 		return &failure{outcomeTimeout, reason, errTimeout}
 	case errors.Is(err, wasip1.ErrInterrupted):
 		return &failure{outcomeCanceled, "canceled: whoever invoked does not wait any more", errUnavailable}
 	case errors.Is(err, errOutputLimit):
-		return failed(outcomeReply, "standard output is over the limit of "+
-			count(c.r.config.MaxReplyBytes, "bytes for a reply"))
+		return failed(outcomeReply, fmt.Sprintf("standard output is over the limit of %d bytes for a reply",
+			c.r.config.MaxReplyBytes))
 	case errors.Is(err, errStackOverflow):
-		return failed(outcomeTrap, "stack overflow: calls go deeper than "+count(wasmbin.StackBytes>>20, "MiB of call stack"))
+		return failed(outcomeTrap, fmt.Sprintf("stack overflow: calls go deeper than %d MiB of call stack", wasmbin.StackBytes>>20))
 	case errors.As(err, &trap):
 		return failed(outcomeTrap, trap.Reason)
 	case errors.As(err, &fault):

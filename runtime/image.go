@@ -60,7 +60,7 @@ func joinReasons(a, b string) string {
 func imageKey(v *registry.Version) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s\nmodule %s\nfunction %q\nmemory %d\nseed %q\n", maker(), v.Module.Digest, v.Function, memoryLimit(v), v.Seed)
-	for _, env := range settingsEnv(v, func(string) bool { return false }) {
+	for _, env := range settingsEnv(v) {
 		fmt.Fprintf(&s, "env %q\n", env)
 	}
 	return s.String()

@@ -12,7 +12,6 @@ import (
 	"github.com/sett-run/sett/runtime/component"
 	"github.com/sett-run/sett/runtime/memory"
 	"github.com/sett-run/sett/runtime/registry"
-	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/runtime/wasmbin"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -202,7 +201,3 @@ func memoryLimit(v *registry.Version) uint64 {
 
 // slotLimit is memoryLimit, or less where the module itself declares less.
 func slotLimit(v *registry.Version, c *code) uint64 { return min(memoryLimit(v), c.MaxBytes) }
-
-var errMemoryGone = errors.New("the instance's memory is gone")
-
-var _ wasip1.Waiter = (*meter)(nil)

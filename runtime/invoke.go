@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sett-run/sett/runtime/host"
@@ -16,8 +17,8 @@ import (
 // settings and by ctx, whichever ends first; waiting for code and image counts for ctx alone. The result is never
 // nil and says what was used, on failure too. Errors are coded: abi.FunctionFailed, abi.Timeout, abi.InvalidInput for
 // an event the guest cannot be given, abi.Unavailable when the module cannot be loaded, ctx was canceled, or, as
-// ErrNoRoom, the node has no memory left. Their messages may be shown to a client; the reason is in the sink, as is everything the guest
-// wrote, before Invoke returns.
+// ErrNoRoom, the node has no memory left. Their messages may be shown to a client; the reason is in the sink, as is
+// everything the guest wrote, before Invoke returns.
 func (r *Runtime) Invoke(ctx context.Context, v *registry.Version, e *abi.Event) (*abi.Result, error) {
 	start := time.Now()
 	result := &abi.Result{Start: abi.Warm}
@@ -66,7 +67,7 @@ func (i *instance) answer(c *call, e *abi.Event, result *abi.Result) *failure {
 		run = i.component
 	}
 	if !i.begin(c) {
-		return &failure{outcomeUnloaded, errMemoryGone.Error(), errUnavailable}
+		return &failure{outcomeUnloaded, "the instance's memory is gone", errUnavailable}
 	}
 	f := run(c, &c.event, &result.Reply)
 	result.Streamed = c.pieces.sent()
@@ -142,7 +143,7 @@ func (i *instance) streamCommand(c *call) *failure {
 
 // handle runs a sett module: it reads the event by host call and writes the reply by another.
 func (i *instance) handle(c *call, e *abi.Event, reply *abi.Reply) *failure {
-	c.process.Env = settingsEnv(c.version, func(string) bool { return false })
+	c.process.Env = settingsEnv(c.version)
 	if f := i.prepare(c); f != nil {
 		return f
 	}
@@ -154,7 +155,7 @@ func (i *instance) handle(c *call, e *abi.Event, reply *abi.Reply) *failure {
 		return f
 	}
 	if result := api.DecodeI32(stack[0]); result != 0 {
-		return failed(outcomeExit, abi.ExportHandle+" answered "+count(int(result), "instead of 0"))
+		return failed(outcomeExit, fmt.Sprintf("%s answered %d instead of 0", abi.ExportHandle, result))
 	}
 	if c.host.Started {
 		return nil

@@ -42,6 +42,8 @@ type meter struct {
 	inLane  bool
 }
 
+var _ wasip1.Waiter = (*meter)(nil)
+
 // meterKey is the context key under which refill finds the *call it meters.
 type meterKey struct{}
 

@@ -40,17 +40,20 @@ func openModules(dir string, maxBytes int64) (*Modules, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open modules: %w", err)
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "*"+partial))
-	if err != nil {
+	if err := removePartial(dir); err != nil {
 		return nil, fmt.Errorf("open modules: %w", err)
-	}
-	for _, name := range left {
-		if err := os.Remove(name); err != nil {
-			return nil, fmt.Errorf("open modules: %w", err)
-		}
 	}
 	create := func(dir string) (moduleFile, error) { return os.CreateTemp(dir, "*"+partial) }
 	return &Modules{dir: dir, maxBytes: maxBytes, create: create, removed: func(string) {}}, nil
+}
+
+// removePartial removes what was being written to a directory when the process ended.
+func removePartial(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, "*"+partial))
+	for _, name := range left {
+		err = errors.Join(err, os.RemoveAll(name))
+	}
+	return err
 }
 
 // Put stores what r holds, which must have the digest. It answers the size. Errors are coded abi.InvalidInput

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -164,6 +163,3 @@ func (l *limited) Write(b []byte) (int, error) {
 	l.b = append(l.b, b...)
 	return len(b), nil
 }
-
-// count prints a number with what it counts.
-func count(n int, what string) string { return strconv.Itoa(n) + " " + what }

@@ -10,8 +10,8 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// pieces is the client as one invocation sees it that reads its event's body or sends its reply in pieces. A reply that cannot
-// be sent so is held: where nobody takes pieces, or its effects have to happen before.
+// pieces is the client as one invocation sees it that reads its event's body or sends its reply in pieces. A reply that
+// cannot be sent so is held: where nobody takes pieces, or its effects have to happen before.
 type pieces struct {
 	c       *call
 	client  abi.Stream // nil: a reply is held, and the body is the event's

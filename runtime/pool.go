@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ type poolKey struct {
 func keyOf(v *registry.Version) poolKey {
 	k := poolKey{digest: v.Module.Digest, function: v.Function, seed: v.Seed, memoryMB: v.Settings.MemoryMB}
 	if len(v.Settings.Env) > 0 {
-		k.env = strings.Join(settingsEnv(v, func(string) bool { return false }), "\x00")
+		k.env = strings.Join(settingsEnv(v), "\x00")
 	}
 	return k
 }
@@ -216,22 +217,27 @@ func (p *pool) cleanOne() bool {
 	p.dirty = p.dirty[:n-1]
 	p.taken++
 	p.mu.Unlock()
-	err := p.r.clean(i)
-	p.mu.Lock()
-	p.taken--
-	if err != nil {
-		p.mu.Unlock()
+	if p.r.clean(i) != nil {
+		p.untake()
 		return true
 	}
-	p.putClean(i)
+	p.put(i, takenFirst)
 	return true
 }
 
-// putClean puts a clean instance among the idle ones, and unlocks mu.
-func (p *pool) putClean(i *instance) {
+// Places among the idle instances.
+const (
+	takenLast  = 0
+	takenFirst = math.MaxInt
+)
+
+// put has a clean instance, which was taken, wait among the idle ones.
+func (p *pool) put(i *instance, at int) {
+	p.mu.Lock()
+	p.taken--
 	keep := i.resident == p.resident
 	if keep {
-		p.idle = append(p.idle, i)
+		p.idle = slices.Insert(p.idle, min(at, len(p.idle)), i)
 	}
 	p.mu.Unlock()
 	if !keep {
@@ -404,29 +410,14 @@ func (p *pool) shrink(now time.Time) {
 		i.drop()
 	}
 	for _, i := range rest {
-		err := i.slot.Release()
-		i.released = true
-		p.mu.Lock()
-		p.taken--
-		if err != nil {
-			p.mu.Unlock()
+		if err := i.slot.Release(); err != nil {
+			p.untake()
 			p.r.config.Log.Error("release memory", "module", i.code.digest, "err", err)
 			i.drop()
 			continue
 		}
-		p.putRested(i)
-	}
-}
-
-// putRested puts an instance that gave its memory back where it is taken last, and unlocks mu.
-func (p *pool) putRested(i *instance) {
-	keep := i.resident == p.resident
-	if keep {
-		p.idle = slices.Insert(p.idle, 0, i)
-	}
-	p.mu.Unlock()
-	if !keep {
-		i.drop()
+		i.released = true
+		p.put(i, takenLast)
 	}
 }
 
@@ -455,14 +446,12 @@ func (p *pool) provide(ctx context.Context, v *registry.Version, n int) error {
 		p.mu.Unlock()
 		i, err := p.make(v, s)
 		s.release()
-		p.mu.Lock()
-		p.taken--
 		if err != nil {
-			p.mu.Unlock()
+			p.untake()
 			return fmt.Errorf("provision instances: %w", err)
 		}
 		i.idle = time.Now()
-		p.putClean(i)
+		p.put(i, takenFirst)
 	}
 	return ctx.Err()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/runtime/wasmbin"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -99,5 +100,5 @@ func handles(d *abi.Description) string {
 	if len(d.Handles) == 0 {
 		return "none (in Go they are named in func init: main is not run)"
 	}
-	return enumerate(d.Handles)
+	return wasmbin.Enumerate(d.Handles)
 }

@@ -3,7 +3,6 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/sett-run/sett/runtime/component"
 	"github.com/sett-run/sett/runtime/host"
@@ -13,9 +12,6 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/tetratelabs/wazero/api"
 )
-
-// maxNamed is how many faulty imports an error names.
-const maxNamed = 20
 
 // traits are what serving needs to know of a module. They are kept beside its compiled code.
 type traits struct {
@@ -77,7 +73,7 @@ func rewrite(binary []byte) (traits, *wasmbin.Rewritten, error) {
 	if err != nil {
 		return t, nil, err
 	}
-	m, err := wasmbin.Rewrite(binary, wasmbin.Options{})
+	m, err := wasmbin.Rewrite(binary)
 	if err != nil {
 		return t, nil, moduleError(err)
 	}
@@ -188,20 +184,12 @@ func checkImports(m *wasmbin.Module) error {
 	}
 	var errs []error
 	if len(unknown) > 0 {
-		errs = append(errs, fmt.Errorf("module imports %s, which no host offers", enumerate(unknown)))
+		errs = append(errs, fmt.Errorf("module imports %s, which no host offers", wasmbin.Enumerate(unknown)))
 	}
 	if len(different) > 0 {
-		errs = append(errs, fmt.Errorf("module imports %s", enumerate(different)))
+		errs = append(errs, fmt.Errorf("module imports %s", wasmbin.Enumerate(different)))
 	}
 	return abi.WithCode(abi.InvalidModule, errors.Join(errs...))
-}
-
-// enumerate joins names, the first maxNamed of them.
-func enumerate(names []string) string {
-	if more := len(names) - maxNamed; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
-	}
-	return strings.Join(names, ", ")
 }
 
 // entryPoint says from its exports what kind of module m is.

@@ -35,10 +35,10 @@ func checkFields(what string, list []abi.Field) error {
 	size := 0
 	for i := range list {
 		h := &list[i]
-		if !isToken(h.Name) {
-			return fmt.Errorf("the reply has an invalid %s name %.80q", what, h.Name)
-		}
-		if !isFieldValue(h.Value) {
+		if !abi.ValidHeader(*h) {
+			if !abi.ValidHeader(abi.Field{Name: h.Name}) {
+				return fmt.Errorf("the reply has an invalid %s name %.80q", what, h.Name)
+			}
 			return fmt.Errorf("the reply's %s %.80s has an invalid value %.80q", what, h.Name, h.Value)
 		}
 		size += len(h.Name) + len(h.Value)
@@ -47,31 +47,4 @@ func checkFields(what string, list []abi.Field) error {
 		return fmt.Errorf("the reply's %s is longer than %d bytes", what, MaxHeaderBytes)
 	}
 	return nil
-}
-
-func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; !isAlnum(c) && !isTokenMark(c) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-func isTokenMark(c byte) bool {
-	switch c {
-	case '!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~':
-		return true
-	}
-	return false
-}
-
-// isFieldValue says whether s has no control character but the tab.
-func isFieldValue(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }

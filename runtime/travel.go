@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -140,32 +139,22 @@ func writeFrom(name string, r io.Reader) error {
 
 // adopt makes received files a module's entry, when they are what they say and of this engine.
 func (d *disk) adopt(digest, dir string) error {
-	invalid := func(err error) error { return abi.WithCode(abi.InvalidInput, err) }
-	text, err := os.ReadFile(filepath.Join(dir, travelInfo))
+	from := parts{filepath.Join(dir, travelInfo), filepath.Join(dir, travelWasm), filepath.Join(dir, travelCode)}
+	k, err := readInfo(from.info)
+	if errors.Is(err, errDamaged) || errors.Is(err, errForeign) {
+		return abi.WithCode(abi.InvalidInput, err)
+	}
 	if err != nil {
 		return err
 	}
-	var e entry
-	if json.Unmarshal(text, &e) != nil || !filepath.IsLocal(e.Name) || sum(e.Traits) != e.CRC32C || json.Unmarshal(e.Traits, new(traits)) != nil {
-		return invalid(errDamaged)
-	}
-	if e.Maker != maker() {
-		return invalid(errForeign)
-	}
-	for name, want := range map[string]part{travelWasm: e.Wasm, travelCode: e.Code} {
-		got, err := checksum(filepath.Join(dir, name))
+	for name, want := range map[string]part{from.wasm: k.entry.Wasm, from.code: k.entry.Code} {
+		got, err := checksum(name)
 		if err != nil {
 			return err
 		}
 		if got != want {
-			return invalid(errDamaged)
+			return abi.WithCode(abi.InvalidInput, errDamaged)
 		}
 	}
-	d.remove(digest)
-	for _, move := range [][2]string{{travelCode, d.code(digest)}, {travelWasm, d.wasm(digest)}, {travelInfo, d.info(digest)}} {
-		if err := os.Rename(filepath.Join(dir, move[0]), move[1]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return d.install(digest, from)
 }

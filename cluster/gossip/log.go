@@ -55,7 +55,7 @@ func (w *logWriter) Write(p []byte) (int, error) {
 		level = slog.LevelDebug // of a node that has started again; see bootName
 	}
 	if w.enabled(level) && w.allow(text+" "+from) {
-		attrs := []slog.Attr{slog.String("detail", cut(text))}
+		attrs := []slog.Attr{slog.String("text", cut(text))}
 		if from != "" {
 			attrs = append(attrs, slog.String("from", from))
 		}

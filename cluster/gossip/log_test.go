@@ -15,15 +15,15 @@ func TestLog(t *testing.T) {
 		w := newLogWriter(slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), newMetrics(nil))
 		l := log.New(w, "", 0)
 		for line, want := range map[string]string{
-			"[DEBUG] memberlist: a":               "level=DEBUG msg=gossip detail=a\n",
-			"[INFO] memberlist: b from=1.2.3.4:5": "level=INFO msg=gossip detail=b from=1.2.3.4\n",
-			"[WARN] memberlist: c":                "level=WARN msg=gossip detail=c\n",
-			"[ERR] memberlist: d":                 "level=WARN msg=gossip detail=d\n",
-			"[ERROR] e":                           "level=WARN msg=gossip detail=e\n",
-			"f":                                   "level=DEBUG msg=gossip detail=f\n",
-			"":                                    "level=DEBUG msg=gossip detail=\"\"\n",
+			"[DEBUG] memberlist: a":               "level=DEBUG msg=gossip text=a\n",
+			"[INFO] memberlist: b from=1.2.3.4:5": "level=INFO msg=gossip text=b from=1.2.3.4\n",
+			"[WARN] memberlist: c":                "level=WARN msg=gossip text=c\n",
+			"[ERR] memberlist: d":                 "level=WARN msg=gossip text=d\n",
+			"[ERROR] e":                           "level=WARN msg=gossip text=e\n",
+			"f":                                   "level=DEBUG msg=gossip text=f\n",
+			"":                                    "level=DEBUG msg=gossip text=\"\"\n",
 			"[ERR] memberlist: Decrypt packet failed: x from=1.2.3.4:6": "msg=\"refuse gossip\" from=1.2.3.4 err=\"Decrypt packet failed: x\"\n",
-			"[WARN] memberlist: ignoring alive message for 'x': y":      "level=DEBUG msg=gossip detail=\"ignoring alive message",
+			"[WARN] memberlist: ignoring alive message for 'x': y":      "level=DEBUG msg=gossip text=\"ignoring alive message",
 		} {
 			l.Print(line)
 			if out.count(want) != 1 {
@@ -32,7 +32,7 @@ func TestLog(t *testing.T) {
 		}
 		l.Print("[WARN] memberlist: c")
 		l.Print("[ERR] memberlist: Decrypt packet failed: z from=1.2.3.4:7")
-		if out.count("detail=c") != 1 || out.count("refuse gossip") != 1 {
+		if out.count("text=c") != 1 || out.count("refuse gossip") != 1 {
 			t.Errorf("repeated lines are logged:\n%s", &out.text)
 		}
 		time.Sleep(logEvery)
@@ -45,7 +45,7 @@ func TestLog(t *testing.T) {
 		time.Sleep(logEvery)
 		l.Print("[WARN] memberlist: " + strings.Repeat("ä", maxLogBytes))
 		l.Print("[WARN] memberlist: c")
-		if out.count("detail=c") != 2 || len(out.text.String()) > 100*maxLogKeys+2*maxLogBytes+4000 {
+		if out.count("text=c") != 2 || len(out.text.String()) > 100*maxLogKeys+2*maxLogBytes+4000 {
 			t.Errorf("after a minute: %d bytes", len(out.text.String()))
 		}
 		w.quiet.Store(true)

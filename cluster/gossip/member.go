@@ -19,8 +19,8 @@ type State string
 // States.
 const (
 	Alive State = "alive"
-	Dead  State = "dead" // it did not answer for some seconds, or not since this node has started
-	Left  State = "left" // it has said that it goes, and may still be going
+	Dead  State = "dead"    // it did not answer for some seconds, or not since this node has started
+	Left  State = "stopped" // it has said that it goes, and may still be going
 )
 
 var states = [...]State{Alive, Dead, Left}

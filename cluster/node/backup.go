@@ -149,24 +149,24 @@ type Restored struct {
 func Restore(ctx context.Context, file string, c RestoreConfig) (r Restored, err error) {
 	archive, err := zip.OpenReader(file)
 	if err != nil {
-		return r, abi.WithCode(abi.InvalidInput, fmt.Errorf("restore: %s is not a whole backup: %w", file, err))
+		return r, abi.WithCode(abi.InvalidInput, fmt.Errorf("not a whole backup: %w", err))
 	}
 	defer archive.Close()
 	if r.Time, err = checkBackup(&archive.Reader); err != nil {
-		return r, abi.WithCode(abi.InvalidInput, fmt.Errorf("restore %s: %w", file, err))
+		return r, abi.WithCode(abi.InvalidInput, err)
 	}
 	if err := emptyDir(c.Data); err != nil {
 		return r, err
 	}
 	fresh := c.Data + ".restoring"
 	if err := os.RemoveAll(fresh); err != nil {
-		return r, fmt.Errorf("restore: %w", err)
+		return r, err
 	}
 	if err = r.into(ctx, &archive.Reader, fresh); err == nil {
 		err = replaceDir(fresh, c.Data)
 	}
 	if err != nil {
-		return Restored{}, errors.Join(fmt.Errorf("restore: %w", err), os.RemoveAll(fresh))
+		return Restored{}, errors.Join(err, os.RemoveAll(fresh))
 	}
 	return r, nil
 }
@@ -191,10 +191,10 @@ func checkBackup(archive *zip.Reader) (made time.Time, err error) {
 func emptyDir(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err == nil && len(entries) > 0 {
-		return abi.WithCode(abi.Conflict, fmt.Errorf("restore: %s is not empty: choose another --data", dir))
+		return abi.WithCode(abi.Conflict, fmt.Errorf("%s is not empty: choose another --data", dir))
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("restore: %w", err)
+		return err
 	}
 	return nil
 }

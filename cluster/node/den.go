@@ -92,7 +92,7 @@ func (n *Node) openDen(ctx context.Context) (err error) {
 // rejoin reads what the node knows of its cluster.
 func (n *Node) rejoin() error {
 	if n.config.Join != "" {
-		n.log.Warn("join token ignored: this data directory belongs to a cluster already", "cluster", n.den.identity.Cluster(), "data", n.dir.path)
+		n.log.Warn("join token ignored: this data directory belongs to a cluster already", "cluster", n.den.identity.Cluster(), "dir", n.dir.path)
 	}
 	if err := n.readClusterFile(keysFile, &n.den.keys); err != nil {
 		return err

@@ -90,7 +90,7 @@ func (n *Node) spread(ctx context.Context, m registry.Module) (holders []string,
 		if err == nil {
 			return append(holders, other.ID), nil
 		}
-		n.log.Warn("spread module", "digest", m.Digest, "node", other.ID, "err", err)
+		n.log.Warn("spread module", "module", m.Digest, "node", other.ID, "err", err)
 	}
 	if len(others) == 0 {
 		return holders, nil

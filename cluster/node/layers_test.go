@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"path"
 	"slices"
@@ -18,9 +19,9 @@ var rooms = []string{"runtime", "router", "kv", "cluster"}
 
 // words may be imported by every room. They are pure: their imports are other words, the standard library, and
 // the libraries named in wordLibraries.
-var words = []string{"sdk/abi", "runtime/manifest", "runtime/policy", "runtime/registry", "kv/op"}
+var words = []string{"sdk/abi", "runtime/manifest", "runtime/registry", "kv/op"}
 
-var wordLibraries = []string{"go.yaml.in/yaml/", "github.com/santhosh-tekuri/jsonschema/", "github.com/cedar-policy/"}
+var wordLibraries = []string{"go.yaml.in/yaml/", "github.com/santhosh-tekuri/jsonschema/"}
 
 // owners says which one room may import a library.
 var owners = map[string]string{
@@ -33,7 +34,6 @@ var owners = map[string]string{
 	"github.com/hashicorp/serf":                               "cluster",
 	"github.com/spf13/cobra":                                  "cmd",
 	"github.com/aws/aws-lambda-go":                            "router",
-	"github.com/coreos/go-oidc":                               "router",
 	"github.com/rogpeppe/go-internal":                         "cmd",
 	"github.com/jedib0t/go-pretty":                            "cmd",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "router",
@@ -154,4 +154,77 @@ func TestTopLevel(t *testing.T) {
 			t.Errorf("package %s stands outside the fixed top level %v", name, allowed)
 		}
 	}
+}
+
+// TestDrawnLayers: docs/ARCHITECTURE.md draws the layers that this test enforces, and its table has every package,
+// those of examples, benchmarks and the Go SDK in one row each.
+func TestDrawnLayers(t *testing.T) {
+	page := readDocument(t, "ARCHITECTURE.md")
+	for layer, packages := range map[string][]string{"2 rooms": rooms, "1 words": words, "3 assembly": {"cluster/node"}} {
+		_, drawn, _ := strings.Cut(page, "\n"+layer)
+		drawn, _, _ = strings.Cut(drawn, "\n")
+		for _, name := range packages {
+			if !slices.Contains(strings.Fields(drawn), name) {
+				t.Errorf("layer %q is drawn without %s: %s", layer, name, drawn)
+			}
+		}
+	}
+	packages := list(t)
+	for name := range packages {
+		row := name
+		for _, together := range []string{"examples", "benchmarks", "sdk/go"} {
+			if strings.HasPrefix(name, together+"/") {
+				row = together
+			}
+		}
+		if !strings.Contains(page, "`"+row+"`") {
+			t.Errorf("the table of packages has not %s", row)
+		}
+	}
+	for line := range strings.Lines(page) {
+		row, ok := strings.CutPrefix(line, "| `")
+		name, _, _ := strings.Cut(row, "`")
+		if _, there := packages[name]; ok && !there {
+			t.Errorf("the table of packages has %s, which is not there", name)
+		}
+	}
+}
+
+// TestDependenciesHaveReasons: docs/RATIONALE.md names every module that go.mod requires directly.
+func TestDependenciesHaveReasons(t *testing.T) {
+	cmd := exec.Command("go", "mod", "edit", "-json")
+	cmd.Dir = path.Join("..", "..")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("read go.mod: %v", err)
+	}
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatal(err)
+	}
+	page := readDocument(t, "RATIONALE.md")
+	for _, r := range mod.Require {
+		name := strings.TrimPrefix(r.Path, "github.com/")
+		if dir, last := path.Split(name); len(last) > 1 && last[0] == 'v' && strings.Trim(last[1:], "0123456789") == "" {
+			name = path.Clean(dir)
+		}
+		if !r.Indirect && !strings.Contains(page, name) {
+			t.Errorf("docs/RATIONALE.md does not say why %s", name)
+		}
+	}
+}
+
+// readDocument reads a page of docs.
+func readDocument(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(path.Join("..", "..", "docs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -45,7 +45,7 @@ func (n chunkPeers) Spread(ctx context.Context, c blob.Chunk) (err error) {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		n.log.Warn("spread chunk", "digest", c.Digest, "node", other.ID, "err", err)
+		n.log.Warn("spread chunk", "chunk", c.Digest, "node", other.ID, "err", err)
 	}
 	if len(others) == 0 {
 		return nil

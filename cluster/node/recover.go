@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/sett-run/sett/kv"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // recoveredFile, in clusterDir, says that all other members have to be removed: written before the store is changed,
@@ -21,7 +22,7 @@ const recoveredFile = "recovered"
 // again with the data they have.
 func Recover(ctx context.Context, data string, log *slog.Logger) (index uint64, err error) {
 	if _, err := os.Stat(filepath.Join(data, identityFile)); err != nil {
-		return 0, fmt.Errorf("recover: %s is not the data directory of a node: %w", data, cause(err))
+		return 0, abi.WithCode(abi.NotFound, fmt.Errorf("%s is not the data directory of a node: %w", data, cause(err)))
 	}
 	dir, err := openDataDir(data)
 	if err != nil {
@@ -29,7 +30,7 @@ func Recover(ctx context.Context, data string, log *slog.Logger) (index uint64, 
 	}
 	defer func() { err = errors.Join(err, dir.close()) }()
 	if err := writeFile(dir.join(filepath.Join(clusterDir, recoveredFile)), nil); err != nil {
-		return 0, fmt.Errorf("recover: %w", err)
+		return 0, fmt.Errorf("mark data directory: %w", err)
 	}
 	return kv.Recover(ctx, dir.join(storeDir), dir.ID, log)
 }

@@ -39,7 +39,7 @@ func (n *Node) Rotate(ctx context.Context, s client.Secret) error {
 	case client.SecretAuthority:
 		return n.RotateAuthority(ctx)
 	}
-	return abi.WithCode(abi.InvalidInput, fmt.Errorf("rotate %.40q: must be %s or %s", s, client.SecretKeys, client.SecretAuthority))
+	return abi.WithCode(abi.InvalidInput, fmt.Errorf("rotate %.40q: it is %s or %s", s, client.SecretKeys, client.SecretAuthority))
 }
 
 // RotateKeys has the living nodes gossip with a new key and forget all others. A node that is away meanwhile gets the

@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sett-run/sett/kv/fsm"
+	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/queue"
 	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
@@ -177,6 +179,9 @@ func (n *Node) Subscribe(ctx context.Context, app string, s registry.Subscriptio
 	}
 	if name, ok := strings.CutPrefix(s.To, registry.DestinationQueue+":"); ok {
 		if _, err := n.queues.Get(ctx, app, name); err != nil {
+			if errors.Is(err, op.ErrNoQueue) {
+				err = abi.WithCode(abi.NotFound, op.ErrNoQueue)
+			}
 			return fmt.Errorf("queue %s in app %s: %w", name, app, err)
 		}
 	} else if err := n.makeSubscription(ctx, app, otherSubscription(s.Topic, s.Name)); err != nil {

@@ -156,7 +156,7 @@ func (d *download) lost(err error) {
 // drop removes a holder that is of no use.
 func (d *download) drop(h Node, why error) {
 	d.last = fmt.Errorf("%s: %w", h.ID, why)
-	d.client.config.Log.Warn("drop holder of module", "digest", d.request.Digest, "node", h.ID, "err", why)
+	d.client.config.Log.Warn("drop holder of module", "module", d.request.Digest, "node", h.ID, "err", why)
 	i := slices.Index(d.holders, h)
 	d.holders = slices.Delete(d.holders, i, i+1)
 	if i < d.next {

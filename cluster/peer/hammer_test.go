@@ -183,7 +183,7 @@ func TestMetrics(t *testing.T) {
 			t.Error("a second client registered its metrics")
 		}
 		c.Invoke(t.Context(), Node{ID: "node"}, invocation(nil))
-		wantMetric(t, registry, "sett_cluster_forwarded_total", "unreachable", 1)
+		wantMetric(t, registry, "sett_cluster_invocations_forwarded_total", "unreachable", 1)
 		wantMetric(t, registry, "sett_cluster_module_fetches_total", "ok", 0)
 		wantMetric(t, registry, moduleBytesName, "sent", 0)
 		wantMetric(t, registry, moduleBytesName, "received", 0)

@@ -233,7 +233,7 @@ func (l *Loader) wait(ctx context.Context, one *loading, err error) bool {
 	one.err = err
 	tries, again := one.tries, l.again
 	l.mu.Unlock()
-	l.config.Log.Warn("fetch module", "digest", one.module.Digest, "tries", tries, "err", err)
+	l.config.Log.Warn("fetch module", "module", one.module.Digest, "tries", tries, "err", err)
 	pause := time.NewTimer(jittered(min(lastRetry, firstRetry<<min(tries-1, 10))))
 	defer pause.Stop()
 	select {

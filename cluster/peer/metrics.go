@@ -47,7 +47,7 @@ func newClientMetrics(r prometheus.Registerer) (*clientMetrics, error) {
 		Name: "sett_cluster_module_fetches_total", Help: "Modules fetched from other nodes, by outcome.",
 	}, []string{"outcome"})
 	forwarded := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "sett_cluster_forwarded_total", Help: "Invocations sent to other nodes, by outcome.",
+		Name: "sett_cluster_invocations_forwarded_total", Help: "Invocations sent to other nodes, by outcome.",
 	}, []string{"outcome"})
 	m := &clientMetrics{
 		registerer: r, received: moduleBytes("received"),

@@ -75,7 +75,7 @@ func (j *joins) serve(ctx context.Context, c *Conn) {
 		err = writeFrame(c, reply)
 	}
 	if err != nil && ctx.Err() == nil {
-		j.port.config.Log.Warn("answer who joins", "host", host, "err", err)
+		j.port.config.Log.Warn("answer who joins", "from", host, "err", err)
 	}
 }
 
@@ -97,7 +97,7 @@ func (j *joins) answer(ctx context.Context, host string, c net.Conn) (Answer, er
 	defer cancel()
 	answer, err := j.admitter.Admit(ctx, r)
 	if err == nil {
-		j.port.config.Log.Info("node joins", "node", r.ID, "name", r.Name, "host", host, "role", string(answer.Role))
+		j.port.config.Log.Info("node joins", "node", r.ID, "name", r.Name, "from", host, "role", string(answer.Role))
 		return answer, nil
 	}
 	switch abi.CodeOf(err) {

@@ -37,7 +37,7 @@ const (
 // Validate accepts the two roles. Its error is coded abi.InvalidInput.
 func (r Role) Validate() error {
 	if r != Voter && r != Reader {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("role %.40q: must be %s or %s", string(r), Voter, Reader))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("role %.40q: it is %s or %s", string(r), Voter, Reader))
 	}
 	return nil
 }

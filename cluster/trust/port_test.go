@@ -171,7 +171,7 @@ func testStrangersAreRefused(t *testing.T) {
 			if got := n.refused(t, c.want); got != 1 {
 				t.Errorf("%s: refused for %s: %d, want 1; log:\n%s", c.name, c.want, got, n.log)
 			}
-			if log := n.log.String(); strings.Count(log, "connection refused") != 1 || !strings.Contains(log, "host=stranger") {
+			if log := n.log.String(); strings.Count(log, "connection refused") != 1 || !strings.Contains(log, "from=stranger") {
 				t.Errorf("%s: the log is\n%s", c.name, log)
 			}
 			friend := d.node("friend")

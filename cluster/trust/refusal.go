@@ -86,7 +86,7 @@ func (r *refusals) note(host string, err error) {
 	}
 	r.total.WithLabelValues(string(why)).Inc()
 	if host, count := r.due(host); count > 0 {
-		r.log.Warn("connection refused", "host", host, "reason", string(why), "count", count, "err", err)
+		r.log.Warn("connection refused", "from", host, "reason", string(why), "count", count, "err", err)
 	}
 }
 

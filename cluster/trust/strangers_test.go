@@ -111,8 +111,8 @@ func TestRefusalsAreLoggedOnceAMinute(t *testing.T) {
 		if len(lines) != 4 {
 			t.Fatalf("%d lines, want 4:\n%s", len(lines), log)
 		}
-		for n, want := range []string{"host=10.0.0.1 reason=timeout count=1 ", "host=10.0.0.1 reason=timeout count=60 ",
-			"host=10.0.0.2 reason=handshake count=1 ", "host=10.0.0.1 reason=timeout count=40 "} {
+		for n, want := range []string{"from=10.0.0.1 reason=timeout count=1 ", "from=10.0.0.1 reason=timeout count=60 ",
+			"from=10.0.0.2 reason=handshake count=1 ", "from=10.0.0.1 reason=timeout count=40 "} {
 			if !strings.Contains(lines[n], want) {
 				t.Errorf("line %d is %s, want %s", n, lines[n], want)
 			}

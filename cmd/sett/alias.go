@@ -17,13 +17,13 @@ import (
 func (c *cli) alias() *cobra.Command {
 	remove := false
 	cmd := &cobra.Command{
-		Use:   "alias NAME [ALIAS vN=WEIGHT...]",
-		Short: "Show a function's aliases, or share one among versions",
+		Use:   "alias NAME [ALIAS vN[=WEIGHT]...]",
+		Short: "Show a function's aliases, or set one to versions with weights",
 		Example: "  sett alias hello                       show all\n" +
 			"  sett alias hello live v4=90 v5=10      a tenth of the requests to v5\n" +
 			"  sett alias hello beta v5               a name of its own: sett invoke hello:beta\n" +
 			"  sett alias hello beta --remove",
-		Args: arguments(1, -1, "NAME [ALIAS vN=WEIGHT...]"),
+		Args: arguments(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -54,7 +54,7 @@ func changeAlias(cmd *cobra.Command, node *client.Client, app string, args []str
 		}
 		return node.Function(cmd.Context(), app, args[0])
 	case len(args) == 2:
-		return client.Function{}, usage("which versions? it is: sett alias NAME ALIAS vN=WEIGHT...")
+		return client.Function{}, usage("which versions? it is: sett alias NAME ALIAS vN[=WEIGHT]...")
 	}
 	weights, err := parseWeights(args[2:])
 	if err != nil {

@@ -22,8 +22,8 @@ func (c *cli) bench() *cobra.Command {
 	request := client.BenchRequest{Request: &client.InvokeRequest{}}
 	cmd := &cobra.Command{
 		Use:   "bench [NAME]",
-		Short: "Measure a function's cold, warm and reset latency on the node, by default every function's",
-		Args:  arguments(0, 1, "[NAME]"),
+		Short: "Measure the cold, warm and reset latency of a function on the node, or of all",
+		Args:  arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -45,12 +45,12 @@ func (c *cli) bench() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&request.Cold, "cold", 0, "invocations to measure with code and image loaded from disk (20, when no count is given)")
-	f.IntVar(&request.Image, "image", 0, "invocations to measure with the image loaded from disk (20, when no count is given)")
-	f.IntVar(&request.Warm, "warm", 0, "warm invocations to measure (200, when no count is given)")
-	f.IntVar(&request.Reset, "reset", 0, "resets behind an invocation to measure (200, when no count is given)")
-	f.StringVarP(&request.Request.Method, "method", "X", "GET", "request method")
-	f.StringVar(&request.Request.Path, "path", "", "request path and query (default: the function's first route)")
+	f.IntVar(&request.Cold, "cold", 0, "measure `N` invocations with code and image loaded from disk (20 when no count is given)")
+	f.IntVar(&request.Image, "image", 0, "measure `N` invocations with the image loaded from disk (20 when no count is given)")
+	f.IntVar(&request.Warm, "warm", 0, "measure `N` warm invocations (200 when no count is given)")
+	f.IntVar(&request.Reset, "reset", 0, "measure `N` resets behind an invocation (200 when no count is given)")
+	f.StringVarP(&request.Request.Method, "method", "X", "GET", "`METHOD` method of the request")
+	f.StringVar(&request.Request.Path, "path", "", pathUsage)
 	return cmd
 }
 
@@ -94,7 +94,7 @@ func (c *cli) showBench(done []client.BenchResponse, single bool) error {
 		return err
 	}
 	for _, run := range done[0].Runs {
-		if _, err := fmt.Fprintf(c.out, "\n%s, %d invocations\n%s", run.Path, run.Count, histogram(run.SamplesUS)); err != nil {
+		if _, err := fmt.Fprintf(c.out, "\n%s, %s\n%s", run.Path, count(run.Count, "invocation"), histogram(run.SamplesUS)); err != nil {
 			return err
 		}
 	}

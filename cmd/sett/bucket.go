@@ -1,15 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sett-run/sett/kv/op"
-	"github.com/sett-run/sett/runtime/manifest"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
@@ -17,8 +15,8 @@ import (
 // buckets works on an app's buckets.
 func (c *cli) buckets() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "bucket create|list|show|delete",
-		Short:   "Make, list and delete buckets of objects",
+		Use:     "bucket",
+		Short:   "Create, list and delete buckets of objects",
 		Example: "  sett bucket create pics\n  sett bucket list",
 		Args:    cobra.ArbitraryArgs,
 		RunE:    unknownCommand,
@@ -27,69 +25,48 @@ func (c *cli) buckets() *cobra.Command {
 	return cmd
 }
 
-// onBucket makes a verb's run of what it does with its bucket.
-func (c *cli) onBucket(do func(cmd *cobra.Command, node client.Objects, bucket string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := op.ValidateBucket(args[0]); err != nil {
-			return usageError{fmt.Errorf("bucket %s: %w", cmd.Name(), err)}
-		}
-		node, err := c.client()
-		if err != nil {
-			return err
-		}
-		if err := do(cmd, node.Objects(), args[0]); err != nil {
-			return fmt.Errorf("bucket %s %s: %w", cmd.Name(), args[0], c.bucketError(cmd, node.Objects(), args[0], err))
-		}
-		return nil
-	}
-}
-
-// bucketError names the app, and the nearest bucket there is when there is none of the name.
-func (c *cli) bucketError(cmd *cobra.Command, node client.Objects, bucket string, err error) error {
+// noBucket tells of a bucket that is not there.
+func (c *cli) noBucket(ctx context.Context, node client.Objects, bucket string, err error) error {
 	if !errors.Is(err, op.ErrNoBucket) {
 		return err
 	}
-	hint := "; make it with: sett bucket create " + bucket
-	all, listErr := node.Buckets(cmd.Context(), c.app)
+	all, _ := node.Buckets(ctx, c.app) // no names are no hint
 	var names []string
 	for _, b := range all {
 		names = append(names, b.Name)
 	}
-	if near := manifest.Nearest(bucket, names); listErr == nil && near != "" {
-		hint = fmt.Sprintf(", did you mean %s?", near)
-	}
-	return abi.WithCode(abi.NotFound, fmt.Errorf("%w in app %s%s", op.ErrNoBucket, c.app, hint))
+	return c.absent("bucket", bucket, names)
 }
 
 func (c *cli) bucketCreate() *cobra.Command {
 	var ask client.BucketRequest
 	cmd := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Make a bucket, or change whether it tells of its objects",
-		Args:  arguments(1, 1, "NAME"),
-		RunE: c.onBucket(func(cmd *cobra.Command, node client.Objects, bucket string) error {
-			change := "created"
-			there, err := node.Bucket(cmd.Context(), c.app, bucket)
+		Short: "Create a bucket, or change whether it tells of its objects",
+		Args:  arguments(1, 1),
+		RunE: c.on(c.bucket(), func(k call) error {
+			change := changeCreated
+			there, err := k.node.Objects().Bucket(k.ctx(), c.app, k.name)
 			switch {
-			case err == nil && (!cmd.Flags().Changed("events") || ask.Events == there.Events):
-				change, ask.Events = "unchanged", there.Events
+			case err == nil && (!k.cmd.Flags().Changed("events") || ask.Events == there.Events):
+				change, ask.Events = changeUnchanged, there.Events
 			case err == nil:
-				change = "updated"
+				change = changeUpdated
 			case !errors.Is(err, op.ErrNoBucket):
 				return err
 			}
-			b, err := node.PutBucket(cmd.Context(), c.app, bucket, ask)
+			b, err := k.node.Objects().PutBucket(k.ctx(), c.app, k.name, ask)
 			if err != nil {
 				return err
 			}
 			if c.format == formatJSON {
 				return c.json(b)
 			}
-			_, err = fmt.Fprintf(c.out, "bucket %s %s\n", bucket, change)
+			_, err = fmt.Fprintf(c.out, "bucket %s %s\n", k.name, change)
 			return err
 		}),
 	}
-	cmd.Flags().BoolVar(&ask.Events, "events", false, "tell triggers what becomes of its objects before one of them is deployed")
+	cmd.Flags().BoolVar(&ask.Events, "events", false, "tell of its objects before a trigger that listens is deployed")
 	return cmd
 }
 
@@ -97,7 +74,7 @@ func (c *cli) bucketList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the app's buckets",
-		Args:  arguments(0, 0, ""),
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -112,7 +89,7 @@ func (c *cli) bucketList() *cobra.Command {
 			}
 			var rows [][]string
 			for _, b := range all {
-				rows = append(rows, []string{b.Name, b.Created.Local().Format(time.DateTime), strconv.FormatBool(b.Events)})
+				rows = append(rows, []string{b.Name, timeText(b.Created), yesText(b.Events)})
 			}
 			return c.table([]string{"BUCKET", "CREATED", "EVENTS"}, rows)
 		},
@@ -123,17 +100,17 @@ func (c *cli) bucketShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show a bucket and what it holds",
-		Args:  arguments(1, 1, "NAME"),
-		RunE: c.onBucket(func(cmd *cobra.Command, node client.Objects, bucket string) error {
-			b, err := node.Bucket(cmd.Context(), c.app, bucket)
+		Args:  arguments(1, 1),
+		RunE: c.on(c.bucket(), func(k call) error {
+			b, err := k.node.Objects().Bucket(k.ctx(), c.app, k.name)
 			if err != nil {
 				return err
 			}
 			if c.format == formatJSON {
 				return c.json(b)
 			}
-			return c.table([]string{"BUCKET", "OBJECTS", "SIZE", "CREATED", "EVENTS"}, [][]string{{b.Name, strconv.FormatInt(b.Usage.Objects, 10),
-				sizeText(b.Usage.Bytes), b.Created.Local().Format(time.DateTime), strconv.FormatBool(b.Events)}}, "OBJECTS", "SIZE")
+			return c.facts([][2]string{{"bucket", b.Name}, {"app", c.app}, {"created", timeText(b.Created)}, {"events", yesText(b.Events)},
+				{"objects", fmt.Sprintf("%d (%s)", b.Usage.Objects, sizeText(b.Usage.Bytes))}})
 		}),
 	}
 }
@@ -142,19 +119,15 @@ func (c *cli) bucketDelete() *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete NAME",
 		Short: "Delete a bucket, which must be empty",
-		Args:  arguments(1, 1, "NAME"),
-		RunE: c.onBucket(func(cmd *cobra.Command, node client.Objects, bucket string) error {
-			if err := node.DeleteBucket(cmd.Context(), c.app, bucket); err != nil {
+		Args:  arguments(1, 1),
+		RunE: c.on(c.bucket(), func(k call) error {
+			if err := k.node.Objects().DeleteBucket(k.ctx(), c.app, k.name); err != nil {
 				if errors.Is(err, op.ErrNotEmpty) {
-					err = abi.WithCode(abi.Conflict, fmt.Errorf("%w; empty it with: sett object delete --recursive %s/", op.ErrNotEmpty, bucket))
+					err = abi.WithCode(abi.Conflict, fmt.Errorf("%w; empty it with: sett object delete --recursive %s/", op.ErrNotEmpty, k.name))
 				}
 				return err
 			}
-			if c.format == formatJSON {
-				return c.json(map[string]string{"deleted": bucket})
-			}
-			_, err := fmt.Fprintf(c.out, "bucket %s deleted\n", bucket)
-			return err
+			return c.deleted("bucket", k.name)
 		}),
 	}
 }

@@ -26,7 +26,7 @@ func (c *cli) build() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [DIR|MANIFEST]",
 		Short: "Build a project's functions with the toolchains of their languages",
-		Args:  arguments(0, 1, "[DIR]"),
+		Args:  arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {

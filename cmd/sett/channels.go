@@ -195,7 +195,7 @@ func (c *cli) missing(ctx context.Context, node *client.Client, p *project) (not
 				}
 				asked = true
 			}
-			there = c.noTopic(m.name, topics) == nil
+			there = slices.Contains(topics, registry.Topic{Name: m.name})
 		}
 		if !there {
 			notes = append(notes, fmt.Sprintf("%s %s is named by %s and is not there: sett %s create %s", m.kind, m.name, m.by, m.kind, m.name))
@@ -234,7 +234,7 @@ func (c *cli) channelDifferences(ctx context.Context, node *client.Client, p *pr
 		return nil, fmt.Errorf("list topics: %w", err)
 	}
 	for _, t := range p.topics {
-		if c.noTopic(t.Name, topics) != nil {
+		if !slices.Contains(topics, t) {
 			changes = append(changes, difference{Topic: t.Name, Change: changeAdded})
 		}
 	}

@@ -17,12 +17,15 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
+// maxInviteTTL is how long a token to join with may be good for.
+const maxInviteTTL = 7 * 24 * time.Hour
+
 // cluster shows and changes who belongs to the cluster.
 func (c *cli) cluster() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "cluster members|status|invite|leave|remove|rotate|backup|restore|recover",
-		Short: "Join nodes, see them, and back up what they hold",
-		Example: "  sett cluster invite                    prints a join token; on the next machine:\n" +
+		Use:   "cluster",
+		Short: "Join nodes, list them, and back up what they hold",
+		Example: "  sett cluster invite          print a join token; on the next machine:\n" +
 			"  sett up --join TOKEN",
 		Args: cobra.ArbitraryArgs,
 		RunE: unknownCommand,
@@ -34,8 +37,8 @@ func (c *cli) cluster() *cobra.Command {
 func (c *cli) members() *cobra.Command {
 	return &cobra.Command{
 		Use:   "members",
-		Short: "List the nodes",
-		Args:  arguments(0, 0, ""),
+		Short: "List the nodes of the cluster",
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			to, err := c.client()
 			if err != nil {
@@ -43,7 +46,7 @@ func (c *cli) members() *cobra.Command {
 			}
 			members, err := to.Members(cmd.Context())
 			if err != nil {
-				return fmt.Errorf("list members: %w", err)
+				return fmt.Errorf("cluster members: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(client.MemberList{Members: notNil(members)})
@@ -77,8 +80,8 @@ func memberRow(m client.Member) []string {
 func (c *cli) clusterStatus() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Say how the cluster is, as the node sees it",
-		Args:  arguments(0, 0, ""),
+		Short: "Show how the cluster is, as the node sees it",
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			to, err := c.client()
 			if err != nil {
@@ -91,12 +94,12 @@ func (c *cli) clusterStatus() *cobra.Command {
 			if c.format == formatJSON {
 				return c.json(s)
 			}
-			return c.table([]string{"WHAT", "VALUE"}, statusRows(s))
+			return c.facts(statusFacts(s))
 		},
 	}
 }
 
-func statusRows(s client.ClusterStatus) [][]string {
+func statusFacts(s client.ClusterStatus) [][2]string {
 	leader, quorum, ready := s.Leader, "yes", "yes"
 	if leader == "" {
 		leader = "none is known"
@@ -107,9 +110,9 @@ func statusRows(s client.ClusterStatus) [][]string {
 	if !s.Ready {
 		ready = "no: " + s.NotReady
 	}
-	return [][]string{
+	return [][2]string{
 		{"cluster", s.ID}, {"node", s.Node}, {"ready", ready}, {"leader", leader}, {"quorum", quorum},
-		{"members", fmt.Sprintf("%d voters, %d readers; %d alive", s.Voters, s.Readers, s.Alive)},
+		{"members", fmt.Sprintf("%s, %s; %d alive", count(s.Voters, "voter"), count(s.Readers, "reader"), s.Alive)},
 		{"term", strconv.FormatUint(s.Term, 10)}, {"committed", strconv.FormatUint(s.Commit, 10)},
 		{"applied here", strconv.FormatUint(s.Applied, 10)}, {"feature level", strconv.Itoa(s.Level)}, {"gossip keys", s.Keyring}, {"root", s.Root},
 	}
@@ -120,24 +123,27 @@ func (c *cli) invite() *cobra.Command {
 	var role string
 	cmd := &cobra.Command{
 		Use:   "invite",
-		Short: "Print a token with which one node may join, once",
-		Args:  arguments(0, 0, "[--ttl 1h] [--role voter|reader]"),
+		Short: "Create a token with which one node may join, once, and print it",
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			to, err := c.client()
 			if err != nil {
 				return err
 			}
-			if ttl < time.Second {
-				return usage("invite: --ttl %s: must be a second at least", ttl)
+			switch {
+			case ttl < time.Second || ttl > maxInviteTTL:
+				return usage("cluster invite: --ttl %s: it is between 1s and %s", durationText(ttl), durationText(maxInviteTTL))
+			case role != client.RoleVoter && role != client.RoleReader:
+				return usage("cluster invite: --role %q: it is %s or %s", role, client.RoleVoter, client.RoleReader)
 			}
 			invite, err := to.Invite(cmd.Context(), client.InviteRequest{TTLSeconds: int64(ttl.Seconds()), Role: role})
 			if err != nil {
-				return fmt.Errorf("invite: %w", err)
+				return fmt.Errorf("cluster invite: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(invite)
 			}
-			fmt.Fprintf(c.err, "one node may join as a %s until %s:  sett up --join TOKEN\n", invite.Role, invite.Expires.Local().Format(time.DateTime))
+			fmt.Fprintf(c.err, "one node may join as a %s until %s:  sett up --join TOKEN\n", invite.Role, timeText(invite.Expires))
 			if invite.Note != "" {
 				fmt.Fprintf(c.err, "%s\non this machine a node needs a directory and ports of its own: --data DIR --name NAME"+
 					" --http 127.0.0.1:0 --admin 127.0.0.1:0 --cluster 127.0.0.1:0\n", printable(invite.Note))
@@ -146,23 +152,23 @@ func (c *cli) invite() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long the token is good for, a week at most")
-	cmd.Flags().StringVar(&role, "role", client.RoleVoter, "voter, or reader: it has the state and no vote")
+	cmd.Flags().DurationVar(&ttl, "ttl", time.Hour, "`TIME` how long the token is good for, up to 168h")
+	cmd.Flags().StringVar(&role, "role", client.RoleVoter, "`ROLE` voter, or reader, which has the state and no vote")
 	return cmd
 }
 
 func (c *cli) leave() *cobra.Command {
 	return &cobra.Command{
 		Use:   "leave",
-		Short: "Have the node leave its cluster, for good; stop it afterwards",
-		Args:  arguments(0, 0, ""),
+		Short: "Make the node leave its cluster for good; stop it afterwards",
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			to, err := c.client()
 			if err != nil {
 				return err
 			}
 			if err := to.Leave(cmd.Context()); err != nil {
-				return fmt.Errorf("leave: %w", err)
+				return fmt.Errorf("cluster leave: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(map[string]string{"left": to.Node()})
@@ -176,8 +182,8 @@ func (c *cli) leave() *cobra.Command {
 func (c *cli) removeMember() *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove NAME|ID",
-		Short: "Remove a node that is gone for good: it cannot come back under its id",
-		Args:  arguments(1, 1, "NAME|ID"),
+		Short: "Remove a node that is gone for good; it cannot come back under its id",
+		Args:  arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			to, err := c.client()
 			if err != nil {
@@ -188,7 +194,7 @@ func (c *cli) removeMember() *cobra.Command {
 				err = to.RemoveMember(cmd.Context(), id)
 			}
 			if err != nil {
-				return fmt.Errorf("remove %s: %w", args[0], err)
+				return fmt.Errorf("cluster remove %s: %w", args[0], err)
 			}
 			if c.format == formatJSON {
 				return c.json(map[string]string{"removed": id})
@@ -202,19 +208,19 @@ func (c *cli) removeMember() *cobra.Command {
 func (c *cli) rotate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rotate keys|authority",
-		Short: "Replace the gossip keys, or the authority with all certificates, on all nodes while they go on",
-		Args:  arguments(1, 1, "keys|authority"),
+		Short: "Replace the gossip keys, or the authority with all certificates, while the nodes go on",
+		Args:  arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			secret := client.Secret(args[0])
 			if secret != client.SecretKeys && secret != client.SecretAuthority {
-				return usage("rotate %s: must be %s or %s", printable(args[0]), client.SecretKeys, client.SecretAuthority)
+				return usage("cluster rotate: %q: it is %s or %s", args[0], client.SecretKeys, client.SecretAuthority)
 			}
 			to, err := c.client()
 			if err == nil {
 				err = to.Rotate(cmd.Context(), secret)
 			}
 			if err != nil {
-				return fmt.Errorf("rotate %s: %w", secret, err)
+				return fmt.Errorf("cluster rotate %s: %w", secret, err)
 			}
 			if c.format == formatJSON {
 				return c.json(map[string]string{"rotated": args[0]})
@@ -250,8 +256,8 @@ func memberID(ctx context.Context, to *client.Client, word string) (id string, e
 func (c *cli) backup() *cobra.Command {
 	return &cobra.Command{
 		Use:   "backup FILE|-",
-		Short: "Write the cluster's state, as it is at one moment, and its modules to a file",
-		Args:  arguments(1, 1, "FILE|-"),
+		Short: "Write the cluster's state, as of one moment, and its modules to a file; - is stdout",
+		Args:  arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			to, err := c.client()
 			if err != nil {
@@ -279,8 +285,12 @@ func (c *cli) restore() *cobra.Command {
 	var config upConfig
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
-		Short: "Make a data directory of a backup; sett up on it begins a new cluster with the old one's functions and state",
-		Args:  arguments(1, 1, "FILE [--data DIR]"),
+		Short: "Make a data directory of a backup",
+		Long: "No node is asked. sett up on the directory begins a new cluster with the functions and the state of\n" +
+			"the old one.",
+		Example: "  sett cluster restore monday.sett --data /var/lib/sett\n" +
+			"  sett up --data /var/lib/sett",
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, err := config.complete(os.Environ())
 			if err != nil {
@@ -288,17 +298,17 @@ func (c *cli) restore() *cobra.Command {
 			}
 			done, err := node.Restore(cmd.Context(), args[0], node.RestoreConfig{Data: config.Data})
 			if err != nil {
-				return err
+				return fmt.Errorf("cluster restore %s: %w", args[0], err)
 			}
 			if c.format == formatJSON {
-				return c.json(map[string]any{"data": config.Data, "made": done.Time, "index": done.Index, "modules": done.Modules, "chunks": done.Chunks})
+				return c.json(map[string]any{"data": config.Data, "created": done.Time, "index": done.Index, "modules": done.Modules, "chunks": done.Chunks})
 			}
-			_, err = fmt.Fprintf(c.out, "%s holds the state of %s, %d modules and %d chunks of objects; start it with: sett up --data %s\n", config.Data,
-				done.Time.Local().Format(time.DateTime), done.Modules, done.Chunks, config.Data)
+			_, err = fmt.Fprintf(c.out, "%s holds the state of %s, %s and %s of objects; start it with: sett up --data %s\n", config.Data,
+				timeText(done.Time), count(done.Modules, "module"), count(done.Chunks, "chunk"), config.Data)
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&config.Data, "data", "", "data directory to make (SETT_DATA, default $XDG_DATA_HOME/sett, else ~/.local/share/sett)")
+	cmd.Flags().StringVar(&config.Data, "data", "", dataUsage)
 	return cmd
 }
 
@@ -309,22 +319,22 @@ func (c *cli) recover() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recover",
 		Short: "Make a stopped node the only one of its cluster, when the majority is gone for good",
-		Long: "When the majority of the voters is gone for good, nothing can be written any more. This makes one node that is\n" +
-			"left, and stopped, its cluster's only one: what the others acknowledged and it never received is lost. They are\n" +
-			"removed, and must never run again with the data they have. Take the node whose log is newest: see applied in\n" +
-			"sett cluster status of each.",
-		Args: arguments(0, 0, "[--data DIR] --yes"),
+		Long: "Without a majority of the voters nothing can be written any more. This makes one node that is\n" +
+			"left, and stopped, the only one of its cluster: what the others acknowledged and it never\n" +
+			"received is lost. They are removed, and must never run again with the data they have. Take the node\n" +
+			"whose log is newest: see \"applied here\" in sett cluster status of each.",
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := config.complete(os.Environ())
 			if err != nil {
 				return err
 			}
 			if !sure {
-				return usage("recover: what only the lost nodes have is gone for ever, and they must never run again: add --yes")
+				return usage("cluster recover: what only the lost nodes have is gone for ever, and they must never run again: add --yes")
 			}
 			index, err := node.Recover(cmd.Context(), config.Data, newLogger(c.err))
 			if err != nil {
-				return err
+				return fmt.Errorf("cluster recover: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(map[string]any{"data": config.Data, "index": index})
@@ -333,8 +343,8 @@ func (c *cli) recover() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&config.Data, "data", "", "the node's data directory (SETT_DATA, default $XDG_DATA_HOME/sett, else ~/.local/share/sett)")
-	cmd.Flags().BoolVar(&sure, "yes", false, "do it")
+	cmd.Flags().StringVar(&config.Data, "data", "", dataUsage)
+	cmd.Flags().BoolVar(&sure, "yes", false, yesUsage)
 	return cmd
 }
 
@@ -342,14 +352,14 @@ func wrapBackup(file string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("backup %s: %w", file, err)
+	return fmt.Errorf("cluster backup %s: %w", file, err)
 }
 
 // writeWhole makes a file of what fill writes, only whole, and readable by its owner alone: it holds secrets.
 func writeWhole(name string, fill func(io.Writer) (int64, error)) (size int64, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.partial")
 	if err != nil {
-		return 0, err
+		return 0, notThere(filepath.Dir(name), err)
 	}
 	defer func() {
 		if err != nil {

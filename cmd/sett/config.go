@@ -17,6 +17,18 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
+// Usage of flags that several commands have.
+const (
+	dataUsage    = "`DIR` data directory (SETT_DATA, default $XDG_DATA_HOME/sett, else ~/.local/share/sett)"
+	httpUsage    = "`ADDR` address of the data plane (SETT_HTTP, default " + node.DefaultHTTP + ")"
+	adminUsage   = "`ADDR` address of the admin plane; beyond loopback it asks for a token (SETT_ADMIN, default " + node.DefaultAdmin + ")"
+	pathUsage    = "`PATH` path and query of the request (default the function's first route)"
+	fileUsage    = "`FILE` file that holds the body; - is stdin"
+	linesUsage   = "each line that is not empty, of stdin or --file, is a message"
+	yesUsage     = "do not ask"
+	patternUsage = "`JSON` pattern of events, as EventBridge has it, or @FILE, or - for stdin"
+)
+
 // maxConfigBytes bounds the file given with --config; what a node needs fits in less than a thousand.
 const maxConfigBytes = 64 << 10
 
@@ -47,17 +59,17 @@ type option struct {
 
 func (c *upConfig) options() []option {
 	return []option{
-		{"data", "data directory (SETT_DATA, default $XDG_DATA_HOME/sett, else ~/.local/share/sett)", &c.Data},
-		{"http", "data plane's address (SETT_HTTP, default " + node.DefaultHTTP + ")", &c.HTTP},
-		{"admin", "admin plane's address; beyond loopback it asks for a token (SETT_ADMIN, default " + node.DefaultAdmin + ")", &c.Admin},
-		{"cluster", "address for other nodes, which also use the TCP port after it (SETT_CLUSTER, default " + node.DefaultCluster + ")", &c.Cluster},
-		{"redis", "address that speaks the Redis protocol; beyond loopback it asks for a token (SETT_REDIS, default off)", &c.Redis},
-		{"s3", "address of S3's API, whose requests are signed with keys of sett token create --s3 (SETT_S3, default off)", &c.S3},
-		{"s3-domain", "what follows the bucket in the names of S3's virtual hosts; without it buckets are in the path (SETT_S3_DOMAIN)", &c.S3Domain},
-		{"name", "the node's name (SETT_NAME, default the host's)", &c.Name},
-		{"region", "where the node stands (SETT_REGION)", &c.Region},
-		{"join", "token from sett cluster invite; a node that belongs to a cluster already ignores it (SETT_JOIN)", &c.Join},
-		{"advertise", "address, or host alone, at which other nodes reach this one (SETT_ADVERTISE, default where --cluster listens)", &c.Advertise},
+		{"data", dataUsage, &c.Data},
+		{"http", httpUsage, &c.HTTP},
+		{"admin", adminUsage, &c.Admin},
+		{"cluster", "`ADDR` address for other nodes, which also use the TCP port after it (SETT_CLUSTER, default " + node.DefaultCluster + ")", &c.Cluster},
+		{"redis", "`ADDR` address of the Redis protocol; beyond loopback it asks for a token (SETT_REDIS, default off)", &c.Redis},
+		{"s3", "`ADDR` address of S3's API, whose requests are signed with keys of sett token create --s3 (SETT_S3, default off)", &c.S3},
+		{"s3-domain", "`DOMAIN` what follows the bucket in the names of S3's virtual hosts (SETT_S3_DOMAIN, default none: buckets are in the path)", &c.S3Domain},
+		{"name", "`NAME` name of the node (SETT_NAME, default the host's)", &c.Name},
+		{"region", "`REGION` where the node stands (SETT_REGION)", &c.Region},
+		{"join", "`TOKEN` token of sett cluster invite; a node that belongs to a cluster already ignores it (SETT_JOIN)", &c.Join},
+		{"advertise", "`ADDR` address, or host alone, at which other nodes reach this one (SETT_ADVERTISE, default where --cluster listens)", &c.Advertise},
 	}
 }
 
@@ -66,7 +78,7 @@ func (c *upConfig) options() []option {
 func (c upConfig) complete(environ []string) (upConfig, error) {
 	var around, file upConfig
 	if err := env.ParseWithOptions(&around, env.Options{Prefix: "SETT_", Environment: env.ToMap(environ)}); err != nil {
-		return c, usageError{abi.WithCode(abi.InvalidInput, fmt.Errorf("read environment: %w", err))}
+		return c, usageError{fmt.Errorf("read environment: %w", err)}
 	}
 	if c.File = cmp.Or(c.File, around.File); c.File != "" {
 		if err := file.read(c.File); err != nil {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -59,6 +61,25 @@ func FuzzConfig(f *testing.F) {
 		var c upConfig
 		if err := c.parse(text, "f.yaml"); err != nil && !strings.Contains(err.Error(), "f.yaml") {
 			t.Errorf("error does not name the file: %v", err)
+		}
+	})
+}
+
+// TestDocumentedSettings: docs/OPERATIONS.md has every flag of sett up and its environment variable.
+func TestDocumentedSettings(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "OPERATIONS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&cli{}).up().Flags().VisitAll(func(f *pflag.Flag) {
+		if !strings.Contains(string(text), "`--"+f.Name+"`") {
+			t.Errorf("docs/OPERATIONS.md does not name --%s", f.Name)
+		}
+		if _, variable, ok := strings.Cut(f.Usage, "(SETT_"); ok {
+			variable = "`SETT_" + variable[:strings.IndexAny(variable, ",)")] + "`"
+			if !strings.Contains(string(text), variable) {
+				t.Errorf("docs/OPERATIONS.md does not name %s", variable)
+			}
 		}
 	})
 }

@@ -74,13 +74,13 @@ func (c *cli) demo() *cobra.Command {
 	once, nodes := false, 1
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "See everything on this machine: a node, functions built and deployed, requests, a table of latencies",
-		Long: "Starts a node in a temporary directory on free ports, builds and deploys examples with the Go toolchain,\n" +
-			"makes requests and measures them. Then it serves until it is interrupted.",
-		Args: arguments(0, 0, "[--once] [--nodes N]"),
+		Short: "Show everything on this machine: a node, functions, requests and their latencies",
+		Long: "It runs a node in a temporary directory on free ports, builds and deploys examples with the Go\n" +
+			"toolchain, makes requests and measures them. Then it serves until it is interrupted.",
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if nodes < 1 || nodes > maxDemoNodes {
-				return usage("demo: --nodes %d: must be 1 to %d", nodes, maxDemoNodes)
+				return usage("demo: --nodes %d: it is between 1 and %d", nodes, maxDemoNodes)
 			}
 			if err := c.runDemo(cmd.Context(), nodes, once); err != nil {
 				return fmt.Errorf("demo: %w", err)
@@ -89,7 +89,7 @@ func (c *cli) demo() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end after the table instead of serving on")
-	cmd.Flags().IntVar(&nodes, "nodes", 1, "show a cluster of so many nodes instead, and the loss of its leader")
+	cmd.Flags().IntVar(&nodes, "nodes", 1, "show a cluster of `N` nodes instead, and the loss of its leader")
 	return cmd
 }
 

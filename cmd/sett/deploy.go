@@ -45,8 +45,8 @@ func (c *cli) deploy() *cobra.Command {
 		Use:   "deploy [FILE.wasm|DIR|MANIFEST]",
 		Short: "Build what has source, upload it, and make it live",
 		Example: "  sett deploy hello.wasm --route 'GET /hello/{name}'\n" +
-			"  sett deploy                   builds and deploys what this folder's sett.yaml describes",
-		Args: arguments(0, 1, "[FILE.wasm|DIR|MANIFEST]"),
+			"  sett deploy                   build and deploy what this folder's sett.yaml describes",
+		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what := "."
 			if len(args) > 0 {
@@ -76,20 +76,20 @@ func (c *cli) deploy() *cobra.Command {
 	}
 	given.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.name, "name", "", "function's name (default: the file's)")
-	f.StringArrayVar(&flags.routes, "route", nil, "pattern it answers: 'GET /users/{id}' (repeatable)")
-	f.IntVar(&flags.memory, "memory", 0, "memory limit in MB (default 128)")
-	f.DurationVar(&flags.timeout, "timeout", 0, "longest invocation (default 30s)")
-	f.StringArrayVar(&flags.env, "env", nil, "environment variable KEY=VALUE (repeatable)")
-	f.IntVar(&flags.provisioned, "provisioned", 0, "instances kept ready")
-	f.IntVar(&flags.reserved, "reserved", 0, "concurrent invocations at most (default 100)")
-	f.StringArrayVar(&flags.hosts, "allow-host", nil, "host it may call: api.example.com, *.example.com (repeatable; default: none)")
-	f.StringArrayVar(&flags.schedules, "schedule", nil, "when it is invoked: 'rate(1 hour)', 'cron(0 9 * * ? *)' (repeatable)")
-	f.StringArrayVar(&flags.queues, "queue", nil, "queue whose messages it is given (repeatable)")
-	f.StringArrayVar(&flags.topics, "topic", nil, "topic it is subscribed to (repeatable)")
-	f.StringVar(&flags.effects, "effects", "", "transactional: what it writes and sends happens when it has succeeded, once (default: at once)")
+	f.StringVar(&flags.name, "name", "", "`NAME` name of the function (default the file's)")
+	f.StringArrayVar(&flags.routes, "route", nil, "`PATTERN` pattern it answers, such as 'GET /users/{id}' (repeatable)")
+	f.IntVar(&flags.memory, "memory", 0, "`MB` memory limit (default 128)")
+	f.DurationVar(&flags.timeout, "timeout", 0, "`TIME` how long an invocation may take (default 30s)")
+	f.StringArrayVar(&flags.env, "env", nil, "`KEY=VALUE` environment variable (repeatable)")
+	f.IntVar(&flags.provisioned, "provisioned", 0, "keep `N` instances ready (default 0)")
+	f.IntVar(&flags.reserved, "reserved", 0, "at most `N` concurrent invocations (default 100)")
+	f.StringArrayVar(&flags.hosts, "allow-host", nil, "`HOST` host it may call: api.example.com, *.example.com (repeatable, default none)")
+	f.StringArrayVar(&flags.schedules, "schedule", nil, "`EXPRESSION` when it is invoked, such as 'rate(1 hour)' or 'cron(0 9 * * ? *)' (repeatable)")
+	f.StringArrayVar(&flags.queues, "queue", nil, "`NAME` queue whose messages it is given (repeatable)")
+	f.StringArrayVar(&flags.topics, "topic", nil, "`NAME` topic it is subscribed to (repeatable)")
+	f.StringVar(&flags.effects, "effects", "", "`MODE` transactional: what it writes and sends happens once it has succeeded (default at once)")
 	f.BoolVar(&flags.streaming, "streaming", false, "large request bodies come, and a command's reply is sent, in pieces")
-	f.StringVar(&flags.isolation, "isolation", "", "strict: an instance for each invocation (default: one that is reset between them)")
+	f.StringVar(&flags.isolation, "isolation", "", "`MODE` strict: an instance for each invocation (default one that is reset between them)")
 	return cmd
 }
 
@@ -140,7 +140,7 @@ func (d deployFlags) apply(cmd *cobra.Command, p *project) error {
 		value int
 	}{{"memory", s.MemoryMB}, {"timeout", s.TimeoutMS}, {"reserved", s.Reserved}} {
 		if given(zero.name) && zero.value == 0 {
-			faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf("--%s: must be more than nothing", zero.name)))
+			faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf("--%s: it is more than nothing", zero.name)))
 		}
 	}
 	for _, pattern := range d.routes {

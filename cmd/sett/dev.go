@@ -55,11 +55,12 @@ func (c *cli) dev() *cobra.Command {
 	var given variables
 	cmd := &cobra.Command{
 		Use:   "dev [DIR|MANIFEST]",
-		Short: "Build, deploy, show logs, and do it again with every change",
-		Long: "Runs a node for this project alone, builds and deploys what is here, prints its logs, and deploys again whenever\n" +
-			"a file changes, until Ctrl-C. What is faulty is told, and the last good version goes on serving. State stays in\n" +
-			".sett/dev for the next time. With --remote or --node it works with a node that runs already.",
-		Args: arguments(0, 1, "[DIR|MANIFEST]"),
+		Short: "Build, deploy and show logs, and do it again with every change",
+		Long: "It runs a node for this project alone, builds and deploys what is here, prints its logs, and\n" +
+			"deploys again whenever a file changes, until interrupted. What is faulty is told, and the last good\n" +
+			"version goes on serving. State stays in .sett/dev for the next time. With --remote or --node it\n" +
+			"works with a node that runs already.",
+		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "."
 			if len(args) > 0 {
@@ -83,9 +84,9 @@ func (c *cli) dev() *cobra.Command {
 	}
 	given.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.http, "http", "", "data plane's address (SETT_HTTP, default "+node.DefaultHTTP+")")
-	f.StringVar(&flags.admin, "admin", "", "admin plane's address (SETT_ADMIN, default "+node.DefaultAdmin+")")
-	f.StringVar(&flags.data, "data", "", "data directory (default DIR/.sett/dev)")
+	f.StringVar(&flags.http, "http", "", httpUsage)
+	f.StringVar(&flags.admin, "admin", "", adminUsage)
+	f.StringVar(&flags.data, "data", "", "`DIR` data directory (default .sett/dev in the project)")
 	f.BoolVar(&flags.remote, "remote", false, "use the node of --node or SETT_NODE instead of one of its own")
 	return cmd
 }

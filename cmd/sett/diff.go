@@ -47,11 +47,11 @@ func (c *cli) diff() *cobra.Command {
 	var given variables
 	cmd := &cobra.Command{
 		Use:   "diff [DIR|MANIFEST]",
-		Short: "Build a project and say what deploying it would change",
-		Long: "Build a project and say what deploying it would change: + functions, queues, topics and buckets that are new, ~ those that\n" +
-			"change and how, and - functions of the app that the manifest has not: a deployment leaves them as they are. Values of environment variables\n" +
-			"are not shown. Nothing is uploaded.",
-		Args: arguments(0, 1, "[DIR|MANIFEST]"),
+		Short: "Build a project and show what deploying it would change",
+		Long: "It shows + functions, queues, topics and buckets that are new, ~ those that change and how, and\n" +
+			"- functions of the app that the manifest has not: a deployment leaves them as they are. Values of\n" +
+			"environment variables are not shown. Nothing is uploaded.",
+		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "."
 			if len(args) == 1 {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/sett-run/sett/kv/op"
@@ -25,7 +24,7 @@ func TestEffectFaults(t *testing.T) {
 	if _, err := c.client.Objects().PutBucket(t.Context(), c.app, "done", client.BucketRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	f := &faultRun{den: c, plan: plan, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
+	f := newFaultRun(c, plan)
 	f.run(t)
 	f.checkExact(t)
 }
@@ -33,7 +32,7 @@ func TestEffectFaults(t *testing.T) {
 // checkExact compares how often each message had its effects with how often it was sent.
 func (f *faultRun) checkExact(t *testing.T) {
 	handled, sum := f.counts(t, "handled/"), f.counts(t, "sum")
-	done, written, twice := f.received(t, "done"), f.written(t, "done"), 0
+	done, written, twice := f.received(t, "done", ""), f.written(t, "done"), 0
 	total := 0
 	for n := range f.plan.messages {
 		body := f.plan.body(n)
@@ -84,24 +83,6 @@ func (f *faultRun) written(t *testing.T, bucket string) map[string]int {
 		}
 		if q.Token = page.Token; q.Token == "" {
 			return all
-		}
-	}
-}
-
-// received empties a queue: how many messages there are of each body.
-func (f *faultRun) received(t *testing.T, name string) map[string]int {
-	t.Helper()
-	all := map[string]int{}
-	for {
-		messages, err := f.nodes[0].client.Queues().Receive(t.Context(), f.app, name, op.Receive{Max: 1000, Wait: op.NoWait})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(messages) == 0 {
-			return all
-		}
-		for _, m := range messages {
-			all[string(m.Body)]++
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,8 +28,7 @@ func TestEventFaults(t *testing.T) {
 	t.Parallel() // most of its time it waits
 	c := startCluster(t, 3)
 	c.deployNoting(t)
-	f := &faultRun{den: c, plan: faultPlan{kills: eventFaultKills}, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
-	f.look()
+	f := newFaultRun(c, faultPlan{kills: eventFaultKills})
 	var asking sync.WaitGroup
 	var expected []string // keys
 	asking.Go(func() { expected = f.events(t) })
@@ -114,21 +112,4 @@ func (f *faultRun) events(t *testing.T) (expected []string) {
 		time.Sleep(20 * time.Millisecond) // so that it goes on while nodes are killed
 	}
 	return expected
-}
-
-// ask asks one node after the other until one has done it.
-func (f *faultRun) ask(t *testing.T, do func(ctx context.Context, at *client.Client) error) {
-	for end := time.Now().Add(clusterPatience); ; {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a stopped node answers nothing
-		err := do(ctx, f.at[int(f.again.Add(1))%len(f.at)].Load())
-		cancel()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Errorf("ask: not after %v: %v", clusterPatience, err)
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }

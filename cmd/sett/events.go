@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router/trigger"
-	"github.com/sett-run/sett/runtime/manifest"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
@@ -25,7 +23,7 @@ import (
 // events works on an app's event bus.
 func (c *cli) events() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "events put|test|archive|replay",
+		Use:   "events",
 		Short: "Put events on the app's bus, archive and replay them",
 		Example: "  sett events put --source shop --detail-type placed --detail '{\"order\":7}'\n" +
 			"  sett events archive create all --retention 168h\n" +
@@ -42,17 +40,17 @@ func (c *cli) eventsPut() *cobra.Command {
 	detail, lines := "", false
 	cmd := &cobra.Command{
 		Use:   "put",
-		Short: "Put an event, or one for each line of stdin; prints its id",
+		Short: "Put an event, or one for each line of stdin, and print its id",
 		Example: "  sett events put --source shop --detail-type placed --detail '{\"order\":7}'\n" +
 			"  echo '{\"source\":\"shop\",\"detail_type\":\"placed\",\"detail\":{\"order\":7}}' | sett events put --lines",
-		Args:              arguments(0, 0, ""),
+		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&e.Source, "source", "", "who puts it, such as shop.orders")
-	flags.StringVar(&e.DetailType, "detail-type", "", "what has happened, such as placed")
-	flags.StringVar(&detail, "detail", "{}", "JSON object that says more; - reads it from stdin")
-	flags.StringArrayVar(&e.Resources, "resource", nil, "what it is about (repeatable)")
+	flags.StringVar(&e.Source, "source", "", "`NAME` who puts it, such as shop.orders")
+	flags.StringVar(&e.DetailType, "detail-type", "", "`NAME` what has happened, such as placed")
+	flags.StringVar(&detail, "detail", "{}", "`JSON` object that says more; - is stdin")
+	flags.StringArrayVar(&e.Resources, "resource", nil, "`NAME` what it is about (repeatable)")
 	flags.BoolVar(&lines, "lines", false, "each line of stdin that is not empty is an event: JSON with source, detail_type, detail, resources, time")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		node, err := c.client()
@@ -63,7 +61,13 @@ func (c *cli) eventsPut() *cobra.Command {
 			return node.Events().Put(cmd.Context(), c.app, events...)
 		}
 		if lines {
-			return c.putLines(e, put)
+			if err := c.putLines(e, put); err != nil {
+				return fmt.Errorf("events put: %w", err)
+			}
+			return nil
+		}
+		if e.Source == "" || e.DetailType == "" {
+			return usage("events put: give --source and --detail-type")
 		}
 		e.Detail = json.RawMessage(detail)
 		if detail == "-" {
@@ -76,7 +80,7 @@ func (c *cli) eventsPut() *cobra.Command {
 		}
 		ids, err := put([]registry.BusEvent{e})
 		if err != nil {
-			return err
+			return fmt.Errorf("events put: %w", err)
 		}
 		return c.showPut(ids)
 	}
@@ -150,15 +154,18 @@ func (c *cli) eventsTest() *cobra.Command {
 	pattern, event := "", ""
 	cmd := &cobra.Command{
 		Use:   "test --pattern JSON --event JSON",
-		Short: "Say whether a pattern matches an event, and what keeps it from doing so",
+		Short: "Show whether a pattern matches an event, and what keeps it from doing so",
 		Example: "  sett events test --pattern '{\"source\":[\"shop\"]}' --event '{\"source\":\"shop\"}'\n" +
 			"  sett events test --pattern @pattern.json --event @event.json",
-		Args:              arguments(0, 0, ""),
+		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().StringVar(&pattern, "pattern", "", "as EventBridge has it, or @FILE")
-	cmd.Flags().StringVar(&event, "event", "", "as a function would get it, or @FILE, or - for stdin")
+	cmd.Flags().StringVar(&pattern, "pattern", "", patternUsage)
+	cmd.Flags().StringVar(&event, "event", "", "`JSON` event, as a function would get it, or @FILE, or - for stdin")
 	cmd.RunE = func(*cobra.Command, []string) error {
+		if pattern == "" || event == "" {
+			return usage("events test: give --pattern and --event")
+		}
 		var texts [2][]byte
 		for i, word := range []string{pattern, event} {
 			var err error
@@ -204,10 +211,12 @@ func (c *cli) document(word string) ([]byte, error) {
 
 func (c *cli) eventsArchive() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "archive create|list|delete",
-		Short: "Keep events, to replay them",
-		Args:  cobra.ArbitraryArgs,
-		RunE:  unknownCommand,
+		Use:   "archive",
+		Short: "Create, list and delete archives, which keep events to replay",
+		Example: "  sett events archive create all --retention 168h\n" +
+			"  sett events archive list",
+		Args: cobra.ArbitraryArgs,
+		RunE: unknownCommand,
 	}
 	cmd.AddCommand(c.archiveCreate(), c.archiveList(), c.archiveDelete())
 	return cmd
@@ -217,39 +226,35 @@ func (c *cli) archiveCreate() *cobra.Command {
 	pattern, retention, megabytes := "", time.Duration(0), int64(0)
 	cmd := &cobra.Command{
 		Use:               "create NAME",
-		Short:             "Keep the events that are put from now on, or change an archive",
+		Short:             "Create an archive, which keeps the events put from now on, or change one",
 		Example:           "  sett events archive create orders --pattern '{\"source\":[\"shop\"]}' --retention 168h",
-		Args:              arguments(1, 1, "NAME"),
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().StringVar(&pattern, "pattern", "", "of the events to keep, as EventBridge has it, or @FILE (default: all)")
-	cmd.Flags().DurationVar(&retention, "retention", op.MaxRetention, "how long each is kept: 1m to 336h")
-	cmd.Flags().Int64Var(&megabytes, "max-mb", registry.DefaultArchive>>20, "when it is larger, it keeps no more until some have gone")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.Flags().StringVar(&pattern, "pattern", "", patternUsage)
+	cmd.Flags().DurationVar(&retention, "retention", op.MaxRetention, "`TIME` how long each is kept, 1m to 336h")
+	cmd.Flags().Int64Var(&megabytes, "max-mb", registry.DefaultArchive>>20, "`MB` size at which it keeps no more until some have gone")
+	cmd.RunE = c.on(c.archive(), func(k call) error {
 		text, err := c.document(pattern)
 		if err != nil {
 			return err
 		}
-		a := registry.Archive{Name: args[0], Pattern: text, RetentionSeconds: int(retention / time.Second), MaxBytes: megabytes << 20}
+		a := registry.Archive{Name: k.name, Pattern: text, RetentionSeconds: int(retention / time.Second), MaxBytes: megabytes << 20}
 		if len(text) > 0 {
 			_, err = trigger.ParseFilter(text)
 		}
 		if err = errors.Join(a.Validate(), err); err != nil {
 			return usageError{fmt.Errorf("events archive create: %w", err)}
 		}
-		node, err := c.client()
-		if err != nil {
-			return err
-		}
-		if err := node.Events().PutArchive(cmd.Context(), c.app, a); err != nil {
+		if err := k.node.Events().PutArchive(k.ctx(), c.app, a); err != nil {
 			return err
 		}
 		if c.format == formatJSON {
 			return c.json(a)
 		}
-		_, err = fmt.Fprintf(c.out, "archive %s keeps events for %v\n", a.Name, retention)
+		_, err = fmt.Fprintf(c.out, "archive %s keeps events for %s\n", a.Name, durationText(retention))
 		return err
-	}
+	})
 	return cmd
 }
 
@@ -257,7 +262,7 @@ func (c *cli) archiveList() *cobra.Command {
 	return &cobra.Command{
 		Use:               "list",
 		Short:             "List the app's archives",
-		Args:              arguments(0, 0, ""),
+		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := c.client()
@@ -266,24 +271,21 @@ func (c *cli) archiveList() *cobra.Command {
 			}
 			list, err := node.Events().Archives(cmd.Context(), c.app)
 			if err != nil {
-				return fmt.Errorf("list archives: %w", err)
+				return fmt.Errorf("events archive list: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(client.ArchiveList{Archives: notNil(list)})
 			}
 			rows := make([][]string, 0, len(list))
 			for _, a := range list {
-				pattern, oldest := "all", "-"
+				pattern := "all"
 				if len(a.Pattern) > 0 {
 					pattern = string(a.Pattern)
 				}
-				if !a.Oldest.IsZero() {
-					oldest = a.Oldest.Local().Format(time.DateTime)
-				}
-				rows = append(rows, []string{a.Name, fmt.Sprint(a.Events), fmt.Sprint(a.Bytes), oldest,
-					(time.Duration(a.RetentionSeconds) * time.Second).String(), pattern})
+				rows = append(rows, []string{a.Name, fmt.Sprint(a.Events), sizeText(a.Bytes), timeText(a.Oldest),
+					durationText(time.Duration(a.RetentionSeconds) * time.Second), pattern})
 			}
-			return c.table([]string{"ARCHIVE", "EVENTS", "BYTES", "OLDEST", "RETENTION", "PATTERN"}, rows)
+			return c.table([]string{"ARCHIVE", "EVENTS", "SIZE", "OLDEST", "RETENTION", "PATTERN"}, rows, "EVENTS", "SIZE")
 		},
 	}
 }
@@ -292,47 +294,37 @@ func (c *cli) archiveDelete() *cobra.Command {
 	yes := false
 	cmd := &cobra.Command{
 		Use:               "delete NAME",
-		Short:             "Remove an archive with all it keeps",
-		Args:              arguments(1, 1, "NAME"),
+		Short:             "Delete an archive with all it keeps",
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := registry.CheckArchiveName(args[0]); err != nil {
-			return usageError{fmt.Errorf("events archive delete: %w", err)}
-		}
-		if err := c.sure(yes, cmd, fmt.Sprintf("remove archive %s of app %s with all it keeps?", args[0], c.app)); err != nil {
+	cmd.Flags().BoolVar(&yes, "yes", false, yesUsage)
+	cmd.RunE = c.on(c.archive(), func(k call) error {
+		if err := c.sure(yes, k.cmd, fmt.Sprintf("delete archive %s of app %s with all it keeps?", k.name, c.app)); err != nil {
 			return err
 		}
-		node, err := c.client()
-		if err != nil {
+		if err := k.node.Events().RemoveArchive(k.ctx(), c.app, k.name); err != nil {
 			return err
 		}
-		if err := node.Events().RemoveArchive(cmd.Context(), c.app, args[0]); err != nil {
-			return c.noArchive(cmd.Context(), node.Events(), args[0], err)
-		}
-		return c.gone("archive", args[0])
-	}
+		return c.deleted("archive", k.name)
+	})
 	return cmd
 }
 
-// noArchive is the error for an archive that is not there: the nearest there is, if it can be had.
-func (c *cli) noArchive(ctx context.Context, node client.Events, name string, err error) error {
-	list, listErr := node.Archives(ctx, c.app)
+// noArchive tells of an archive that is not there.
+func (c *cli) noArchive(k call, err error) error {
+	list, listErr := k.node.Events().Archives(k.ctx(), c.app)
 	if abi.CodeOf(err) != abi.NotFound || listErr != nil {
 		return err
 	}
 	var names []string
 	for _, a := range list {
-		if a.Name == name {
+		if a.Name == k.name {
 			return err
 		}
 		names = append(names, a.Name)
 	}
-	if near := manifest.Nearest(name, names); near != "" {
-		return abi.WithCode(abi.NotFound, fmt.Errorf("there is no archive %s, did you mean %s?", name, near))
-	}
-	return err
+	return c.absent("events archive", k.name, names)
 }
 
 func (c *cli) eventsReplay() *cobra.Command {
@@ -342,13 +334,13 @@ func (c *cli) eventsReplay() *cobra.Command {
 		Use:               "replay ARCHIVE",
 		Short:             "Put an archive's events on the bus again",
 		Example:           "  sett events replay all --from 2h --to 1h --function mail\n  sett events replay all --from 2026-11-26T09:00:00Z",
-		Args:              arguments(1, 1, "ARCHIVE"),
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().StringVar(&from, "from", "", "of those put at this time or later: 2026-11-26T09:00:00Z, or 2h for so long ago (default: all)")
-	cmd.Flags().StringVar(&to, "to", "", "and before this one (default: now)")
-	cmd.Flags().StringVar(&r.Function, "function", "", "whose rules alone get them (default: all rules)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.Flags().StringVar(&from, "from", "", "`TIME` only events of this time or later: 10m for so long ago, or 2026-11-26T09:00:00Z")
+	cmd.Flags().StringVar(&to, "to", "", "`TIME` only events before this time")
+	cmd.Flags().StringVar(&r.Function, "function", "", "`NAME` function whose rules alone get them (default all rules)")
+	cmd.RunE = c.on(c.archive(), func(k call) error {
 		now := time.Now()
 		r.To = now
 		for _, at := range []struct {
@@ -360,21 +352,16 @@ func (c *cli) eventsReplay() *cobra.Command {
 				return usage("events replay: --%s %w", at.flag, err)
 			}
 		}
-		if err := errors.Join(registry.CheckArchiveName(args[0]), r.Validate()); err != nil {
+		if err := r.Validate(); err != nil {
 			return usageError{fmt.Errorf("events replay: %w", err)}
-		}
-		node, err := c.client()
-		if err != nil {
-			return err
 		}
 		all := registry.Replayed{}
 		for {
-			done, err := node.Events().Replay(cmd.Context(), c.app, args[0], r)
+			done, err := k.node.Events().Replay(k.ctx(), c.app, k.name, r)
+			if err != nil && all.Events > 0 {
+				return fmt.Errorf("after %s: %w", count(all.Events, "event"), err)
+			}
 			if err != nil {
-				err = c.noArchive(cmd.Context(), node.Events(), args[0], err)
-				if all.Events > 0 {
-					err = fmt.Errorf("after %s: %w", count(all.Events, "event"), err)
-				}
 				return err
 			}
 			all.Events += done.Events
@@ -385,9 +372,9 @@ func (c *cli) eventsReplay() *cobra.Command {
 		if c.format == formatJSON {
 			return c.json(all)
 		}
-		_, err = fmt.Fprintf(c.out, "%s put again\n", count(all.Events, "event"))
+		_, err := fmt.Fprintf(c.out, "%s put again\n", count(all.Events, "event"))
 		return err
-	}
+	})
 	return cmd
 }
 
@@ -401,7 +388,7 @@ func pastTime(text string, now, other time.Time) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, fmt.Errorf("%q: it is a time such as 2026-11-26T09:00:00Z, or 2h for so long ago", text)
+		return t, fmt.Errorf("%q: it is 10m for so long ago, or a time such as 2026-11-26T09:00:00Z", text)
 	}
 	return t, nil
 }

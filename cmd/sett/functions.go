@@ -19,7 +19,7 @@ func (c *cli) functions() *cobra.Command {
 	return &cobra.Command{
 		Use:   "functions [NAME]",
 		Short: "List the app's functions, or show one",
-		Args:  arguments(0, 1, "[NAME]"),
+		Args:  arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -28,13 +28,13 @@ func (c *cli) functions() *cobra.Command {
 			if len(args) == 1 {
 				f, err := node.Function(cmd.Context(), c.app, args[0])
 				if err != nil {
-					return fmt.Errorf("show function %s: %w", args[0], err)
+					return fmt.Errorf("functions %s: %w", args[0], err)
 				}
 				return c.showFunction(f)
 			}
 			list, err := node.Functions(cmd.Context(), c.app)
 			if err != nil {
-				return fmt.Errorf("list functions: %w", err)
+				return fmt.Errorf("functions: %w", err)
 			}
 			return c.listFunctions(list)
 		},
@@ -79,9 +79,9 @@ func (c *cli) showFunction(f client.Function) error {
 	s := f.Settings
 	lines := [][2]string{
 		{"function", f.Name}, {"app", f.App}, {"url", cmp.Or(f.URL, "none: it is invoked by events")},
-		{"version", fmt.Sprintf("v%d of %d, deployed %s", f.Version, f.Latest, f.Created.Local().Format(time.DateTime))},
+		{"version", fmt.Sprintf("v%d of %d, deployed %s", f.Version, f.Latest, timeText(f.Created))},
 		{"kind", string(f.Kind)}, {"module", fmt.Sprintf("%s (%s)", f.Digest, sizeText(f.SizeBytes))},
-		{"memory", fmt.Sprintf("%d MB", s.MemoryMB)}, {"timeout", s.Timeout().String()},
+		{"memory", fmt.Sprintf("%d MB", s.MemoryMB)}, {"timeout", durationText(s.Timeout())},
 		{"concurrency", fmt.Sprintf("%d at once, %d provisioned", s.Concurrency(), s.Provisioned)},
 	}
 	isolation := string(f.Isolation)
@@ -154,7 +154,7 @@ func triggerFacts(s registry.Settings) (lines [][2]string) {
 		if a.Retries != nil {
 			retries = *a.Retries
 		}
-		text := fmt.Sprintf("%d retries within %v", retries, age)
+		text := fmt.Sprintf("%d retries within %s", retries, durationText(age))
 		if a.OnSuccess != "" {
 			text += ", successes to " + a.OnSuccess
 		}
@@ -186,7 +186,7 @@ func scheduleText(s *registry.Schedule) string {
 func queueSourceText(q *registry.QueueSource) string {
 	text := fmt.Sprintf("%s, %s at once", q.Queue, count(cmp.Or(q.BatchSize, registry.DefaultBatch), "message"))
 	if q.WindowMS > 0 {
-		text += fmt.Sprintf(" or after %v", time.Duration(q.WindowMS)*time.Millisecond)
+		text += fmt.Sprintf(" or after %s", durationText(time.Duration(q.WindowMS)*time.Millisecond))
 	}
 	if q.Concurrency > 0 {
 		text += fmt.Sprintf(", %d batches at a time", q.Concurrency)
@@ -208,7 +208,7 @@ func streamSourceText(s *registry.StreamSource) string {
 	}
 	text += fmt.Sprintf(", %s at once", count(cmp.Or(s.BatchSize, registry.DefaultStreamBatch), "change"))
 	if s.WindowMS > 0 {
-		text += fmt.Sprintf(" or after %v", time.Duration(s.WindowMS)*time.Millisecond)
+		text += fmt.Sprintf(" or after %s", durationText(time.Duration(s.WindowMS)*time.Millisecond))
 	}
 	if s.Parallel > 1 {
 		text += fmt.Sprintf(", %d batches at a time", s.Parallel)

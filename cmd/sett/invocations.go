@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,8 +18,8 @@ func (c *cli) invocations() *cobra.Command {
 	var query client.InvocationQuery
 	cmd := &cobra.Command{
 		Use:   "invocations [NAME]",
-		Short: "List recent invocations of all nodes, oldest first",
-		Args:  arguments(0, 1, "[NAME]"),
+		Short: "List recent invocations on all nodes, oldest first",
+		Args:  arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -27,10 +28,16 @@ func (c *cli) invocations() *cobra.Command {
 			query.App = c.app
 			if len(args) == 1 {
 				query.Function = args[0]
+				if _, err := node.Function(cmd.Context(), c.app, args[0]); err != nil {
+					return fmt.Errorf("invocations %s: %w", args[0], err)
+				}
+			}
+			if query.Limit < 0 {
+				return usage("invocations: --limit %d: it is a number from 0", query.Limit)
 			}
 			list, err := node.Invocations(cmd.Context(), query)
 			if err != nil {
-				return fmt.Errorf("list invocations: %w", err)
+				return fmt.Errorf("invocations: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(list)
@@ -49,8 +56,8 @@ func (c *cli) invocations() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&query.Failed, "failed", false, "only those answered with 4xx or 5xx")
-	cmd.Flags().BoolVar(&query.Waiting, "waiting", false, "asynchronous invocations and those of schedules that have not ended")
-	cmd.Flags().IntVar(&query.Limit, "limit", 0, "the newest so many (default 100)")
+	cmd.Flags().BoolVar(&query.Waiting, "waiting", false, "those that are asynchronous or of schedules and have not ended")
+	cmd.Flags().IntVar(&query.Limit, "limit", 0, "at most the newest `N` (default 100)")
 	return cmd
 }
 
@@ -60,10 +67,10 @@ func (c *cli) showWaiting(waiting []client.WaitingInvocation) error {
 	for _, w := range waiting {
 		next := "-"
 		if !w.Next.IsZero() {
-			next = w.Next.Local().Format("15:04:05")
+			next = w.Next.Local().Format(time.TimeOnly)
 		}
-		rows = append(rows, []string{w.Accepted.Local().Format("2006-01-02 15:04:05"), w.Invocation, w.Function, w.Trigger, w.State,
-			strconv.Itoa(w.Attempts), next, cmp.Or(cut(printable(w.Error), maxRoutesWidth), "-")})
+		rows = append(rows, []string{agoText(w.Accepted), w.Invocation, w.Function, w.Trigger, w.State,
+			strconv.Itoa(w.Attempts), next, cmp.Or(w.Error, "-")})
 	}
 	return c.table([]string{"ACCEPTED", "INVOCATION", "FUNCTION", "TRIGGER", "STATE", "FAILED", "NEXT", "LAST ERROR"}, rows, "FAILED")
 }
@@ -74,8 +81,8 @@ func invocationRow(i client.Invocation) []string {
 		request = i.Trigger
 	}
 	return []string{
-		i.Time.Local().Format("15:04:05.000"), i.Invocation, i.Node, fmt.Sprintf("%s v%d", cmp.Or(i.Function, "-"), i.Version),
+		i.Time.Local().Format(time.TimeOnly), i.Invocation, i.Node, fmt.Sprintf("%s v%d", cmp.Or(i.Function, "-"), i.Version),
 		strings.TrimSpace(strconv.Itoa(i.Status) + " " + string(i.Code)), cmp.Or(string(i.Start), "-"), microText(float64(i.TookUS)),
-		cmp.Or(cut(request, maxRoutesWidth), "-"),
+		cmp.Or(request, "-"),
 	}
 }

@@ -30,12 +30,12 @@ func (c *cli) invoke() *cobra.Command {
 	var flags invocation
 	cmd := &cobra.Command{
 		Use:   "invoke NAME[:ALIAS|:VERSION]",
-		Short: "Run a function once; its reply's body goes to stdout",
+		Short: "Invoke a function once; the body of its reply goes to stdout",
 		Example: "  sett invoke hello\n" +
 			"  sett invoke users --method POST --path /users --data '{\"name\":\"Ada\"}'\n" +
 			"  sett invoke resize --async --file picture.png\n" +
 			"  sett invoke resize:v3 --file picture.png > small.png",
-		Args: arguments(1, 1, "NAME[:ALIAS|:VERSION]"),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -65,12 +65,12 @@ func (c *cli) invoke() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&flags.data, "data", "d", "", "request body")
-	f.StringVarP(&flags.file, "file", "f", "", "read the request body from this file; - is stdin")
-	f.StringVarP(&flags.method, "method", "X", "", "request method (GET, or POST with a body)")
-	f.StringVar(&flags.path, "path", "", "request path and query (default: the function's first route)")
-	f.StringArrayVarP(&flags.headers, "header", "H", nil, "request header 'Name: value' (repeatable)")
-	f.BoolVar(&flags.async, "async", false, "run it later, retried when it fails; prints the invocation's id")
+	f.StringVarP(&flags.data, "data", "d", "", "`BODY` body of the request")
+	f.StringVarP(&flags.file, "file", "f", "", fileUsage)
+	f.StringVarP(&flags.method, "method", "X", "", "`METHOD` method of the request (default GET, POST with a body)")
+	f.StringVar(&flags.path, "path", "", pathUsage)
+	f.StringArrayVarP(&flags.headers, "header", "H", nil, "`'NAME: VALUE'` header of the request (repeatable)")
+	f.BoolVar(&flags.async, "async", false, "invoke it later, again when it fails, and print the invocation's id")
 	return cmd
 }
 
@@ -94,12 +94,12 @@ func (c *cli) invokeRequest(cmd *cobra.Command, flags invocation) (client.Invoke
 		}
 	}
 	if r.Path != "" && !strings.HasPrefix(r.Path, "/") {
-		return r, usage("path %q: it starts with /", r.Path)
+		return r, usage("--path %q: it starts with /", r.Path)
 	}
 	for _, h := range flags.headers {
 		name, value, ok := strings.Cut(h, ":")
 		if !ok || strings.TrimSpace(name) == "" {
-			return r, usage("header %q: it is 'Name: value'", h)
+			return r, usage("--header %q: it is 'NAME: VALUE'", h)
 		}
 		r.Headers = append(r.Headers, abi.Field{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)})
 	}
@@ -111,7 +111,7 @@ func (c *cli) readBody(name string) ([]byte, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("read body: %w", err)
+			return nil, notThere(name, err)
 		}
 		defer f.Close()
 		from = f

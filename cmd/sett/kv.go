@@ -31,8 +31,8 @@ type kvFlags struct {
 func (c *cli) kv() *cobra.Command {
 	var flags kvFlags
 	cmd := &cobra.Command{
-		Use:   "kv get|put|delete|list|incr|touch|watch|usage|quota",
-		Short: "Read, change and follow an app's keys and values",
+		Use:   "kv",
+		Short: "Read, change and follow the app's keys and values",
 		Example: "  sett kv put greeting hello --ttl 1h\n" +
 			"  sett kv put picture - < picture.png\n" +
 			"  sett kv get greeting\n" +
@@ -49,17 +49,17 @@ func (c *cli) kv() *cobra.Command {
 }
 
 func (f *kvFlags) addConsistency(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.consistency, "consistency", "session", "what to see at least: local (this node's state), session, or strong (every write done)")
+	cmd.Flags().StringVar(&f.consistency, "consistency", "session", "`LEVEL` what to see at least: local (this node's state), session, or strong (every write done)")
 	words := cobra.FixedCompletions([]cobra.Completion{"local", "session", "strong"}, cobra.ShellCompDirectiveNoFileComp)
 	if err := cmd.RegisterFlagCompletionFunc("consistency", words); err != nil {
 		panic(err) // the flag was added above
 	}
 }
 
-func (f *kvFlags) read() (op.Read, error) {
+func (f *kvFlags) read(cmd *cobra.Command) (op.Read, error) {
 	consistency, err := client.ParseConsistency(f.consistency)
 	if err != nil {
-		return op.Read{}, usageError{err}
+		return op.Read{}, usageError{fmt.Errorf("%s: %w", verb(cmd), err)}
 	}
 	return op.Read{Consistency: consistency}, nil
 }
@@ -69,7 +69,7 @@ func (f *kvFlags) addTTL(cmd *cobra.Command, usage string) {
 }
 
 func (f *kvFlags) addCondition(cmd *cobra.Command) {
-	cmd.Flags().Uint64Var(&f.ifRevision, "if-revision", 0, "only if the key has this revision")
+	cmd.Flags().Uint64Var(&f.ifRevision, "if-revision", 0, "`REVISION` only if the key has this revision")
 }
 
 // condition makes options of what must hold of the key.
@@ -77,9 +77,9 @@ func (f *kvFlags) condition(cmd *cobra.Command) ([]client.Option, error) {
 	given := cmd.Flags().Changed("if-revision")
 	switch {
 	case given && f.ifAbsent:
-		return nil, usage("kv %s: --if-revision and --if-absent exclude each other", cmd.Name())
+		return nil, usage("%s: --if-revision and --if-absent exclude each other", verb(cmd))
 	case given && f.ifRevision == 0:
-		return nil, usage("kv %s: --if-revision 0: a key that is there has a higher one", cmd.Name())
+		return nil, usage("%s: --if-revision 0: a key that is there has a higher one", verb(cmd))
 	case given:
 		return []client.Option{client.IfRevision(f.ifRevision)}, nil
 	case f.ifAbsent:
@@ -95,7 +95,7 @@ func (f *kvFlags) bytes(cmd *cobra.Command, word string) (string, error) {
 	}
 	b, err := base64.StdEncoding.DecodeString(word)
 	if err != nil {
-		return "", usage("kv %s: %q is not base64", cmd.Name(), word)
+		return "", usage("%s: %q is not base64", verb(cmd), word)
 	}
 	return string(b), nil
 }
@@ -136,19 +136,19 @@ func keyError(cmd *cobra.Command, key string, err error) error {
 	case errors.Is(err, op.ErrConflict):
 		err = abi.WithCode(abi.Conflict, errors.New("it has another revision, or is absent"))
 	}
-	return fmt.Errorf("kv %s %s: %w", cmd.Name(), keyText(key), err)
+	return fmt.Errorf("%s %s: %w", verb(cmd), keyText(key), err)
 }
 
 func (c *cli) kvGet(flags *kvFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "get KEY",
-		Short:             "Write a key's value to stdout, as it is",
-		Args:              arguments(1, 1, "KEY"),
+		Short:             "Print a key's value as it is",
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags.addConsistency(cmd)
 	cmd.RunE = c.onKey(flags, func(k keyCall) error {
-		read, err := flags.read()
+		read, err := flags.read(k.cmd)
 		if err != nil {
 			return err
 		}
@@ -173,10 +173,10 @@ func (c *cli) kvPut(flags *kvFlags) *cobra.Command {
 			"  sett kv put lock mine --if-absent\n" +
 			"  sett kv put picture - < picture.png\n" +
 			"  sett kv put option -- --verbose     what begins with a dash stands behind --",
-		Args:              arguments(2, 2, "KEY VALUE|-"),
+		Args:              arguments(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	flags.addTTL(cmd, "how long the key lives: 30s, 12h (default: until it is deleted)")
+	flags.addTTL(cmd, "`TIME` how long the key lives, such as 30s or 12h (default until it is deleted)")
 	flags.addCondition(cmd)
 	cmd.Flags().BoolVar(&flags.ifAbsent, "if-absent", false, "only if the key is absent")
 	cmd.RunE = c.onKey(flags, func(k keyCall) error {
@@ -215,7 +215,7 @@ func (c *cli) kvDelete(flags *kvFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "delete KEY",
 		Short:             "Delete a key; one that is absent is no error",
-		Args:              arguments(1, 1, "KEY"),
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags.addCondition(cmd)
@@ -245,12 +245,12 @@ func (c *cli) kvIncr(flags *kvFlags) *cobra.Command {
 		Example: "  sett kv incr visits\n" +
 			"  sett kv incr stock -3 --min 0\n" +
 			"  sett kv incr calls/ada --ttl 1m     counts within a minute that the first call begins",
-		Args:              arguments(1, 2, "KEY [DELTA]"),
+		Args:              arguments(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().Int64Var(&least, "min", 0, "refuse a sum below this (default: none)")
-	cmd.Flags().Int64Var(&most, "max", 0, "refuse a sum above this (default: none)")
-	flags.addTTL(cmd, "how long a key that this makes lives (default: until it is deleted)")
+	cmd.Flags().Int64Var(&least, "min", 0, "refuse a sum below `N` (default none)")
+	cmd.Flags().Int64Var(&most, "max", 0, "refuse a sum above `N` (default none)")
+	flags.addTTL(cmd, "`TIME` how long a key lives that this makes (default until it is deleted)")
 	cmd.RunE = c.onKey(flags, func(k keyCall) error {
 		by := client.Incr{Delta: 1, TTL: flags.ttl}
 		if len(k.args) == 1 {
@@ -301,12 +301,12 @@ func isNegative(s string) bool {
 
 func (c *cli) kvTouch(flags *kvFlags) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               "touch KEY [--ttl 30s]",
-		Short:             "Give a key another time to live, from now on; without one it stays",
-		Args:              arguments(1, 1, "KEY [--ttl 30s]"),
+		Use:               "touch KEY",
+		Short:             "Set how long a key lives from now on; without --ttl it stays",
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	flags.addTTL(cmd, "how long the key lives from now on (default: until it is deleted)")
+	flags.addTTL(cmd, "`TIME` how long the key lives from now on (default until it is deleted)")
 	cmd.RunE = c.onKey(flags, func(k keyCall) error {
 		done, err := k.node.Touch(k.cmd.Context(), c.app, k.key, flags.ttl)
 		if err != nil {
@@ -314,7 +314,7 @@ func (c *cli) kvTouch(flags *kvFlags) *cobra.Command {
 		}
 		what := "stays"
 		if flags.ttl != 0 {
-			what = "lives for " + flags.ttl.String()
+			what = "lives for " + durationText(flags.ttl)
 		}
 		return c.showWritten(k.key, done, keyText(k.key)+" "+what)
 	})

@@ -8,37 +8,33 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// maxKeyWidth is how many columns a table spends on a key, so that it fits in 100; the whole key is in the JSON.
-const maxKeyWidth = 54
-
 func (c *cli) kvList(flags *kvFlags) *cobra.Command {
 	query := op.Query{KeysOnly: true}
 	cmd := &cobra.Command{
 		Use:               "list [PREFIX]",
-		Short:             "List keys, those that start with PREFIX, in the order of their bytes",
-		Args:              arguments(0, 1, "[PREFIX]"),
+		Short:             "List keys, or those that start with PREFIX, in the order of their bytes",
+		Args:              arguments(0, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().IntVar(&query.Limit, "limit", op.MaxPageKeys, "at most so many keys")
-	cmd.Flags().StringVar(&query.Cursor, "cursor", "", "go on behind the list that told this cursor, as of the same moment")
+	cmd.Flags().IntVar(&query.Limit, "limit", op.MaxPageKeys, "at most `N` keys")
+	cmd.Flags().StringVar(&query.Cursor, "cursor", "", "`CURSOR` go on behind the list that told this cursor, as of the same moment")
 	flags.addConsistency(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if query.Limit < 1 || query.Limit > op.MaxPageKeys {
-			return usage("kv list: limit %d: it is between 1 and %d", query.Limit, op.MaxPageKeys)
+			return usage("kv list: --limit %d: it is between 1 and %d", query.Limit, op.MaxPageKeys)
 		}
 		if len(args) == 1 {
 			if query.Prefix, err = flags.bytes(cmd, args[0]); err != nil {
 				return err
 			}
 		}
-		if query.Read, err = flags.read(); err != nil {
+		if query.Read, err = flags.read(cmd); err != nil {
 			return err
 		}
 		node, err := c.client()
@@ -64,7 +60,7 @@ func (c *cli) showPage(page op.Page) error {
 	}
 	rows := make([][]string, 0, len(page.Items))
 	for _, i := range page.Items {
-		rows = append(rows, []string{text.Snip(keyText(i.Key), maxKeyWidth, "..."), strconv.FormatUint(i.Revision, 10),
+		rows = append(rows, []string{keyText(i.Key), strconv.FormatUint(i.Revision, 10),
 			sizeText(int64(i.Size)), untilText(i.Expires)})
 	}
 	err := c.table([]string{"KEY", "REVISION", "SIZE", "EXPIRES"}, rows, "REVISION", "SIZE")
@@ -98,13 +94,13 @@ func (c *cli) kvWatch(flags *kvFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch [PREFIX]",
 		Short: "Print changes as they happen, a line of JSON each, until interrupted",
-		Long: "Print changes as they happen, a line of JSON each, until interrupted.\n\n" +
-			"--from goes on after a revision, such as that of a list or the last one seen. After a break give the last one\n" +
-			"seen less one: a transaction may have been cut in the middle, and what was seen of it comes again.",
-		Args:              arguments(0, 1, "[PREFIX]"),
+		Long: "--from goes on after a revision, such as that of a list or the last one seen. After a break give the\n" +
+			"last one seen less one: a transaction may have been cut in the middle, and what was seen of it comes\n" +
+			"again.",
+		Args:              arguments(0, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().Uint64Var(&from, "from", 0, "begin with the changes after this revision (default: now)")
+	cmd.Flags().Uint64Var(&from, "from", 0, "`REVISION` only changes after this revision (default now)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		prefix := ""
 		if len(args) == 1 {
@@ -142,7 +138,7 @@ func (c *cli) kvUsage() *cobra.Command {
 	return &cobra.Command{
 		Use:   "usage",
 		Short: "Show how much the app keeps, and how much it may keep",
-		Args:  arguments(0, 0, ""),
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -161,22 +157,22 @@ func (c *cli) showUsage(u op.Usage) error {
 	if c.format == formatJSON {
 		return c.json(client.KVUsageOf(u))
 	}
-	keys, bytes := "no limit", "no limit"
+	keys, bytes := number(u.Keys)+", no limit", sizeText(u.Bytes)+", no limit"
 	if u.Quota.Keys != 0 {
-		keys = strconv.FormatInt(u.Quota.Keys, 10)
+		keys = fmt.Sprintf("%d of %d", u.Keys, u.Quota.Keys)
 	}
 	if u.Quota.Bytes != 0 {
-		bytes = sizeText(u.Quota.Bytes)
+		bytes = fmt.Sprintf("%s of %s", sizeText(u.Bytes), sizeText(u.Quota.Bytes))
 	}
-	return c.table([]string{"APP", "KEYS", "OF", "SIZE", "OF"}, [][]string{{c.app, strconv.FormatInt(u.Keys, 10), keys, sizeText(u.Bytes), bytes}})
+	return c.facts([][2]string{{"app", c.app}, {"keys", keys}, {"size", bytes}})
 }
 
 func (c *cli) kvQuota() *cobra.Command {
 	var quota op.Quota
 	cmd := &cobra.Command{
-		Use:   "quota [--keys N] [--bytes N]",
-		Short: "Limit how much the app may keep; 0 is no limit",
-		Args:  arguments(0, 0, "[--keys N] [--bytes N]"),
+		Use:   "quota",
+		Short: "Limit how much the app may keep",
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			keys, bytes := cmd.Flags().Changed("keys"), cmd.Flags().Changed("bytes")
 			if !keys && !bytes || quota.Keys < 0 || quota.Bytes < 0 {
@@ -202,7 +198,7 @@ func (c *cli) kvQuota() *cobra.Command {
 			return c.showUsage(now)
 		},
 	}
-	cmd.Flags().Int64Var(&quota.Keys, "keys", 0, "how many keys")
-	cmd.Flags().Int64Var(&quota.Bytes, "bytes", 0, "how many bytes, keys and values together")
+	cmd.Flags().Int64Var(&quota.Keys, "keys", 0, "at most `N` keys; 0 is no limit")
+	cmd.Flags().Int64Var(&quota.Bytes, "bytes", 0, "at most `N` bytes, keys and values together; 0 is no limit")
 	return cmd
 }

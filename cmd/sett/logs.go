@@ -21,7 +21,7 @@ func (c *cli) logs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [NAME]",
 		Short: "Show what functions wrote, oldest first",
-		Args:  arguments(0, 1, "[NAME]"),
+		Args:  arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -31,36 +31,24 @@ func (c *cli) logs() *cobra.Command {
 			if len(args) == 1 {
 				query.Function = args[0]
 				if _, err := node.Function(cmd.Context(), c.app, args[0]); err != nil {
-					return fmt.Errorf("read logs of %s: %w", args[0], err)
+					return fmt.Errorf("logs %s: %w", args[0], err)
 				}
 			}
-			if query.Since, err = parseSince(since); err != nil {
-				return err
+			if query.Limit < 0 {
+				return usage("logs: --limit %d: it is a number from 0", query.Limit)
+			}
+			if query.Since, err = pastTime(since, time.Now(), time.Time{}); err != nil {
+				return usage("logs: --since %w", err)
 			}
 			return c.showLogs(cmd.Context(), node, query)
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&query.Follow, "follow", "f", false, "go on with new lines until interrupted")
-	f.StringVar(&since, "since", "", "only lines newer than this: 10m, or 2026-11-23T10:00:00Z")
-	f.StringVar(&query.Invocation, "invocation", "", "only lines of this invocation")
-	f.IntVar(&query.Limit, "limit", 0, "only the newest so many lines")
+	f.StringVar(&since, "since", "", "`TIME` only lines of this time or later: 10m for so long ago, or 2026-11-26T09:00:00Z")
+	f.StringVar(&query.Invocation, "invocation", "", "`ID` only lines of this invocation")
+	f.IntVar(&query.Limit, "limit", 0, "at most the newest `N` lines (default all)")
 	return cmd
-}
-
-// parseSince reads a duration before now, or a time. Empty is the beginning.
-func parseSince(s string) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
-		return time.Now().Add(-d), nil
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return t, usage("logs: --since %q: it is a duration such as 10m, or a time such as 2026-11-23T10:00:00Z", s)
-	}
-	return t, nil
 }
 
 func (c *cli) showLogs(ctx context.Context, node *client.Client, query client.LogQuery) error {
@@ -69,7 +57,7 @@ func (c *cli) showLogs(ctx context.Context, node *client.Client, query client.Lo
 			return nil // following ends when the reader has seen enough
 		}
 		if err != nil {
-			return fmt.Errorf("read logs: %w", err)
+			return fmt.Errorf("logs: %w", err)
 		}
 		if err := c.showLine(line); err != nil {
 			return err

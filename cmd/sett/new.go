@@ -29,14 +29,16 @@ func (c *cli) new() *cobra.Command {
 	lang := ""
 	cmd := &cobra.Command{
 		Use:   "new DIR",
-		Short: "Make a project that builds, deploys and has a test",
-		Long: "Makes a project that builds, deploys and has a test. One in Go builds without a network; the others are wasi:http\n" +
-			"components, whose first build downloads what their README names.",
-		Args: arguments(1, 1, "DIR --lang go|js|c|rust"),
+		Short: "Create a project that builds, deploys and has a test",
+		Long: "A project in Go builds without a network; the others are wasi:http components, whose first build\n" +
+			"downloads what their README names.",
+		Example: "  sett new my-app\n" +
+			"  sett new my-app --lang js",
+		Args: arguments(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			test, known := projectTests()[language(lang)]
 			if !known {
-				return usage("new: language %q: there are go, js, c and rust", lang)
+				return usage("new: --lang %q: it is go, js, c or rust", lang)
 			}
 			name, err := makeProject(args[0], language(lang))
 			if err != nil {
@@ -49,7 +51,7 @@ func (c *cli) new() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&lang, "lang", "go", "language of the project: go, js, c or rust")
+	cmd.Flags().StringVar(&lang, "lang", "go", "`LANGUAGE` language of the project: go, js, c or rust")
 	return cmd
 }
 

@@ -9,7 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +20,7 @@ import (
 // objects works on an app's objects.
 func (c *cli) objects() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "object put|get|list|head|copy|delete",
+		Use:   "object",
 		Short: "Put, get, list, copy and delete objects: files of any size, in buckets",
 		Example: "  sett object put cat.png pics/cats/cat.png\n" +
 			"  sett object get pics/cats/cat.png cat.png\n" +
@@ -39,7 +38,7 @@ func (c *cli) objectName(cmd *cobra.Command, text string) (op.ObjectName, error)
 	bucket, key, _ := strings.Cut(text, "/")
 	n := op.ObjectName{App: c.app, Bucket: bucket, Key: key}
 	if err := n.Validate(); err != nil {
-		return n, usageError{fmt.Errorf("object %s: %q is not BUCKET/KEY: %w", cmd.Name(), text, err)}
+		return n, usageError{fmt.Errorf("%s: %q is not BUCKET/KEY: %w", verb(cmd), text, err)}
 	}
 	return n, nil
 }
@@ -49,10 +48,10 @@ func (c *cli) objectError(cmd *cobra.Command, node client.Objects, n op.ObjectNa
 	if errors.Is(err, op.ErrNoObject) && !errors.Is(err, op.ErrPrecondition) {
 		err = abi.WithCode(abi.NotFound, fmt.Errorf("%w in app %s", op.ErrNoObject, c.app))
 	}
-	if err = c.bucketError(cmd, node, n.Bucket, err); err == nil {
+	if err = c.noBucket(cmd.Context(), node, n.Bucket, err); err == nil {
 		return nil
 	}
-	return fmt.Errorf("object %s %s: %w", cmd.Name(), printable(n.Bucket+"/"+n.Key), err)
+	return fmt.Errorf("%s %s: %w", verb(cmd), printable(n.Bucket+"/"+n.Key), err)
 }
 
 // onObject makes a verb's run of what it does with its object.
@@ -79,7 +78,7 @@ func (c *cli) objectHead() *cobra.Command {
 	return &cobra.Command{
 		Use:   "head BUCKET/KEY",
 		Short: "Show what is known of an object: size, ETag, type, metadata",
-		Args:  arguments(1, 1, "BUCKET/KEY"),
+		Args:  arguments(1, 1),
 		RunE: c.onObject(func(cmd *cobra.Command, node client.Objects, n op.ObjectName, _ []string) error {
 			i, err := node.Head(cmd.Context(), n)
 			if err != nil {
@@ -88,18 +87,18 @@ func (c *cli) objectHead() *cobra.Command {
 			if c.format == formatJSON {
 				return c.json(i)
 			}
-			rows := [][]string{{"size", fmt.Sprintf("%d (%s)", i.Size, sizeText(i.Size))}, {"etag", i.ETag}, {"modified", i.Modified.Local().Format(time.DateTime)}}
+			facts := [][2]string{{"object", n.Bucket + "/" + n.Key}, {"size", fmt.Sprintf("%d (%s)", i.Size, sizeText(i.Size))}, {"etag", i.ETag}, {"modified", timeText(i.Modified)}}
 			h := i.About.Headers
-			for _, r := range [][]string{{"type", h.ContentType}, {"cache-control", h.CacheControl}, {"encoding", h.ContentEncoding},
+			for _, f := range [][2]string{{"type", h.ContentType}, {"cache-control", h.CacheControl}, {"encoding", h.ContentEncoding},
 				{"disposition", h.ContentDisposition}, {"language", h.ContentLanguage}, {"expires", h.Expires}} {
-				if r[1] != "" {
-					rows = append(rows, r)
+				if f[1] != "" {
+					facts = append(facts, f)
 				}
 			}
 			for _, name := range slices.Sorted(maps.Keys(i.About.Metadata)) {
-				rows = append(rows, []string{"meta " + name, i.About.Metadata[name]})
+				facts = append(facts, [2]string{"meta " + name, i.About.Metadata[name]})
 			}
-			return c.table([]string{"OBJECT", n.Bucket + "/" + n.Key}, rows)
+			return c.facts(facts)
 		}),
 	}
 }
@@ -107,8 +106,8 @@ func (c *cli) objectHead() *cobra.Command {
 func (c *cli) objectCopy() *cobra.Command {
 	return &cobra.Command{
 		Use:   "copy BUCKET/KEY BUCKET/KEY",
-		Short: "Copy an object of the app to another key; no bytes are copied",
-		Args:  arguments(2, 2, "BUCKET/KEY BUCKET/KEY"),
+		Short: "Copy an object to another key of the app; no bytes are copied",
+		Args:  arguments(2, 2),
 		RunE: c.onObject(func(cmd *cobra.Command, node client.Objects, from op.ObjectName, args []string) error {
 			to, err := c.objectName(cmd, withBase(args[0], from.Key))
 			if err != nil {
@@ -147,16 +146,19 @@ func (c *cli) objectList() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "list BUCKET[/PREFIX]",
-		Short: "List objects; keys go down to the next slash unless --recursive",
-		Args:  arguments(1, 1, "BUCKET[/PREFIX]"),
+		Short: "List objects, down to the next slash of their keys unless --recursive",
+		Args:  arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			bucket, prefix, _ := strings.Cut(args[0], "/")
 			q := op.ObjectQuery{Prefix: prefix, Delimiter: "/"}
 			if recursive {
 				q.Delimiter = ""
 			}
-			if err := errors.Join(op.ValidateBucket(bucket), q.Validate()); err != nil || limit < 0 {
-				return usageError{fmt.Errorf("object list: %w", errors.Join(err, op.ErrInvalid))}
+			if limit < 0 {
+				return usage("object list: --limit %d: it is a number from 0", limit)
+			}
+			if err := errors.Join(op.ValidateBucket(bucket), q.Validate()); err != nil {
+				return usageError{fmt.Errorf("object list: %w", err)}
 			}
 			node, err := c.client()
 			if err != nil {
@@ -164,13 +166,13 @@ func (c *cli) objectList() *cobra.Command {
 			}
 			page, err := c.listAll(cmd.Context(), node.Objects(), listing{bucket, q, limit})
 			if err != nil {
-				return fmt.Errorf("object list: %w", c.bucketError(cmd, node.Objects(), bucket, err))
+				return fmt.Errorf("object list %s: %w", args[0], c.noBucket(cmd.Context(), node.Objects(), bucket, err))
 			}
 			return c.showObjects(page)
 		},
 	}
-	cmd.Flags().BoolVarP(&recursive, "recursive", "r", false, "all keys that start with the prefix")
-	cmd.Flags().IntVar(&limit, "limit", 0, "how many at most; 0: all")
+	cmd.Flags().BoolVarP(&recursive, "recursive", "r", false, "all objects whose keys start so")
+	cmd.Flags().IntVar(&limit, "limit", 0, "at most `N` objects (default all)")
 	return cmd
 }
 
@@ -210,7 +212,7 @@ func (c *cli) showObjects(page op.ObjectPage) error {
 		rows = append(rows, []string{p, "", ""})
 	}
 	for _, i := range page.Objects {
-		rows = append(rows, []string{i.Key, sizeText(i.Size), i.Modified.Local().Format(time.DateTime)})
+		rows = append(rows, []string{i.Key, sizeText(i.Size), timeText(i.Modified)})
 	}
 	if page.Token != "" {
 		fmt.Fprintln(c.err, "sett: note: there are more")
@@ -223,7 +225,7 @@ func (c *cli) objectDelete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete BUCKET/KEY...",
 		Short: "Delete objects, or with --recursive all whose keys start so",
-		Args:  arguments(1, -1, "BUCKET/KEY..."),
+		Args:  arguments(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -239,11 +241,11 @@ func (c *cli) objectDelete() *cobra.Command {
 			if c.format == formatJSON {
 				return c.json(map[string]int{"deleted": deleted})
 			}
-			_, err = fmt.Fprintf(c.out, "%d deleted\n", deleted)
+			_, err = fmt.Fprintf(c.out, "%s deleted\n", count(deleted, "object"))
 			return err
 		},
 	}
-	cmd.Flags().BoolVarP(&recursive, "recursive", "r", false, "all objects whose keys start with what is given")
+	cmd.Flags().BoolVarP(&recursive, "recursive", "r", false, "all objects whose keys start so")
 	return cmd
 }
 

@@ -28,11 +28,11 @@ type putFlags struct {
 
 func (f *putFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.about.Headers.ContentType, "type", "", "content type (default: by the file's name)")
-	flags.StringVar(&f.about.Headers.CacheControl, "cache-control", "", "header Cache-Control")
-	flags.StringArrayVar(&f.metadata, "meta", nil, "metadata NAME=VALUE (repeatable)")
-	flags.BoolVar(&f.ifAbsent, "if-absent", false, "only when there is no object of the key")
-	flags.StringVar(&f.ifMatch, "if-match", "", "only while the object has this ETag")
+	flags.StringVar(&f.about.Headers.ContentType, "type", "", "`TYPE` content type (default by the file's name)")
+	flags.StringVar(&f.about.Headers.CacheControl, "cache-control", "", "`VALUE` value of the header Cache-Control")
+	flags.StringArrayVar(&f.metadata, "meta", nil, "`NAME=VALUE` metadata (repeatable)")
+	flags.BoolVar(&f.ifAbsent, "if-absent", false, "only if the key is absent")
+	flags.StringVar(&f.ifMatch, "if-match", "", "`ETAG` only if the object has this ETag")
 	cmd.MarkFlagsMutuallyExclusive("if-absent", "if-match")
 }
 
@@ -65,7 +65,7 @@ func (c *cli) objectPut() *cobra.Command {
 		Short: "Put a file; - is stdin, and a key that ends with a slash gets the file's name",
 		Example: "  sett object put cat.png pics/cats/\n" +
 			"  sett object put report.html site/report.html --cache-control max-age=60 --meta by=ada",
-		Args: arguments(2, 2, "FILE BUCKET[/KEY]"),
+		Args: arguments(2, 2),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if args[0] == "-" && (strings.HasSuffix(args[1], "/") || !strings.Contains(args[1], "/")) {
@@ -98,7 +98,7 @@ func (c *cli) putFile(cmd *cobra.Command, node client.Objects, p op.ObjectPut, f
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return op.ObjectInfo{}, abi.WithCode(abi.InvalidInput, err)
+			return op.ObjectInfo{}, notThere(file, err)
 		}
 		defer f.Close()
 		info, err := f.Stat()
@@ -154,7 +154,7 @@ func (c *cli) objectGet() *cobra.Command {
 		Use:     "get BUCKET/KEY [FILE]",
 		Short:   "Get an object into a file, or to stdout",
 		Example: "  sett object get pics/cats/cat.png cat.png\n  sett object get logs/today --range 0-99",
-		Args:    arguments(1, 2, "BUCKET/KEY [FILE]"),
+		Args:    arguments(1, 2),
 	}
 	cmd.RunE = c.onObject(func(cmd *cobra.Command, node client.Objects, n op.ObjectName, args []string) error {
 		r, err := parseRange(part)
@@ -185,7 +185,7 @@ func (c *cli) objectGet() *cobra.Command {
 		_, err = fmt.Fprintf(c.out, "got %s (%s)\n", printable(args[0]), sizeText(info.Size))
 		return err
 	})
-	cmd.Flags().StringVar(&part, "range", "", "only these bytes, counted from 0: FIRST-LAST or FIRST-")
+	cmd.Flags().StringVar(&part, "range", "", "`FIRST-[LAST]` only these bytes, counted from 0")
 	return cmd
 }
 

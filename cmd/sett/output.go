@@ -29,7 +29,8 @@ func (c *cli) json(v any) error {
 }
 
 // table prints rows under a header: columns of plain text, two spaces apart, no colours, so that it reads the
-// same on a terminal and in a pipe. Columns named in right are aligned to the right.
+// same on a terminal and in a pipe, in maxWidth columns at most: what is cut is whole in the JSON. Columns named in
+// right are aligned to the right.
 func (c *cli) table(header []string, rows [][]string, right ...string) error {
 	_, err := io.WriteString(c.out, renderTable(header, rows, right...))
 	return err
@@ -42,9 +43,10 @@ func renderTable(header []string, rows [][]string, right ...string) string {
 	style.Options = table.OptionsNoBordersAndSeparators
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
 	t.SetStyle(style)
-	t.AppendHeader(toRow(header))
+	widths := fit(header, rows)
+	t.AppendHeader(toRow(header, widths))
 	for _, r := range rows {
-		t.AppendRow(toRow(r))
+		t.AppendRow(toRow(r, widths))
 	}
 	for _, name := range right {
 		columns = append(columns, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
@@ -58,12 +60,68 @@ func renderTable(header []string, rows [][]string, right ...string) string {
 	return b.String()
 }
 
-func toRow(cells []string) table.Row {
+// Widths that columns are not narrowed below as long as others can be.
+const (
+	fairColumn = 28 // of a time and how soon it is
+	minColumn  = 10
+)
+
+// fit answers how wide columns may be for rows to fit in maxWidth. The widest are narrowed first, but the first column and
+// ids last: they are what the next command is given.
+func fit(header []string, rows [][]string) []int {
+	widths := make([]int, len(header))
+	total := 2 * (len(header) - 1)
+	for i := range header {
+		widths[i] = len(header[i])
+		for _, r := range rows {
+			widths[i] = max(widths[i], text.StringWidth(printable(r[i])))
+		}
+		total += widths[i]
+	}
+	narrow := func(least int, may func(i int) bool) {
+		for ; total > maxWidth; total-- {
+			widest := -1
+			for i, w := range widths {
+				if may(i) && w > least && (widest < 0 || w > widths[widest]) {
+					widest = i
+				}
+			}
+			if widest < 0 {
+				return
+			}
+			widths[widest]--
+		}
+	}
+	whole := func(i int) bool { return header[i] == "INVOCATION" || header[i] == "ID" || header[i] == "URL" }
+	for _, least := range []int{fairColumn, 20, minColumn} {
+		narrow(least, func(i int) bool { return i > 0 && !whole(i) })
+		narrow(least, func(i int) bool { return !whole(i) })
+	}
+	narrow(minColumn, func(int) bool { return true })
+	return widths
+}
+
+// toRow makes a row whose cells are at most so wide.
+func toRow(cells []string, widths []int) table.Row {
 	row := make(table.Row, len(cells))
 	for i, cell := range cells {
-		row[i] = printable(cell)
+		row[i] = text.Snip(printable(cell), widths[i], "...")
 	}
 	return row
+}
+
+// facts prints what is known of one thing: a name and a value a line.
+func (c *cli) facts(lines [][2]string) error {
+	width := 0
+	for _, l := range lines {
+		width = max(width, len(l[0]))
+	}
+	for _, l := range lines {
+		if _, err := fmt.Fprintf(c.out, "%-*s  %s\n", width, l[0], printable(l[1])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // terminal reports whether a stream is one, and how wide.
@@ -126,6 +184,32 @@ func sizeText(bytes int64) string {
 		return fmt.Sprintf("%.1f KiB", float64(bytes)/(1<<10))
 	}
 	return fmt.Sprintf("%d B", bytes)
+}
+
+// timeText writes a time by this machine's clock.
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+func yesText(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
+// durationText writes a duration without the zeros that end it: 336h, not 336h0m0s.
+func durationText(d time.Duration) string {
+	text := d.String()
+	for _, zeros := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zeros) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 // agoText says how long ago t was.

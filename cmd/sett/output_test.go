@@ -1,10 +1,13 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 func TestPrintable(t *testing.T) {
@@ -53,6 +56,30 @@ func TestTable(t *testing.T) {
 		"a\\x1b[1m  1.5 MiB\n"
 	if got != want {
 		t.Errorf("table:\n%q\nwant:\n%q", got, want)
+	}
+}
+
+// TestTableFits holds that no row is wider than maxWidth, whatever is in it, and that ids stay whole.
+func TestTableFits(t *testing.T) {
+	id := strings.Repeat("7", 26)
+	for _, header := range [][]string{{"FUNCTION", "ROUTES"}, {"TIME", "INVOCATION", "NODE", "FUNCTION", "STATUS", "REQUEST"}, {"TOPIC"}} {
+		for _, long := range []string{strings.Repeat("n", 300), strings.Repeat("世", 90), strings.Repeat("\x1b", 40), "short"} {
+			row := make([]string, len(header))
+			for i := range row {
+				if row[i] = long; header[i] == "INVOCATION" {
+					row[i] = id
+				}
+			}
+			got := renderTable(header, [][]string{row, row})
+			for line := range strings.Lines(got) {
+				if width := text.StringWidth(strings.TrimSuffix(line, "\n")); width > maxWidth {
+					t.Errorf("%d columns: %s", width, line)
+				}
+			}
+			if slices.Contains(header, "INVOCATION") && strings.Count(got, id) != 2 {
+				t.Errorf("an id is cut:\n%s", got)
+			}
+		}
 	}
 }
 

@@ -39,9 +39,9 @@ type variables struct {
 // flags adds the flags that set v.
 func (v *variables) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&v.stage, "stage", "", "the manifest's ${opt:stage} and ${sls:stage}")
-	f.StringArrayVar(&v.options, "opt", nil, "the manifest's ${opt:KEY}: KEY=VALUE (repeatable)")
-	f.StringArrayVar(&v.params, "param", nil, "the manifest's ${param:KEY}: KEY=VALUE (repeatable)")
+	f.StringVar(&v.stage, "stage", "", "`NAME` value of the manifest's ${opt:stage} and ${sls:stage}")
+	f.StringArrayVar(&v.options, "opt", nil, "`KEY=VALUE` value of the manifest's ${opt:KEY} (repeatable)")
+	f.StringArrayVar(&v.params, "param", nil, "`KEY=VALUE` value of the manifest's ${param:KEY} (repeatable)")
 }
 
 // config says how to read a manifest with files below a folder.

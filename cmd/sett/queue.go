@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sett-run/sett/kv/op"
-	"github.com/sett-run/sett/runtime/manifest"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
@@ -20,12 +19,12 @@ import (
 // queues works on an app's queues.
 func (c *cli) queues() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "queue create|list|show|send|receive|delete-message|purge|redrive|delete",
-		Short: "Make queues, send and receive messages, bring dead ones back",
+		Use:   "queue",
+		Short: "Create queues, send and receive messages, bring dead letters back",
 		Example: "  sett queue create orders --visibility 2m --dead-letter orders-dead\n" +
 			"  sett queue send orders '{\"id\":7}' --attr kind=gift\n" +
 			"  sett queue send orders --lines < orders.ndjson\n" +
-			"  sett queue receive orders --max 10 --wait 20s --ack\n" +
+			"  sett queue receive orders --limit 10 --wait 20s --ack\n" +
 			"  sett queue redrive orders-dead",
 		Args: cobra.ArbitraryArgs,
 		RunE: unknownCommand,
@@ -35,46 +34,12 @@ func (c *cli) queues() *cobra.Command {
 	return cmd
 }
 
-// queueCall is a call on one queue.
-type queueCall struct {
-	cmd  *cobra.Command
-	node client.Queues
-	name string
-	args []string // behind the name
-}
-
-// onQueue makes a verb's run of what it does with its queue.
-func (c *cli) onQueue(do func(queueCall) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := registry.CheckQueueName(args[0]); err != nil {
-			return usageError{fmt.Errorf("queue %s: %w", cmd.Name(), err)}
-		}
-		node, err := c.client()
-		if err != nil {
-			return err
-		}
-		q := queueCall{cmd, node.Queues(), args[0], args[1:]}
-		return c.queueError(q, do(q))
-	}
-}
-
-// queueError names the queue, and the nearest there is when there is none of the name.
-func (c *cli) queueError(q queueCall, err error) error {
-	var wrong usageError
-	switch {
-	case err == nil || errors.As(err, &wrong):
+// noQueue tells of a queue that is not there.
+func (c *cli) noQueue(k call, err error) error {
+	if !errors.Is(err, op.ErrNoQueue) {
 		return err
-	case errors.Is(err, op.ErrNoQueue):
-		hint := "; make it with: sett queue create " + q.name
-		if !c.appGiven {
-			hint += ", or say whose it is: --app APP"
-		}
-		if near := manifest.Nearest(q.name, c.queueNames(q.cmd.Context(), q.node)); near != "" {
-			hint = fmt.Sprintf(", did you mean %s?", near)
-		}
-		err = abi.WithCode(abi.NotFound, fmt.Errorf("%w in app %s%s", op.ErrNoQueue, c.app, hint))
 	}
-	return fmt.Errorf("queue %s %s: %w", q.cmd.Name(), q.name, err)
+	return c.absent("queue", k.name, c.queueNames(k.ctx(), k.node.Queues()))
 }
 
 // queueNames answers the names of some queues for a hint, none when they cannot be had.
@@ -99,14 +64,14 @@ type queueFlags struct {
 
 func (f *queueFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.DurationVar(&f.visibility, "visibility", 0, "after which a message that was received comes again, up to 12h (default 30s)")
-	flags.DurationVar(&f.delay, "delay", 0, "before a message sent can be received, up to 15m")
-	flags.DurationVar(&f.retention, "retention", 0, "how long messages are kept, 1m to 336h (default 96h)")
-	flags.DurationVar(&f.wait, "wait", 0, "how long a receive that says nothing waits for a message, up to 20s")
-	flags.IntVar(&f.maxBytes, "max-bytes", 0, "largest message, 1024 to 262144 (default 262144)")
-	flags.StringVar(&f.deadLetter, "dead-letter", "", "queue for messages that were received too often; '' for none")
-	flags.IntVar(&f.maxReceives, "max-receives", 0, "receives before a message goes there, 1 to 1000 (default 10)")
-	flags.BoolVar(&f.contentDedup, "content-dedup", false, "FIFO: messages with the same body are one, within 5 minutes")
+	flags.DurationVar(&f.visibility, "visibility", 0, "`TIME` how long until a message that was received comes again, up to 12h (default 30s)")
+	flags.DurationVar(&f.delay, "delay", 0, "`TIME` how long until a message can be received, up to 15m (default 0s)")
+	flags.DurationVar(&f.retention, "retention", 0, "`TIME` how long messages are kept, 1m to 336h (default 96h)")
+	flags.DurationVar(&f.wait, "wait", 0, "`TIME` how long a receive waits for a first message, up to 20s (default 0s)")
+	flags.IntVar(&f.maxBytes, "max-bytes", 0, "`BYTES` size of the largest message, 1024 to 262144 (default 262144)")
+	flags.StringVar(&f.deadLetter, "dead-letter", "", "`NAME` queue for messages that were received too often; '' for none")
+	flags.IntVar(&f.maxReceives, "max-receives", 0, "`N` receives before a message goes there, 1 to 1000 (default 10)")
+	flags.BoolVar(&f.contentDedup, "content-dedup", false, "of a FIFO queue: messages with the same body are one, within 5 minutes")
 }
 
 // apply puts the flags that were given into q.
@@ -151,43 +116,43 @@ func (c *cli) queueCreate() *cobra.Command {
 	var flags queueFlags
 	cmd := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Make a queue, or change settings of one that is there",
+		Short: "Create a queue, or change settings of one that is there",
 		Example: "  sett queue create orders --visibility 2m --dead-letter orders-dead --max-receives 5\n" +
 			"  sett queue create payments.fifo --content-dedup     a name that ends in .fifo makes a FIFO queue",
-		Args:              arguments(1, 1, "NAME"),
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags.add(cmd)
-	cmd.RunE = c.onQueue(func(q queueCall) error {
-		ctx := q.cmd.Context()
-		wanted := registry.Queue{Name: q.name, FIFO: strings.HasSuffix(q.name, ".fifo")}
-		if err := flags.apply(q.cmd, &wanted); err != nil { // before anybody is asked
+	cmd.RunE = c.on(c.queue(), func(k call) error {
+		ctx := k.ctx()
+		wanted := registry.Queue{Name: k.name, FIFO: strings.HasSuffix(k.name, ".fifo")}
+		if err := flags.apply(k.cmd, &wanted); err != nil { // before anybody is asked
 			return err
 		}
-		there, err := q.node.Get(ctx, c.app, q.name)
+		there, err := k.node.Queues().Get(ctx, c.app, k.name)
 		switch {
 		case err == nil:
 			wanted = there.Queue
-			if err := flags.apply(q.cmd, &wanted); err != nil {
+			if err := flags.apply(k.cmd, &wanted); err != nil {
 				return err
 			}
 		case !errors.Is(err, op.ErrNoQueue):
 			return err
 		}
-		change, err := putQueue(ctx, putting{q.node, c.app, wanted})
+		change, err := putQueue(ctx, putting{k.node.Queues(), c.app, wanted})
 		if err != nil {
 			return err
 		}
 		if dead := wanted.DeadLetter; dead != "" {
-			if _, err := q.node.Get(ctx, c.app, dead); errors.Is(err, op.ErrNoQueue) {
+			if _, err := k.node.Queues().Get(ctx, c.app, dead); errors.Is(err, op.ErrNoQueue) {
 				fmt.Fprintf(c.err, "sett: note: queue %s is not there, and until it is messages stay: sett queue create %s\n", dead, dead)
 			}
 		}
 		if c.format != formatJSON {
-			_, err = fmt.Fprintf(c.out, "queue %s %s\n", q.name, change)
+			_, err = fmt.Fprintf(c.out, "queue %s %s\n", k.name, change)
 			return err
 		}
-		info, err := q.node.Get(ctx, c.app, q.name)
+		info, err := k.node.Queues().Get(ctx, c.app, k.name)
 		if err != nil {
 			return err
 		}
@@ -200,7 +165,7 @@ func (c *cli) queueList() *cobra.Command {
 	return &cobra.Command{
 		Use:               "list",
 		Short:             "List the app's queues and what they hold",
-		Args:              arguments(0, 0, ""),
+		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := c.client()
@@ -211,7 +176,7 @@ func (c *cli) queueList() *cobra.Command {
 			for q := (op.QueueQuery{}); ; {
 				page, after, err := node.Queues().List(cmd.Context(), c.app, q)
 				if err != nil {
-					return fmt.Errorf("list queues: %w", err)
+					return fmt.Errorf("queue list: %w", err)
 				}
 				all = append(all, page...)
 				if q.After = after; after == "" {
@@ -247,10 +212,10 @@ func (c *cli) queueShow() *cobra.Command {
 	return &cobra.Command{
 		Use:               "show NAME",
 		Short:             "Show a queue's settings and what it holds",
-		Args:              arguments(1, 1, "NAME"),
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: c.onQueue(func(q queueCall) error {
-			info, err := q.node.Get(q.cmd.Context(), c.app, q.name)
+		RunE: c.on(c.queue(), func(k call) error {
+			info, err := k.node.Queues().Get(k.ctx(), c.app, k.name)
 			if err != nil {
 				return err
 			}
@@ -264,7 +229,7 @@ func (c *cli) showQueue(q registry.QueueInfo) error {
 	if c.format == formatJSON {
 		return c.json(client.QueueInfoOf(q))
 	}
-	seconds := func(n int) string { return (time.Duration(n) * time.Second).String() }
+	seconds := func(n int) string { return durationText(time.Duration(n) * time.Second) }
 	s, kind, dead := q.Stats, "standard", "none"
 	if q.FIFO {
 		kind = "FIFO"
@@ -276,7 +241,7 @@ func (c *cli) showQueue(q registry.QueueInfo) error {
 		dead = fmt.Sprintf("%s, after %d receives", q.DeadLetter, q.MaxReceives)
 	}
 	return c.facts([][2]string{
-		{"queue", q.Name}, {"app", c.app}, {"created", q.Created.Local().Format(time.DateTime)}, {"kind", kind},
+		{"queue", q.Name}, {"app", c.app}, {"created", timeText(q.Created)}, {"kind", kind},
 		{"visibility", seconds(q.VisibilitySeconds)}, {"delay", seconds(q.DelaySeconds)}, {"retention", seconds(q.RetentionSeconds)},
 		{"wait", seconds(q.WaitSeconds)}, {"largest", sizeText(int64(q.MaxBytes))}, {"dead letters", dead},
 		{"messages", fmt.Sprintf("%d (%s): %d visible, %d in flight, %d delayed", s.Messages, sizeText(s.Bytes), s.Visible, s.InFlight, s.Delayed)},
@@ -284,37 +249,27 @@ func (c *cli) showQueue(q registry.QueueInfo) error {
 	})
 }
 
-// facts prints a name and a value a line.
-func (c *cli) facts(lines [][2]string) error {
-	for _, l := range lines {
-		if _, err := fmt.Fprintf(c.out, "%-12s %s\n", l[0], printable(l[1])); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (c *cli) queuePurge() *cobra.Command {
 	yes := false
 	cmd := &cobra.Command{
 		Use:               "purge NAME",
-		Short:             "Delete all messages of a queue, those in flight, too",
-		Args:              arguments(1, 1, "NAME"),
+		Short:             "Delete all messages of a queue, also those in flight",
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.RunE = c.onQueue(func(q queueCall) error {
-		if err := c.sure(yes, q.cmd, fmt.Sprintf("delete all messages of queue %s of app %s?", q.name, c.app)); err != nil {
+	cmd.Flags().BoolVar(&yes, "yes", false, yesUsage)
+	cmd.RunE = c.on(c.queue(), func(k call) error {
+		if err := c.sure(yes, k.cmd, fmt.Sprintf("delete all messages of queue %s of app %s?", k.name, c.app)); err != nil {
 			return err
 		}
-		n, err := q.node.Purge(q.cmd.Context(), c.app, q.name)
+		n, err := k.node.Queues().Purge(k.ctx(), c.app, k.name)
 		if err != nil {
 			return err
 		}
 		if c.format == formatJSON {
 			return c.json(client.PurgeResponse{Messages: n})
 		}
-		_, err = fmt.Fprintf(c.out, "queue %s purged of %s\n", q.name, count(int(n), "message"))
+		_, err = fmt.Fprintf(c.out, "queue %s purged of %s\n", k.name, count(int(n), "message"))
 		return err
 	})
 	return cmd
@@ -326,7 +281,7 @@ func (c *cli) sure(yes bool, cmd *cobra.Command, question string) error {
 		return nil
 	}
 	if _, asks := terminal(c.in); !asks {
-		return usage("%s %s: it asks first and there is no terminal to ask on; add --yes", cmd.Parent().Name(), cmd.Name())
+		return usage("%s: it asks first and there is no terminal to ask on; add --yes", verb(cmd))
 	}
 	if !c.confirm("%s", question) {
 		return errors.New("not confirmed")
@@ -339,16 +294,16 @@ func (c *cli) queueRedrive() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "redrive NAME",
 		Short:             "Move messages of a dead-letter queue to the queues they came from, or to another",
-		Args:              arguments(1, 1, "NAME [--to QUEUE]"),
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().StringVar(&ask.To, "to", "", "queue they move to (default: for each the one it came from)")
-	cmd.Flags().IntVar(&ask.Max, "max", 0, "at most so many messages (default: all that are visible)")
-	cmd.RunE = c.onQueue(func(q queueCall) error {
+	cmd.Flags().StringVar(&ask.To, "to", "", "`NAME` queue they move to (default for each the one it came from)")
+	cmd.Flags().IntVar(&ask.Max, "limit", 0, "at most `N` messages (default all that are visible)")
+	cmd.RunE = c.on(c.queue(), func(k call) error {
 		if ask.Max < 0 {
-			return usage("queue redrive: --max %d: it is a number from 0", ask.Max)
+			return usage("queue redrive: --limit %d: it is a number from 0", ask.Max)
 		}
-		n, err := q.node.Redrive(q.cmd.Context(), c.app, q.name, ask)
+		n, err := k.node.Queues().Redrive(k.ctx(), c.app, k.name, ask)
 		if abi.CodeOf(err) == abi.InvalidInput && ask.To == "" {
 			return fmt.Errorf("%w; --to QUEUE says where to", err)
 		}
@@ -368,28 +323,28 @@ func (c *cli) queueDelete() *cobra.Command {
 	yes := false
 	cmd := &cobra.Command{
 		Use:               "delete NAME",
-		Short:             "Remove a queue with its messages",
-		Args:              arguments(1, 1, "NAME"),
+		Short:             "Delete a queue with its messages",
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.RunE = c.onQueue(func(q queueCall) error {
-		if err := c.sure(yes, q.cmd, fmt.Sprintf("remove queue %s of app %s with all its messages?", q.name, c.app)); err != nil {
+	cmd.Flags().BoolVar(&yes, "yes", false, yesUsage)
+	cmd.RunE = c.on(c.queue(), func(k call) error {
+		if err := c.sure(yes, k.cmd, fmt.Sprintf("delete queue %s of app %s with all its messages?", k.name, c.app)); err != nil {
 			return err
 		}
-		if err := q.node.Remove(q.cmd.Context(), c.app, q.name); err != nil {
+		if err := k.node.Queues().Remove(k.ctx(), c.app, k.name); err != nil {
 			return err
 		}
-		return c.gone("queue", q.name)
+		return c.deleted("queue", k.name)
 	})
 	return cmd
 }
 
-// gone tells that something was removed.
-func (c *cli) gone(kind, name string) error {
+// deleted tells that something was deleted.
+func (c *cli) deleted(kind, name string) error {
 	if c.format == formatJSON {
-		return c.json(map[string]string{kind: name})
+		return c.json(map[string]string{"deleted": name})
 	}
-	_, err := fmt.Fprintf(c.out, "%s %s removed\n", kind, name)
+	_, err := fmt.Fprintf(c.out, "%s %s deleted\n", kind, name)
 	return err
 }

@@ -65,14 +65,13 @@ func TestQueueFaults(t *testing.T) {
 	plan := planFaults()
 	c := startCluster(t, 3)
 	c.deployFaulty(t, plan, registry.Settings{Handler: "work"})
-	f := &faultRun{den: c, plan: plan, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
+	f := newFaultRun(c, plan)
 	f.run(t)
 	f.check(t)
 }
 
 // run sends the messages while nodes are killed, and waits until they are settled.
 func (f *faultRun) run(t *testing.T) {
-	f.look()
 	var sending sync.WaitGroup
 	begin := time.Now()
 	for s := range faultSenders {
@@ -138,7 +137,14 @@ type faultRun struct {
 	*den
 	plan  faultPlan
 	at    []atomic.Pointer[client.Client] // of each node, as it was started last
-	again atomic.Int64                    // sends that were tried again
+	turn  atomic.Int64                    // of the nodes, which are asked in turn
+	again atomic.Int64                    // what was asked again
+}
+
+func newFaultRun(c *den, plan faultPlan) *faultRun {
+	f := &faultRun{den: c, plan: plan, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
+	f.look()
+	return f
 }
 
 // look has the senders see where the nodes are.
@@ -148,28 +154,34 @@ func (f *faultRun) look() {
 	}
 }
 
-// send sends a sender's share of the messages, to the nodes in turn. What may not have been sent is sent again.
+// ask asks one node after the other until one has done it.
+func (f *faultRun) ask(t *testing.T, do func(ctx context.Context, at *client.Client) error) {
+	for end := time.Now().Add(clusterPatience); ; f.again.Add(1) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a stopped node answers nothing
+		err := do(ctx, f.at[int(f.turn.Add(1))%len(f.at)].Load())
+		cancel()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Errorf("ask: not after %v: %v", clusterPatience, err)
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// send sends a sender's share of the messages. What may not have been sent is sent again.
 func (f *faultRun) send(t *testing.T, sender int) {
-	turn := sender
 	for from := sender * faultBatch; from < f.plan.messages; from += faultSenders * faultBatch {
 		batch := make([]op.Outgoing, faultBatch)
 		for i := range batch {
 			batch[i].Body = []byte(f.plan.body(from + i))
 		}
-		for end := time.Now().Add(clusterPatience); ; f.again.Add(1) {
-			turn++
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a stopped node answers nothing
-			_, err := f.at[turn%len(f.at)].Load().Queues().Send(ctx, f.app, "orders", batch...)
-			cancel()
-			if err == nil {
-				break
-			}
-			if time.Now().After(end) {
-				t.Errorf("send: not after %v: %v", clusterPatience, err)
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
+		f.ask(t, func(ctx context.Context, at *client.Client) error {
+			_, err := at.Queues().Send(ctx, f.app, "orders", batch...)
+			return err
+		})
 		time.Sleep(faultPause)
 	}
 }
@@ -226,7 +238,7 @@ func (f *faultRun) settle(t *testing.T) {
 
 // check compares what became of the messages with what should have.
 func (f *faultRun) check(t *testing.T) {
-	handled, attempts, dead := f.counts(t, "handled/"), f.counts(t, "attempts/"), f.dead(t)
+	handled, attempts, dead := f.counts(t, "handled/"), f.counts(t, "attempts/"), f.received(t, "dead", "orders")
 	total, twice := 0, 0
 	for n := range f.plan.messages {
 		body := f.plan.body(n)
@@ -253,30 +265,26 @@ func (f *faultRun) check(t *testing.T) {
 func (f *faultRun) counts(t *testing.T, prefix string) map[string]int {
 	t.Helper()
 	all := map[string]int{}
-	for q := (op.Query{Prefix: prefix, Read: op.Read{Consistency: op.Strong}}); ; {
-		page, err := f.nodes[0].client.KV().List(t.Context(), f.app, q)
+	q := op.Query{Prefix: prefix, Read: op.Read{Consistency: op.Strong}}
+	for item, err := range op.All(t.Context(), f.nodes[0].client.KV(), f.app, q) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, item := range page.Items {
-			n, err := strconv.Atoi(string(item.Value))
-			if err != nil {
-				t.Fatal(err)
-			}
-			all[strings.TrimPrefix(item.Key, prefix)] = n
+		n, err := strconv.Atoi(string(item.Value))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if q.Cursor = page.Cursor; q.Cursor == "" {
-			return all
-		}
+		all[strings.TrimPrefix(item.Key, prefix)] = n
 	}
+	return all
 }
 
-// dead receives the dead letters: how many there are of each message.
-func (f *faultRun) dead(t *testing.T) map[string]int {
+// received empties a queue, all of whose messages are dead letters of source, or none: how many there are of each body.
+func (f *faultRun) received(t *testing.T, name, source string) map[string]int {
 	t.Helper()
 	all := map[string]int{}
 	for {
-		messages, err := f.nodes[0].client.Queues().Receive(t.Context(), f.app, "dead", op.Receive{Max: 1000, Wait: op.NoWait})
+		messages, err := f.nodes[0].client.Queues().Receive(t.Context(), f.app, name, op.Receive{Max: 1000, Wait: op.NoWait})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,8 +293,8 @@ func (f *faultRun) dead(t *testing.T) map[string]int {
 		}
 		for _, m := range messages {
 			all[string(m.Body)]++
-			if m.Source != "orders" {
-				t.Errorf("dead letter %s comes from queue %q", m.Body, m.Source)
+			if m.Source != source {
+				t.Errorf("message %s of queue %s comes from queue %q", m.Body, name, m.Source)
 			}
 		}
 	}

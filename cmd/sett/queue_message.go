@@ -32,9 +32,9 @@ type messageFlags struct {
 
 func (f *messageFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVarP(&f.file, "file", "f", "", "read the body from this file; - is stdin")
-	flags.StringArrayVar(&f.attributes, "attr", nil, "attribute NAME=VALUE, or NAME:Number=VALUE (repeatable)")
-	flags.BoolVar(&f.lines, "lines", false, "each line that is not empty, of stdin or --file, is a message")
+	flags.StringVarP(&f.file, "file", "f", "", fileUsage)
+	flags.StringArrayVar(&f.attributes, "attr", nil, "`NAME[:TYPE]=VALUE` attribute, whose type is String unless it is said (repeatable)")
+	flags.BoolVar(&f.lines, "lines", false, linesUsage)
 }
 
 // message is what the flags say of every message, without a body.
@@ -44,16 +44,16 @@ func (f *messageFlags) message(cmd *cobra.Command) (op.Outgoing, error) {
 		m.Delay = op.NoDelay
 	}
 	if f.delay < 0 {
-		return m, usage("%s: --delay %v: it is between 0 and %v", cmd.Name(), f.delay, op.MaxDelay)
+		return m, usage("%s: --delay %s: it is between 0 and %s", verb(cmd), durationText(f.delay), durationText(op.MaxDelay))
 	}
 	if f.lines && f.dedup != "" {
-		return m, usage("%s: with --dedup all --lines would be the same message", cmd.Name())
+		return m, usage("%s: with --dedup all --lines would be the same message", verb(cmd))
 	}
 	for _, word := range f.attributes {
 		name, value, ok := strings.Cut(word, "=")
 		name, kind, _ := strings.Cut(name, ":")
 		if !ok || name == "" {
-			return m, usage("%s: --attr %q: it is NAME=VALUE or NAME:TYPE=VALUE", cmd.Name(), word)
+			return m, usage("%s: --attr %q: it is NAME=VALUE or NAME:TYPE=VALUE", verb(cmd), word)
 		}
 		if kind == "" {
 			kind = "String"
@@ -78,9 +78,9 @@ func (c *cli) sendAll(cmd *cobra.Command, f messageFlags, words []string, send s
 	}
 	switch {
 	case f.lines && len(words) > 0:
-		return usage("%s: --lines are those of stdin or --file; leave the body out", cmd.Name())
+		return usage("%s: --lines are those of stdin or --file; leave the body out", verb(cmd))
 	case !f.lines && given != 1:
-		return usage("%s: give the body once: as a word, - for stdin, or by --file", cmd.Name())
+		return usage("%s: give the body once: as a word, - for stdin, or by --file", verb(cmd))
 	}
 	from, closeFile, err := c.source(f.file)
 	if err != nil {
@@ -199,20 +199,20 @@ func (c *cli) queueSend() *cobra.Command {
 	var flags messageFlags
 	cmd := &cobra.Command{
 		Use:   "send NAME [BODY|-]",
-		Short: "Send a message, or one for each line; prints its id",
+		Short: "Send a message, or one for each line, and print its id",
 		Example: "  sett queue send orders '{\"id\":7}' --attr kind=gift --delay 5m\n" +
 			"  sett queue send orders --lines < orders.ndjson\n" +
 			"  sett queue send payments.fifo --file payment.json --group ada",
-		Args:              arguments(1, 2, "NAME [BODY|-]"),
+		Args:              arguments(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&flags.group, "group", "", "message group, of a FIFO queue: its messages come in order")
-	cmd.Flags().StringVar(&flags.dedup, "dedup", "", "deduplication id, of a FIFO queue: the same within 5 minutes is the same message")
-	cmd.Flags().DurationVar(&flags.delay, "delay", 0, "before it can be received, up to 15m (default: the queue's)")
-	cmd.RunE = c.onQueue(func(q queueCall) error {
-		return c.sendAll(q.cmd, flags, q.args, func(ctx context.Context, messages ...op.Outgoing) ([]op.Sent, error) {
-			return q.node.Send(ctx, c.app, q.name, messages...)
+	cmd.Flags().StringVar(&flags.group, "group", "", "`ID` group of a FIFO queue, whose messages come in order")
+	cmd.Flags().StringVar(&flags.dedup, "dedup", "", "`ID` of a FIFO queue: messages with the same id are one, within 5 minutes")
+	cmd.Flags().DurationVar(&flags.delay, "delay", 0, "`TIME` how long until a message can be received, up to 15m (default the queue's)")
+	cmd.RunE = c.on(c.queue(), func(k call) error {
+		return c.sendAll(k.cmd, flags, k.args, func(ctx context.Context, messages ...op.Outgoing) ([]op.Sent, error) {
+			return k.node.Queues().Send(ctx, c.app, k.name, messages...)
 		})
 	})
 	return cmd
@@ -223,35 +223,35 @@ func (c *cli) queueReceive() *cobra.Command {
 	ack := false
 	cmd := &cobra.Command{
 		Use:   "receive NAME",
-		Short: "Receive messages: bodies go to stdout, -o json has all of them",
-		Long: "Receive messages: bodies go to stdout, each ending its line; -o json has all of them. What is not deleted, by --ack or by\n" +
-			"its receipt with sett queue delete-message, comes again after the visibility.",
-		Args:              arguments(1, 1, "NAME"),
+		Short: "Receive messages; their bodies go to stdout, and all else with -o json",
+		Long: "Each body ends its line. A message that is not deleted, by --ack or by its receipt with sett queue\n" +
+			"delete-message, comes again after its visibility timeout.",
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().IntVar(&ask.Max, "max", 1, "at most so many messages, up to 10000")
-	cmd.Flags().DurationVar(&ask.Wait, "wait", 0, "for a first message, up to 20s (default: the queue's)")
-	cmd.Flags().DurationVar(&ask.Visibility, "visibility", 0, "after which they come again, up to 12h (default: the queue's)")
-	cmd.Flags().BoolVar(&ack, "ack", false, "delete them once they are printed")
-	cmd.RunE = c.onQueue(func(q queueCall) error {
+	cmd.Flags().IntVar(&ask.Max, "limit", 1, "at most `N` messages, up to 10000")
+	cmd.Flags().DurationVar(&ask.Wait, "wait", 0, "`TIME` how long a receive waits for a first message, up to 20s (default the queue's)")
+	cmd.Flags().DurationVar(&ask.Visibility, "visibility", 0, "`TIME` how long until a message that was received comes again, up to 12h (default the queue's)")
+	cmd.Flags().BoolVar(&ack, "ack", false, "delete messages once they are printed")
+	cmd.RunE = c.on(c.queue(), func(k call) error {
 		switch {
 		case ask.Max < 1 || ask.Max > op.MaxReceive:
-			return usage("queue receive: --max %d: it is between 1 and %d", ask.Max, op.MaxReceive)
+			return usage("queue receive: --limit %d: it is between 1 and %d", ask.Max, op.MaxReceive)
 		case ask.Wait < 0 || ask.Wait > op.MaxWait:
-			return usage("queue receive: --wait %v: it is between 0 and %v", ask.Wait, op.MaxWait)
-		case q.cmd.Flags().Changed("visibility") && (ask.Visibility < time.Millisecond || ask.Visibility > op.MaxVisibility):
-			return usage("queue receive: --visibility %v: it is at least 1ms, and at most %v", ask.Visibility, op.MaxVisibility)
-		case q.cmd.Flags().Changed("wait") && ask.Wait == 0:
+			return usage("queue receive: --wait %s: it is between 0 and %s", durationText(ask.Wait), durationText(op.MaxWait))
+		case k.cmd.Flags().Changed("visibility") && (ask.Visibility < time.Millisecond || ask.Visibility > op.MaxVisibility):
+			return usage("queue receive: --visibility %s: it is between 1ms and %s", durationText(ask.Visibility), durationText(op.MaxVisibility))
+		case k.cmd.Flags().Changed("wait") && ask.Wait == 0:
 			ask.Wait = op.NoWait
 		}
-		messages, err := q.node.Receive(q.cmd.Context(), c.app, q.name, ask)
+		messages, err := k.node.Queues().Receive(k.ctx(), c.app, k.name, ask)
 		if err != nil {
 			return err
 		}
 		if err := c.showMessages(messages); err != nil || !ack || len(messages) == 0 {
 			return err
 		}
-		return c.deleteMessages(q, receiptsOf(messages))
+		return c.deleteMessages(k, receiptsOf(messages))
 	})
 	return cmd
 }
@@ -283,8 +283,8 @@ func (c *cli) showMessages(messages []op.Message) error {
 }
 
 // deleteMessages deletes messages by their receipts. Those that did not hold are an error, after the others are deleted.
-func (c *cli) deleteMessages(q queueCall, receipts []string) error {
-	done, err := q.node.Settle(q.cmd.Context(), c.app, q.name, op.Settlement{Delete: receipts})
+func (c *cli) deleteMessages(k call, receipts []string) error {
+	done, err := k.node.Queues().Settle(k.ctx(), c.app, k.name, op.Settlement{Delete: receipts})
 	if err != nil {
 		return err
 	}
@@ -304,17 +304,17 @@ func (c *cli) queueDeleteMessage() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "delete-message NAME RECEIPT...",
 		Short:             "Delete messages that were received, by their receipts",
-		Args:              arguments(2, op.MaxReceive, "NAME RECEIPT..."),
+		Args:              arguments(2, op.MaxReceive),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.RunE = c.onQueue(func(q queueCall) error {
-		if err := c.deleteMessages(q, q.args); err != nil {
+	cmd.RunE = c.on(c.queue(), func(k call) error {
+		if err := c.deleteMessages(k, k.args); err != nil {
 			return err
 		}
 		if c.format == formatJSON {
-			return c.json(map[string]int{"deleted": len(q.args)})
+			return c.json(map[string]int{"deleted": len(k.args)})
 		}
-		_, err := fmt.Fprintf(c.out, "%s deleted\n", count(len(q.args), "message"))
+		_, err := fmt.Fprintf(c.out, "%s deleted\n", count(len(k.args), "message"))
 		return err
 	})
 	return cmd

@@ -14,9 +14,9 @@ import (
 func (c *cli) remove() *cobra.Command {
 	var all, yes bool
 	cmd := &cobra.Command{
-		Use:   "remove NAME | --all --app APP",
+		Use:   "remove NAME | --all --app NAME",
 		Short: "Remove a function with its versions, or all of an app",
-		Args:  arguments(0, 1, "NAME, or --all --app APP"),
+		Args:  arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case all == (len(args) == 1):
@@ -35,7 +35,7 @@ func (c *cli) remove() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every function of the app")
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&yes, "yes", false, yesUsage)
 	return cmd
 }
 

@@ -13,7 +13,7 @@ func (c *cli) rollback() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rollback NAME [VERSION]",
 		Short: "Make an earlier version live, by default the one before",
-		Args:  arguments(1, 2, "NAME [VERSION]"),
+		Args:  arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number := 0
 			if len(args) == 2 {

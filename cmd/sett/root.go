@@ -51,7 +51,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 // usage makes a usageError.
 func usage(format string, args ...any) error {
-	return usageError{abi.WithCode(abi.InvalidInput, fmt.Errorf(format, args...))}
+	return usageError{fmt.Errorf(format, args...)}
 }
 
 // run is the whole program: it answers the exit status.
@@ -59,8 +59,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c := &cli{in: os.Stdin, out: stdout, err: stderr}
 	root := c.root()
 	root.SetArgs(behindDashes(args))
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
@@ -81,10 +79,9 @@ func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sett",
 		Short: "Turn machines into a serverless edge: upload a .wasm, every node answers for it",
-		Long: "Sett turns machines into a serverless edge: upload a .wasm, and every node answers for it.\n\n" +
-			"Start with:  sett demo            see everything on this machine\n" +
-			"             sett up              run a node\n" +
-			"             sett new my-app      make a project, then: sett deploy my-app",
+		Example: "  sett demo            show everything on this machine\n" +
+			"  sett up              run a node\n" +
+			"  sett new my-app      create a project, then: sett deploy my-app",
 		Args:              cobra.ArbitraryArgs,
 		RunE:              unknownCommand,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.globals(cmd) },
@@ -92,12 +89,13 @@ func (c *cli) root() *cobra.Command {
 		SilenceUsage:      true,
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.node, "node", "", "admin address of the node (SETT_NODE, default "+client.DefaultNode+")")
-	flags.StringVar(&c.token, "token", "", "token for the admin plane (SETT_TOKEN)")
-	flags.StringVar(&c.app, "app", "", "app to work in (SETT_APP, default what the manifest in this folder says, or "+registry.DefaultApp+")")
-	flags.StringVarP(&c.format, "output", "o", formatTable, "how to print: table or json")
+	flags.StringVar(&c.node, "node", "", "`URL` admin address of the node (SETT_NODE, default "+client.DefaultNode+")")
+	flags.StringVar(&c.token, "token", "", "`TOKEN` token for the admin plane (SETT_TOKEN)")
+	flags.StringVar(&c.app, "app", "", "`NAME` app to work in (SETT_APP, default the one of this folder's manifest, else "+registry.DefaultApp+")")
+	flags.StringVarP(&c.format, "output", "o", formatTable, "`FORMAT` how to print: table or json")
+	root.SetOut(c.out)
+	root.SetErr(c.err)
 	root.SetFlagErrorFunc(flagError)
-	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddGroup(&cobra.Group{ID: groupNode, Title: "A node:"}, &cobra.Group{ID: groupProject, Title: "A project:"},
 		&cobra.Group{ID: groupFunction, Title: "Functions on a node:"}, &cobra.Group{ID: groupState, Title: "State of an app:"})
 	root.AddCommand(grouped(groupNode, c.up(), c.demo(), c.tokens(), c.cluster(), c.top())...)
@@ -106,6 +104,7 @@ func (c *cli) root() *cobra.Command {
 		c.logs(), c.invocations(), c.bench(), c.schedules())...)
 	root.AddCommand(grouped(groupState, c.kv(), c.objects(), c.buckets(), c.queues(), c.topics(), c.events())...)
 	root.AddCommand(c.version())
+	addHelp(root)
 	return root
 }
 
@@ -136,10 +135,10 @@ func (c *cli) globals(cmd *cobra.Command) error {
 		}
 	}
 	if c.format != formatTable && c.format != formatJSON {
-		return usage("%s: output format %q: it is table or json", cmd.Name(), c.format)
+		return usage("%s: --output %q: it is table or json", verb(cmd), c.format)
 	}
 	if err := registry.CheckName("app", c.app); err != nil {
-		return usageError{err}
+		return usageError{fmt.Errorf("%s: %w", verb(cmd), err)}
 	}
 	return nil
 }
@@ -167,7 +166,11 @@ func (c *cli) report(err error, asJSON bool) {
 		Code    abi.Code `json:"code"`
 		Message string   `json:"message"`
 	}
-	text, _ := json.Marshal(map[string]body{"error": {abi.CodeOf(err), err.Error()}}) // strings always encode
+	code := abi.CodeOf(err)
+	if wrong := (usageError{}); errors.As(err, &wrong) {
+		code = abi.InvalidInput
+	}
+	text, _ := json.Marshal(map[string]body{"error": {code, err.Error()}}) // strings always encode
 	fmt.Fprintf(c.err, "%s\n", text)
 }
 
@@ -214,38 +217,38 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 			known = append(known, sub.Name())
 		}
 	}
-	return usage("unknown command %q for %s%s", args[0], cmd.CommandPath(), didYouMean(args[0], "", known))
+	return usage("unknown command %q for %s%s", args[0], cmd.CommandPath(), didYouMean(cmd, args[0], known))
 }
 
 // flagError explains a flag that could not be read; an unknown one is answered with the nearest there is.
 func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
 	if !errors.As(err, &missing) {
-		return usage("%s: %w; see: %s --help", cmd.Name(), err, cmd.CommandPath())
+		return usage("%s: %w; see: %s --help", verb(cmd), err, cmd.CommandPath())
 	}
 	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
-			known = append(known, f.Name)
+			known = append(known, "--"+f.Name)
 		}
 	})
 	slices.Sort(known)
 	name := missing.GetSpecifiedName()
 	if missing.GetSpecifiedShortnames() != "" {
-		return usage("%s: unknown flag -%s; see: %s --help", cmd.Name(), name, cmd.CommandPath())
+		return usage("%s: unknown flag -%s; see: %s --help", verb(cmd), name, cmd.CommandPath())
 	}
-	return usage("%s: unknown flag --%s%s", cmd.Name(), name, didYouMean(name, "--", known))
+	return usage("%s: unknown flag --%s%s", verb(cmd), name, didYouMean(cmd, "--"+name, known))
 }
 
-func didYouMean(word, prefix string, known []string) string {
+func didYouMean(cmd *cobra.Command, word string, known []string) string {
 	if near := manifest.Nearest(word, known); near != "" {
-		return fmt.Sprintf(", did you mean %s%s?", prefix, near)
+		return fmt.Sprintf(", did you mean %s?", near)
 	}
-	return "; see: sett --help"
+	return fmt.Sprintf("; see: %s --help", cmd.CommandPath())
 }
 
-// arguments checks how many words follow a verb. Form shows what they are: "NAME [VERSION]".
-func arguments(least, most int, form string) cobra.PositionalArgs {
+// arguments checks how many words follow a verb. A negative most is no limit.
+func arguments(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) >= least && (most < 0 || len(args) <= most) {
 			return nil
@@ -254,6 +257,6 @@ func arguments(least, most int, form string) cobra.PositionalArgs {
 		if len(args) < least {
 			problem = "too few words"
 		}
-		return usage("%s: %s; it is: %s", cmd.Name(), problem, strings.TrimSpace(cmd.CommandPath()+" "+form))
+		return usage("%s: %s; it is: %s", verb(cmd), problem, usageLine(cmd))
 	}
 }

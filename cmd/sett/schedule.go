@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,16 +15,16 @@ import (
 // schedules works on the schedules of an app's functions.
 func (c *cli) schedules() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "schedule list|fire|enable|disable",
-		Short: "List when functions are invoked, invoke one as at its time, switch schedules on and off",
+		Use:   "schedule",
+		Short: "List schedules, fire one, enable and disable them",
 		Example: "  sett schedule list\n" +
 			"  sett schedule fire dailyReport\n" +
 			"  sett schedule disable cleanup#2",
 		Args: cobra.ArbitraryArgs,
 		RunE: unknownCommand,
 	}
-	cmd.AddCommand(c.scheduleList(), c.scheduleFire(), c.scheduleTurn("enable", "Have a schedule fire, also one that was deployed as disabled"),
-		c.scheduleTurn("disable", "Have a schedule not fire until it is enabled; deployments do not change that"))
+	cmd.AddCommand(c.scheduleList(), c.scheduleFire(), c.scheduleTurn("enable", "Enable a schedule, also one that was deployed as disabled"),
+		c.scheduleTurn("disable", "Disable a schedule until it is enabled; deployments do not change that"))
 	return cmd
 }
 
@@ -34,7 +32,7 @@ func (c *cli) scheduleList() *cobra.Command {
 	return &cobra.Command{
 		Use:               "list",
 		Short:             "List the app's schedules and when they fire next",
-		Args:              arguments(0, 0, ""),
+		Args:              arguments(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := c.client()
@@ -43,7 +41,7 @@ func (c *cli) scheduleList() *cobra.Command {
 			}
 			list, err := node.Schedules().List(cmd.Context(), c.app)
 			if err != nil {
-				return fmt.Errorf("list schedules: %w", err)
+				return fmt.Errorf("schedule list: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(client.ScheduleList{Schedules: notNil(list)})
@@ -65,13 +63,13 @@ func nextText(s client.Schedule) string {
 	case s.Next.IsZero():
 		return "never"
 	}
-	return fmt.Sprintf("%s (%s)", s.Next.Local().Format(time.DateTime), untilText(s.Next))
+	return fmt.Sprintf("%s (%s)", timeText(s.Next), untilText(s.Next))
 }
 
-// schedule finds what FUNCTION[#NAME] names. The name may be left out when the function has one schedule.
-func (c *cli) schedule(ctx context.Context, node client.Schedules, word string) (id registry.ScheduleID, err error) {
-	function, name, named := strings.Cut(word, "#")
-	list, err := node.List(ctx, c.app)
+// scheduleOf finds what FUNCTION[#NAME] names. The name may be left out when the function has one schedule.
+func (c *cli) scheduleOf(k call) (id registry.ScheduleID, err error) {
+	function, name, named := strings.Cut(k.name, "#")
+	list, err := k.node.Schedules().List(k.ctx(), c.app)
 	if err != nil {
 		return id, fmt.Errorf("list schedules: %w", err)
 	}
@@ -98,37 +96,23 @@ func (c *cli) schedule(ctx context.Context, node client.Schedules, word string) 
 	case named:
 		return refuse("function %s has no schedule %q; it has %s#%s", function, name, function, strings.Join(names, ", "+function+"#"))
 	case len(names) > 1:
-		return registry.ScheduleID{}, usage("function %s has several schedules: say which: %s#%s", function, function, strings.Join(names, ", "+function+"#"))
+		return registry.ScheduleID{}, usage("%s %s: function %s has several schedules: say which: %s#%s", verb(k.cmd), k.name, function, function, strings.Join(names, ", "+function+"#"))
 	}
 	return id, nil
-}
-
-// onSchedule makes a verb's run of what it does with its schedule.
-func (c *cli) onSchedule(do func(context.Context, client.Schedules, registry.ScheduleID) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		node, err := c.client()
-		if err != nil {
-			return err
-		}
-		id, err := c.schedule(cmd.Context(), node.Schedules(), args[0])
-		if err == nil {
-			err = do(cmd.Context(), node.Schedules(), id)
-		}
-		if err != nil {
-			return fmt.Errorf("schedule %s %s: %w", cmd.Name(), args[0], err)
-		}
-		return nil
-	}
 }
 
 func (c *cli) scheduleFire() *cobra.Command {
 	return &cobra.Command{
 		Use:               "fire FUNCTION[#SCHEDULE]",
-		Short:             "Invoke a function as at a tick of its schedule, disabled or not; prints the invocation's id",
-		Args:              arguments(1, 1, "FUNCTION[#SCHEDULE]"),
+		Short:             "Invoke a function as its schedule would, and print the invocation's id",
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: c.onSchedule(func(ctx context.Context, node client.Schedules, id registry.ScheduleID) error {
-			invocation, err := node.Fire(ctx, id)
+		RunE: c.on(c.schedule(), func(k call) error {
+			id, err := c.scheduleOf(k)
+			if err != nil {
+				return err
+			}
+			invocation, err := k.node.Schedules().Fire(k.ctx(), id)
 			if err != nil {
 				return err
 			}
@@ -151,20 +135,24 @@ func (c *cli) scheduleTurn(verb, short string) *cobra.Command {
 	return &cobra.Command{
 		Use:               verb + " FUNCTION[#SCHEDULE]",
 		Short:             short,
-		Args:              arguments(1, 1, "FUNCTION[#SCHEDULE]"),
+		Args:              arguments(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: c.onSchedule(func(ctx context.Context, node client.Schedules, id registry.ScheduleID) error {
-			turn := node.Enable
-			if verb == "disable" {
-				turn = node.Disable
+		RunE: c.on(c.schedule(), func(k call) error {
+			id, err := c.scheduleOf(k)
+			if err != nil {
+				return err
 			}
-			if err := turn(ctx, id); err != nil {
+			turn := k.node.Schedules().Enable
+			if verb == "disable" {
+				turn = k.node.Schedules().Disable
+			}
+			if err := turn(k.ctx(), id); err != nil {
 				return err
 			}
 			if c.format == formatJSON {
 				return c.json(map[string]string{"function": id.Function, "schedule": id.Name, "state": verb + "d"})
 			}
-			_, err := fmt.Fprintf(c.out, "%s#%s %sd\n", id.Function, id.Name, verb)
+			_, err = fmt.Fprintf(c.out, "%s#%s %sd\n", id.Function, id.Name, verb)
 			return err
 		}),
 	}

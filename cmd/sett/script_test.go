@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -48,7 +49,9 @@ func TestMain(m *testing.M) {
 //	example NAME           copy an example and the SDK it needs to a project of its own, in folder NAME
 //	crate NAME@VERSION EXAMPLE...  build examples that a crate carries, to EXAMPLE.wasm
 //	sdist NAME==VERSION    set $SOURCES to where the sources of a Python package are
+//	page NAME [FOLDER]     run the commands of a page of the documentation, in FOLDER; see cmdPage
 //	shape FILE             print the keys and kinds of JSON, one a line
+//	table                  hold that what the last command printed is a table of maxWidth columns at most
 //	capture NAME REGEXP    set a variable to the group in what the last command printed
 func TestScripts(t *testing.T) {
 	environ, err := goEnviron()
@@ -91,8 +94,8 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"node": cmdNode, "http": cmdHTTP, "await": cmdAwait, "wasm": cmdWasm, "example": cmdExample, "shape": cmdShape, "capture": cmdCapture,
-			"crate": cmdCrate, "sdist": cmdSdist,
+			"node": cmdNode, "http": cmdHTTP, "await": cmdAwait, "wasm": cmdWasm, "example": cmdExample, "shape": cmdShape, "table": cmdTable, "capture": cmdCapture,
+			"crate": cmdCrate, "sdist": cmdSdist, "page": cmdPage,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -459,6 +462,11 @@ func cmdExample(ts *testscript.TestScript, neg bool, args []string) {
 	files, err := exampleProject(args[0])
 	ts.Check(err)
 	ts.Check(writeFiles(ts.MkAbs("."), files))
+	for name := range files {
+		if strings.HasSuffix(name, ".sh") {
+			ts.Check(os.Chmod(ts.MkAbs(name), 0o755))
+		}
+	}
 }
 
 func cmdShape(ts *testscript.TestScript, neg bool, args []string) {
@@ -476,6 +484,21 @@ func cmdShape(ts *testscript.TestScript, neg bool, args []string) {
 		var b bytes.Buffer
 		shape(&b, "", v)
 		fmt.Fprint(ts.Stdout(), b.String())
+	}
+}
+
+func cmdTable(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: table")
+	}
+	lines := strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\n"), "\n")
+	if len(lines) < 2 || lines[0] != strings.ToUpper(lines[0]) {
+		ts.Fatalf("no header, or no row")
+	}
+	for _, line := range lines {
+		if width := utf8.RuneCountInString(line); width > maxWidth {
+			ts.Fatalf("%d columns: %s", width, line)
+		}
 	}
 }
 

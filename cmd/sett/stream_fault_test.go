@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,8 +34,7 @@ func TestStreamFaults(t *testing.T) {
 	if _, err := c.client.Deploy(t.Context(), c.app, request); err != nil {
 		t.Fatal(err)
 	}
-	f := &faultRun{den: c, plan: faultPlan{kills: streamFaultKills}, at: make([]atomic.Pointer[client.Client], len(c.nodes))}
-	f.look()
+	f := newFaultRun(c, faultPlan{kills: streamFaultKills})
 	var counting sync.WaitGroup
 	counting.Go(func() {
 		for n := range streamFaultCounters * streamFaultEach {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,10 +11,13 @@ import (
 // tokens makes, lists and ends the tokens of the admin plane.
 func (c *cli) tokens() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "token create|list|revoke",
-		Short: "Make, list and revoke tokens for the admin plane",
-		Args:  cobra.ArbitraryArgs,
-		RunE:  unknownCommand,
+		Use:   "token",
+		Short: "Create, list and revoke tokens for the admin plane",
+		Example: "  sett token create ci --app shop      for one app alone\n" +
+			"  sett token list\n" +
+			"  sett token revoke ID",
+		Args: cobra.ArbitraryArgs,
+		RunE: unknownCommand,
 	}
 	cmd.AddCommand(c.createToken(), c.listTokens(), c.revokeToken())
 	return cmd
@@ -25,8 +27,8 @@ func (c *cli) createToken() *cobra.Command {
 	s3 := false
 	cmd := &cobra.Command{
 		Use:   "create [NAME]",
-		Short: "Make an admin's token, or with --app one for that app only; the secret is shown this once",
-		Args:  arguments(0, 1, "[NAME]"),
+		Short: "Create an admin's token, or with --app one for that app alone, and print it",
+		Args:  arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -46,7 +48,7 @@ func (c *cli) createToken() *cobra.Command {
 			}
 			t, err := node.CreateToken(cmd.Context(), request)
 			if err != nil {
-				return fmt.Errorf("create token: %w", err)
+				return fmt.Errorf("token create: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(t)
@@ -60,7 +62,7 @@ func (c *cli) createToken() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&s3, "s3", false, "an access key for S3 clients, of the app's objects alone")
+	cmd.Flags().BoolVar(&s3, "s3", false, "an access key for S3 clients, for the objects of --app alone")
 	return cmd
 }
 
@@ -68,7 +70,7 @@ func (c *cli) listTokens() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List tokens, without their secrets",
-		Args:  arguments(0, 0, ""),
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -76,7 +78,7 @@ func (c *cli) listTokens() *cobra.Command {
 			}
 			list, err := node.Tokens(cmd.Context())
 			if err != nil {
-				return fmt.Errorf("list tokens: %w", err)
+				return fmt.Errorf("token list: %w", err)
 			}
 			if c.format == formatJSON {
 				return c.json(client.TokenList{Tokens: notNil(list)})
@@ -90,7 +92,7 @@ func (c *cli) listTokens() *cobra.Command {
 				if t.S3 {
 					scope += ", S3"
 				}
-				rows = append(rows, []string{t.ID, t.Name, scope, "..." + t.Last4, t.Created.Local().Format(time.DateTime)})
+				rows = append(rows, []string{t.ID, t.Name, scope, "..." + t.Last4, timeText(t.Created)})
 			}
 			return c.table([]string{"ID", "NAME", "MAY", "SECRET", "CREATED"}, rows)
 		},
@@ -100,15 +102,15 @@ func (c *cli) listTokens() *cobra.Command {
 func (c *cli) revokeToken() *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke ID",
-		Short: "End a token: requests that carry it are refused from then on",
-		Args:  arguments(1, 1, "ID"),
+		Short: "Revoke a token; requests that carry it are refused from then on",
+		Args:  arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
 				return err
 			}
 			if err := node.RevokeToken(cmd.Context(), args[0]); err != nil {
-				return fmt.Errorf("revoke token %s: %w", args[0], err)
+				return fmt.Errorf("token revoke %s: %w", args[0], err)
 			}
 			if c.format == formatJSON {
 				return c.json(map[string]string{"revoked": args[0]})

@@ -21,15 +21,15 @@ func (c *cli) top() *cobra.Command {
 	once := false
 	cmd := &cobra.Command{
 		Use:   "top",
-		Short: "Watch nodes and functions: invocations a second, failures, time, processor, memory",
-		Args:  arguments(0, 0, "[--once]"),
+		Short: "Watch nodes and functions: invocations a second, failures, time, CPU, memory",
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := c.client()
 			if err != nil {
 				return err
 			}
 			if every < 100*time.Millisecond {
-				return usage("top: --every %s: must be 100ms at least", every)
+				return usage("top: --every %s: it is at least 100ms", every)
 			}
 			if _, live := terminal(c.out); !live || c.format == formatJSON {
 				once = true
@@ -40,7 +40,7 @@ func (c *cli) top() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().DurationVar(&every, "every", time.Second, "how often to look")
+	cmd.Flags().DurationVar(&every, "every", time.Second, "`TIME` how long between two looks")
 	cmd.Flags().BoolVar(&once, "once", false, "print one table and end, as in a pipe")
 	return cmd
 }

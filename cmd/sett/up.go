@@ -25,9 +25,13 @@ func (c *cli) up() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a node",
-		Long: "Run a node until SIGINT or SIGTERM, which let requests in flight end; a second one ends at once.\n" +
-			"When it serves it prints one line: sett: ready node=NAME http=ADDR admin=ADDR cluster=ADDR,\nand redis=ADDR and s3=ADDR behind that when --redis and --s3 are given.",
-		Args: arguments(0, 0, "[flags]"),
+		Long: "It runs until SIGINT or SIGTERM, which let requests in flight end; a second one ends it at once.\n" +
+			"When it serves it prints one line:\n\n" +
+			"  sett: ready node=NAME http=ADDR admin=ADDR cluster=ADDR\n\n" +
+			"with redis=ADDR and s3=ADDR behind it when --redis and --s3 are given.",
+		Example: "  sett up\n" +
+			"  sett up --data /var/lib/sett --cluster 10.0.0.7:7946 --join TOKEN",
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.runNode(cmd.Context(), config); err != nil {
 				return fmt.Errorf("up: %w", err)
@@ -38,9 +42,9 @@ func (c *cli) up() *cobra.Command {
 	for _, o := range config.options() {
 		cmd.Flags().StringVar(o.value, o.name, "", o.usage)
 	}
-	cmd.Flags().BoolVar(&config.PrintToken, "print-token", false, "make the first admin token and show it on stderr, once")
+	cmd.Flags().BoolVar(&config.PrintToken, "print-token", false, "create the first admin token and print it on stderr, once")
 	cmd.Flags().BoolVar(&config.FuelHeader, "fuel-header", false, "tell clients in Sett-Fuel how many instructions each reply took")
-	cmd.Flags().StringVar(&config.File, "config", "", "YAML file with these flags as keys (SETT_CONFIG)")
+	cmd.Flags().StringVar(&config.File, "config", "", "`FILE` YAML file with these flags as keys (SETT_CONFIG)")
 	return cmd
 }
 

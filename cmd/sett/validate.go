@@ -16,10 +16,10 @@ func (c *cli) validate() *cobra.Command {
 	schema := false
 	cmd := &cobra.Command{
 		Use:   "validate [DIR|MANIFEST]",
-		Short: "Check a manifest: every fault at once, with its place",
-		Long: "Check a manifest, and that the modules it names are there: every fault at once, with its place. No node is asked,\n" +
-			"so what only a node knows is found by sett deploy: whether a module has the handler, routes of other apps.",
-		Args: arguments(0, 1, "[DIR|MANIFEST]"),
+		Short: "Check a manifest, and show every fault at once, with its place",
+		Long: "It also checks that the modules which the manifest names are there. No node is asked, so what only a\n" +
+			"node knows is found by sett deploy: whether a module has the handler, routes of other apps.",
+		Args: arguments(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if schema {
 				_, err := c.out.Write(manifest.Schema())

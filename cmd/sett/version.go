@@ -12,8 +12,8 @@ import (
 func (c *cli) version() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Say which sett this is",
-		Args:  arguments(0, 0, ""),
+		Short: "Show which sett this is",
+		Args:  arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()
 			if c.format == formatJSON {

@@ -13,8 +13,8 @@ import (
 func (c *cli) versions() *cobra.Command {
 	return &cobra.Command{
 		Use:   "versions NAME",
-		Short: "List a function's versions",
-		Args:  arguments(1, 1, "NAME"),
+		Short: "List a function's versions, newest first",
+		Args:  arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := c.client()
 			if err != nil {
@@ -22,7 +22,7 @@ func (c *cli) versions() *cobra.Command {
 			}
 			list, err := node.Versions(cmd.Context(), c.app, args[0])
 			if err != nil {
-				return fmt.Errorf("list versions of %s: %w", args[0], err)
+				return fmt.Errorf("versions %s: %w", args[0], err)
 			}
 			if c.format == formatJSON {
 				return c.json(client.VersionList{Versions: notNil(list)})

@@ -30,11 +30,11 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	m.received = counter("sett_kv_object_received_bytes_total", "Bytes of objects and parts that were put here.")
 	m.sent = counter("sett_kv_object_sent_bytes_total", "Bytes of objects that were read here.")
-	m.rotten = counter("sett_kv_chunk_damaged_total", "Chunks whose bytes on disk were not those that were written.")
-	m.repaired = counter("sett_kv_chunk_repaired_total", "Chunks that were brought from another node by scrubbing.")
-	m.collected = counter("sett_kv_chunk_collected_total", "Chunks that nothing named and that were removed.")
-	m.chunks = gauge("sett_kv_chunk_files", "Chunks on this node's disk, as the last collection found them.")
-	m.bytes = gauge("sett_kv_chunk_bytes", "Their bytes.")
+	m.rotten = counter("sett_kv_chunks_damaged_total", "Chunks whose bytes on disk were not those that were written.")
+	m.repaired = counter("sett_kv_chunks_repaired_total", "Chunks that were brought from another node by scrubbing.")
+	m.collected = counter("sett_kv_chunks_collected_total", "Chunks that nothing named and that were removed.")
+	m.chunks = gauge("sett_kv_chunks", "Chunks on this node's disk, as the last collection found them.")
+	m.bytes = gauge("sett_kv_chunk_bytes", "Bytes of those chunks.")
 	if r == nil {
 		return m, nil
 	}

@@ -22,7 +22,7 @@ func newMetrics(r prometheus.Registerer, s *Server) (*metrics, error) {
 		Name: "sett_kv_redis_commands_total", Help: "Redis commands, by name and by whether they were answered with an error."},
 		[]string{"command", "result"})
 	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "sett_kv_redis_command_duration_seconds", Help: "Time from a Redis command's arrival to its reply, by what it does.",
+		Name: "sett_kv_redis_command_seconds", Help: "Time from a Redis command's arrival to its reply, by what it does.",
 		Buckets:                     prometheus.ExponentialBuckets(0.00001, 4, 10),
 		NativeHistogramBucketFactor: 1.1}, []string{"kind"})
 	connections := prometheus.NewCounterVec(prometheus.CounterOpts{

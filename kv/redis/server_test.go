@@ -587,14 +587,14 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"sett_kv_redis_commands_total set ok":                2,
-		"sett_kv_redis_commands_total incr error":            1,
-		"sett_kv_redis_commands_total unknown error":         2,
-		"sett_kv_redis_commands_total exec ok":               1,
-		"sett_kv_redis_connections":                          1,
-		"sett_kv_redis_connections_total accepted":           1,
-		"sett_kv_redis_command_duration_seconds write":       3,
-		"sett_kv_redis_command_duration_seconds transaction": 1,
+		"sett_kv_redis_commands_total set ok":        2,
+		"sett_kv_redis_commands_total incr error":    1,
+		"sett_kv_redis_commands_total unknown error": 2,
+		"sett_kv_redis_commands_total exec ok":       1,
+		"sett_kv_redis_connections":                  1,
+		"sett_kv_redis_connections_total accepted":   1,
+		"sett_kv_redis_command_seconds write":        3,
+		"sett_kv_redis_command_seconds transaction":  1,
 	} {
 		if counts[name] != want {
 			t.Errorf("%s = %v, want %v", name, counts[name], want)

@@ -94,7 +94,8 @@ type Config struct {
 	Log     *slog.Logger          // nil: no log
 	Metrics prometheus.Registerer // nil: no metrics; what is registered goes again on Close
 
-	limits limits // of tests
+	limits limits                            // of tests
+	disk   func(raft.LogStore) raft.LogStore // of tests: the log on a disk with faults
 }
 
 // limits are those a test makes reachable.

@@ -31,9 +31,12 @@ var _ raft.BatchingFSM = (*entries)(nil)
 // Apply is not called: raft prefers ApplyBatch.
 func (e *entries) Apply(log *raft.Log) any { return e.ApplyBatch([]*raft.Log{log})[0] }
 
-// ApplyBatch answers for each entry its replies, or why it was not applied. It is also told of changes of the
+// ApplyBatch answers for each entry its replies, or why it was not applied, once all are on this disk. It is also told of changes of the
 // group's configuration, which a reader may wait for.
 func (e *entries) ApplyBatch(logs []*raft.Log) []any {
+	if err := e.replica.tail.await(logs[len(logs)-1].Index); err != nil {
+		e.replica.fail(err)
+	}
 	answers := make([]any, len(logs))
 	for i, l := range logs {
 		replies, err := e.apply(l)

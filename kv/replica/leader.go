@@ -206,7 +206,7 @@ type Stats struct {
 func (r *Replica) Stats() Stats {
 	s := Stats{
 		State: r.raft.State().String(), Term: r.raft.CurrentTerm(),
-		LastIndex: r.raft.LastIndex(), CommitIndex: r.raft.CommitIndex(),
+		LastIndex: r.raft.LastIndex(), CommitIndex: r.commitIndex(),
 		Applied: r.machine.Applied(), Durable: r.machine.Durable(),
 		SnapshotIndex: r.storage.snapshots.index(), LastContact: r.lastContact(),
 		Removed: r.Removed(),

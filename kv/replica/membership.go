@@ -60,6 +60,13 @@ func (m *membership) state() (member, removed bool) {
 	return m.member, m.removed
 }
 
+// size is how many members the group has.
+func (m *membership) size() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.members.Servers)
+}
+
 // answer says, for another node, which configuration is known and whether the node is in it.
 func (m *membership) answer(id string) (index uint64, member bool) {
 	m.mu.Lock()

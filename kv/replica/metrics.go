@@ -28,7 +28,7 @@ func newMetrics(registry prometheus.Registerer, r *Replica) (*metrics, error) {
 			Name: "sett_kv_raft_batch_commands", Help: "Commands in an entry this node has made as leader.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 7)}),
 		reads: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "sett_kv_raft_read_index_duration_seconds", Help: "Time until a strong read knew its index.",
+			Name: "sett_kv_raft_read_index_seconds", Help: "Time until a strong read knew its index.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8), NativeHistogramBucketFactor: 1.1}),
 		snapshots: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sett_kv_raft_snapshots_total",
@@ -68,13 +68,13 @@ func (m *metrics) gauges(r *Replica) []prometheus.Collector {
 			return 0
 		}),
 		gauge("commit_index", "Newest entry that is known to be on a majority.",
-			func() float64 { return float64(r.raft.CommitIndex()) }),
+			func() float64 { return float64(r.commitIndex()) }),
 		gauge("applied_index", "Newest entry in this node's state.",
 			func() float64 { return float64(r.machine.Applied()) }),
 		gauge("durable_index", "Newest entry in this node's state after a power loss.",
 			func() float64 { return float64(r.machine.Durable()) }),
 		gauge("apply_lag_entries", "Entries known to be committed and not yet applied here.",
-			func() float64 { return max(0, float64(r.raft.CommitIndex())-float64(r.progress.reached.Load())) }),
+			func() float64 { return max(0, float64(r.commitIndex())-float64(r.progress.reached.Load())) }),
 		gauge("leader_contact_seconds", "Time since this node heard of the leader; 0 on the leader.",
 			func() float64 { return r.lastContact().Seconds() }),
 		gauge("snapshot_index", "Newest entry that may be gone from the log.",

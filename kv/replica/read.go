@@ -101,11 +101,14 @@ func (r *Replica) round() read {
 	return read{index, err}
 }
 
+// commitIndex is the newest entry that is known to be on a majority: raft counts this disk in before it has it.
+func (r *Replica) commitIndex() uint64 { return min(r.raft.CommitIndex(), r.tail.written()) }
+
 // confirmed answers the commit index, once a majority has said after it was read that it knows no later term. Raft's
 // own VerifyLeader is not enough: it counts any answer that comes in, also one that a follower gave long ago, before
 // it helped to elect another leader, and that waited in a buffer while this process was stopped.
 func (r *Replica) confirmed(ctx context.Context, term uint64) read {
-	index := r.raft.CommitIndex()
+	index := r.commitIndex()
 	votes, others := 0, []raft.Server(nil)
 	voters := 0
 	for _, s := range r.raft.GetConfiguration().Configuration().Servers {

@@ -1,8 +1,8 @@
 // Package replica keeps copies of a state machine on several nodes equal: hashicorp/raft with raft-wal as its log. It
 // knows commands as bytes only. Its main type is Replica; one node is a group of one voter on the same code path.
 //
-// Guarantees. A command that Propose answers is flushed to disk by a majority and applied on the leader, in one order
-// everywhere. An index that ReadIndex answers covers every command that was answered anywhere before ReadIndex was
+// Guarantees. A command that Propose answers is flushed to disk by a majority, the leader among it, and applied on the
+// leader, in one order everywhere. An index that ReadIndex answers covers every command that was answered anywhere before ReadIndex was
 // called; whoever has waited for it with Wait reads linearizably from the local machine.
 //
 // Snapshots. The machine is persistent, so raft's snapshots hold no data of their own: taking one waits until the
@@ -77,10 +77,12 @@ type Replica struct {
 	metrics  *metrics
 	machine  Machine
 	raft     *raft.Raft
+	running  atomic.Pointer[raft.Raft] // raft once it runs, for what it calls before that
 	mux      *mux
 	network  *raft.NetworkTransport // on the mux
 	calls    *caller
 	storage  *storage
+	tail     *tail // storage's log, as raft sees it
 	entries  *entries
 	progress *progress
 
@@ -146,6 +148,12 @@ func (r *Replica) start() (err error) {
 		return err
 	}
 	opened = append(opened, r.storage.close)
+	log := r.storage.logs
+	if r.cfg.disk != nil {
+		log = r.cfg.disk(log)
+	}
+	r.tail = newTail(log, r.onTop, r.draining)
+	opened = append(opened, r.tail.close)
 	r.entries = &entries{replica: r, machine: r.machine, applied: r.machine.Applied()}
 	r.storage.snapshots.entries = r.entries
 	r.know()
@@ -162,10 +170,12 @@ func (r *Replica) start() (err error) {
 	if err := r.storage.bootstrap(r.raftConfig(), r.network, r.cfg.Bootstrap); err != nil {
 		return err
 	}
-	r.raft, err = raft.NewRaft(r.raftConfig(), r.entries, r.storage.logs, r.storage.stable, r.storage.snapshots, r.network)
+	r.raft, err = raft.NewRaft(r.raftConfig(), r.entries, r.tail, r.storage.stable, r.storage.snapshots,
+		bounded{r.network, r.tail})
 	if err != nil {
 		return err
 	}
+	r.running.Store(r.raft)
 	r.metrics.ready.Store(true)
 	r.mux.start()
 	r.tasks.Go(r.batch)
@@ -177,6 +187,12 @@ func (r *Replica) start() (err error) {
 		r.electNow()
 	}
 	return nil
+}
+
+// onTop says whether this replica leads others.
+func (r *Replica) onTop() bool {
+	running := r.running.Load()
+	return running != nil && running.State() == raft.Leader && r.membership.size() > 1
 }
 
 // electNow spares a group of one the wait for a leader that cannot exist.
@@ -206,7 +222,7 @@ func (r *Replica) Close() error {
 		err = errors.Join(err, stopped.Error(), r.mux.close(r.network))
 		r.calls.close()
 		r.metrics.unregister()
-		err = errors.Join(err, r.storage.close())
+		err = errors.Join(err, r.tail.close(), r.storage.close())
 		if err != nil {
 			r.closed = fmt.Errorf("close replica: %w", err)
 		}

@@ -22,7 +22,7 @@ func newMetrics(r prometheus.Registerer, s *Store) (*metrics, error) {
 	m := &metrics{
 		registry: r,
 		snapshotDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "sett_kv_snapshot_duration_seconds", Help: "Time to write a snapshot or a backup.",
+			Name: "sett_kv_snapshot_seconds", Help: "Time to write a snapshot or a backup.",
 			Buckets:                     prometheus.ExponentialBuckets(0.01, 4, 8),
 			NativeHistogramBucketFactor: 1.1}),
 		snapshotBytes: prometheus.NewCounter(prometheus.CounterOpts{

@@ -433,7 +433,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for name, want := range map[string][2]float64{
 		"sett_kv_applied_index": {2, 2}, "sett_kv_durable_index": {1, 1},
-		"sett_kv_snapshot_duration_seconds": {1, 1}, "sett_kv_snapshot_bytes_total": {50, 60},
+		"sett_kv_snapshot_seconds": {1, 1}, "sett_kv_snapshot_bytes_total": {50, 60},
 		"sett_kv_lsm_bytes": {0, 0}, "sett_kv_value_log_bytes": {1, 8 << 20}, "sett_kv_free_disk_bytes": {1, math.MaxFloat64}} {
 		if got, ok := values[name]; !ok || got < want[0] || got > want[1] {
 			t.Errorf("%s = %v, %v, want %v", name, got, ok, want)

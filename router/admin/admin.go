@@ -18,9 +18,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sett-run/sett/runtime/registry"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
-// Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all but those that may be nil are needed.
+// Config is what an Admin is made of. The rooms are asked for by the interfaces of this package; all but those that may
+// be nil are needed.
 type Config struct {
 	Modules  Modules
 	Deployer Deployer
@@ -178,13 +180,13 @@ func (c Config) validate() error {
 // gate lets so many in at once as it has room.
 type gate chan struct{}
 
-// enter reports whether there was room; who entered leaves.
-func (g gate) enter() bool {
+// enter refuses what would be one too many; who entered leaves.
+func (g gate) enter(what string) error {
 	select {
 	case g <- struct{}{}:
-		return true
+		return nil
 	default:
-		return false
+		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d %s at once", cap(g), what))
 	}
 }
 

@@ -28,6 +28,14 @@ func (c caller) may(app string) error {
 	return abi.WithCode(abi.Forbidden, fmt.Errorf("the token is limited to app %s and does not reach app %.80s", c.app, app))
 }
 
+// reach answers the app whose things are shown to who asks for an app's; "" is every app, which only an admin sees.
+func (c caller) reach(app string) (string, error) {
+	if app == "" {
+		return c.app, nil
+	}
+	return app, c.may(app)
+}
+
 // Authorize says whether a token reaches an app, for those who ask over other protocols. Errors are coded
 // abi.Unauthorized for an unknown token and abi.Forbidden for another app's.
 func (a *Admin) Authorize(ctx context.Context, app, token string) error {

@@ -29,7 +29,7 @@ func (a *Admin) bench(w http.ResponseWriter, r *http.Request, _ caller) error {
 	}
 	for _, n := range []int{ask.Cold, ask.Image, ask.Warm, ask.Reset} {
 		if n < 0 || n > maxBenchCount {
-			return abi.WithCode(abi.InvalidInput, fmt.Errorf("cold, image, warm, reset: must be between 0 and %d", maxBenchCount))
+			return abi.WithCode(abi.InvalidInput, fmt.Errorf("cold, image, warm, reset: each is between 0 and %d", maxBenchCount))
 		}
 	}
 	if ask.Request == nil {
@@ -47,8 +47,8 @@ func (a *Admin) bench(w http.ResponseWriter, r *http.Request, _ caller) error {
 	if v == nil {
 		return abi.WithCode(abi.NotFound, fmt.Errorf("function %s: no version is live", f.Name))
 	}
-	if !a.benches.enter() {
-		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d benches at once: they would disturb one another", a.limits.Benches))
+	if err := a.benches.enter("benches, which would disturb one another,"); err != nil {
+		return err
 	}
 	defer a.benches.leave()
 	event.App, event.Function, event.Version, event.Attempt = f.App, f.Name, v.Number, 1

@@ -2,9 +2,9 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -42,69 +42,48 @@ type Backuper interface {
 }
 
 func (a *Admin) clusterRoutes() map[string]route {
-	return map[string]route{
+	routes := a.needing(a.config.Cluster != nil, "has no cluster", map[string]route{
 		"GET /v1/cluster":                 {admins, a.clusterStatus},
 		"GET /v1/cluster/members":         {anyone, a.listMembers},
 		"DELETE /v1/cluster/members/{id}": {admins, a.removeMember},
 		"POST /v1/cluster/invites":        {admins, a.invite},
 		"POST /v1/cluster/leave":          {admins, a.leave},
 		"POST /v1/cluster/rotate":         {admins, a.rotate},
-		"GET /v1/cluster/backup":          {admins, a.backup},
 
 		"GET /v1/apps/{app}/functions/{function}/versions/{version}/nodes": {ofApp, a.rollout},
-	}
-}
-
-// cluster answers the Cluster, or why there is none.
-func (a *Admin) cluster() (Cluster, error) {
-	if a.config.Cluster == nil {
-		return nil, abi.WithCode(abi.Unsupported, errors.New("this node has no cluster"))
-	}
-	return a.config.Cluster, nil
+	})
+	maps.Copy(routes, a.needing(a.config.Backuper != nil, "makes no backups", map[string]route{
+		"GET /v1/cluster/backup": {admins, a.backup},
+	}))
+	return routes
 }
 
 func (a *Admin) rollout(w http.ResponseWriter, r *http.Request, _ caller) error {
-	c, err := a.cluster()
+	q, err := parseQuery(r, "local")
 	if err != nil {
-		return err
-	}
-	q := r.URL.Query()
-	if err := checkKeys(q, "local"); err != nil {
 		return err
 	}
 	number, err := strconv.Atoi(r.PathValue("version"))
 	if err != nil || number < 1 {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("version %.40q: must be a number from 1", r.PathValue("version")))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("version %.40q: it is a number from 1", r.PathValue("version")))
 	}
 	v := client.VersionName{App: r.PathValue("app"), Function: r.PathValue("function"), Version: number}
-	local, err := flag(q, "local")
-	if err != nil {
-		return err
+	local := client.LocalOnly(q.flag("local"))
+	if q.err != nil {
+		return q.err
 	}
-	return answer(w, http.StatusOK, client.Rollout{Nodes: c.Rollout(r.Context(), v, client.LocalOnly(local))})
+	return answer(w, http.StatusOK, client.Rollout{Nodes: a.config.Cluster.Rollout(r.Context(), v, local)})
 }
 
 func (a *Admin) clusterStatus(w http.ResponseWriter, _ *http.Request, _ caller) error {
-	c, err := a.cluster()
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, c.Status())
+	return answer(w, http.StatusOK, a.config.Cluster.Status())
 }
 
 func (a *Admin) listMembers(w http.ResponseWriter, _ *http.Request, _ caller) error {
-	c, err := a.cluster()
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, client.MemberList{Members: c.Members()})
+	return answer(w, http.StatusOK, client.MemberList{Members: a.config.Cluster.Members()})
 }
 
 func (a *Admin) invite(w http.ResponseWriter, r *http.Request, _ caller) error {
-	c, err := a.cluster()
-	if err != nil {
-		return err
-	}
 	var ask client.InviteRequest
 	if err := a.readJSON(w, r, a.limits.JSONBytes, &ask); err != nil {
 		return err
@@ -114,7 +93,7 @@ func (a *Admin) invite(w http.ResponseWriter, r *http.Request, _ caller) error {
 		ttl = time.Duration(min(max(ask.TTLSeconds, -1), int64(maxInviteTTL/time.Second)+1)) * time.Second
 	}
 	if ttl < minInviteTTL || ttl > maxInviteTTL {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("ttl_seconds %d: must be between %d and %d",
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("ttl_seconds %d: it is between %d and %d",
 			ask.TTLSeconds, minInviteTTL/time.Second, maxInviteTTL/time.Second))
 	}
 	switch ask.Role {
@@ -122,9 +101,9 @@ func (a *Admin) invite(w http.ResponseWriter, r *http.Request, _ caller) error {
 		ask.Role = client.RoleVoter
 	case client.RoleVoter, client.RoleReader:
 	default:
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("role %.40q: must be %s or %s", ask.Role, client.RoleVoter, client.RoleReader))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("role %.40q: it is %s or %s", ask.Role, client.RoleVoter, client.RoleReader))
 	}
-	invite, err := c.Invite(r.Context(), ask.Role, ttl)
+	invite, err := a.config.Cluster.Invite(r.Context(), ask.Role, ttl)
 	if err != nil {
 		return err
 	}
@@ -132,57 +111,30 @@ func (a *Admin) invite(w http.ResponseWriter, r *http.Request, _ caller) error {
 }
 
 func (a *Admin) removeMember(w http.ResponseWriter, r *http.Request, _ caller) error {
-	c, err := a.cluster()
-	if err != nil {
-		return err
-	}
 	id := r.PathValue("id")
 	if len(id) > maxNodeID {
 		return abi.WithCode(abi.InvalidInput, fmt.Errorf("id %.40q: longer than a node's id", id))
 	}
-	if err := c.RemoveMember(r.Context(), id); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.config.Cluster.RemoveMember(r.Context(), id))
 }
 
 func (a *Admin) leave(w http.ResponseWriter, r *http.Request, _ caller) error {
-	c, err := a.cluster()
-	if err != nil {
-		return err
-	}
-	if err := c.Leave(r.Context()); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.config.Cluster.Leave(r.Context()))
 }
 
 func (a *Admin) rotate(w http.ResponseWriter, r *http.Request, _ caller) error {
-	c, err := a.cluster()
-	if err != nil {
-		return err
-	}
 	var ask client.RotateRequest
 	if err := a.readJSON(w, r, a.limits.JSONBytes, &ask); err != nil {
 		return err
 	}
 	if ask.Secret != client.SecretKeys && ask.Secret != client.SecretAuthority {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("secret %.40q: must be %s or %s", ask.Secret, client.SecretKeys, client.SecretAuthority))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("secret %.40q: it is %s or %s", ask.Secret, client.SecretKeys, client.SecretAuthority))
 	}
-	if err := c.Rotate(r.Context(), ask.Secret); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.config.Cluster.Rotate(r.Context(), ask.Secret))
 }
 
 // backup streams; an error after the first bytes cuts the connection, so that nobody takes half a backup for a whole.
 func (a *Admin) backup(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if a.config.Backuper == nil {
-		return abi.WithCode(abi.Unsupported, errors.New("this node makes no backups"))
-	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	out := &steady{w, http.NewResponseController(w), a.limits.Stall}
 	return a.config.Backuper.Backup(r.Context(), out)

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/sett-run/sett/runtime/manifest"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -26,7 +29,7 @@ func (a *Admin) readJSON(w http.ResponseWriter, r *http.Request, limitBytes int6
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
 			return withStatus(http.StatusUnsupportedMediaType, abi.InvalidInput,
-				fmt.Errorf("content type %.80q: must be application/json", kind))
+				fmt.Errorf("content type %.80q: it is application/json", kind))
 		}
 	}
 	text, err := a.readBody(w, r, limitBytes)
@@ -215,7 +218,7 @@ func (s *strict) object(t reflect.Type, at string, depth int) error {
 			of, known = t.Elem(), true
 		}
 		if !known {
-			return fmt.Errorf("%.200s: unknown key%s", inner, suggest(key, keys))
+			return fmt.Errorf("%.200s: unknown key%s", inner, suggest(key, slices.Sorted(maps.Keys(keys))))
 		}
 		if err := s.value(of, inner, depth); err != nil {
 			return err
@@ -223,6 +226,18 @@ func (s *strict) object(t reflect.Type, at string, depth int) error {
 	}
 	_, err := s.d.Token()
 	return err
+}
+
+// suggest words the known key nearest to one that is unknown, or all of them when none is near.
+func suggest(key string, known []string) string {
+	near := manifest.Nearest(key, known)
+	switch {
+	case near != "":
+		return "; did you mean " + near + "?"
+	case len(known) == 0:
+		return ""
+	}
+	return "; known are " + strings.Join(known, ", ")
 }
 
 func place(at string) string {

@@ -125,15 +125,3 @@ func FuzzDecodeJSON(f *testing.F) {
 		}
 	})
 }
-
-func TestNearest(t *testing.T) {
-	words := []string{"memory_mb", "timeout_ms", "env", "routes", "reserved"}
-	for given, want := range map[string]string{
-		"memoryMb": "memory_mb", "timeout": "timeout_ms", "Env": "env", "envs": "env", "route": "routes", "reservd": "reserved",
-		"colour": "", "": "", strings.Repeat("env", 100): "",
-	} {
-		if got := nearest(given, words); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", given, got, want)
-		}
-	}
-}

@@ -62,11 +62,7 @@ func (a *Admin) putArchive(w http.ResponseWriter, r *http.Request, _ caller) err
 }
 
 func (a *Admin) removeArchive(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if err := a.config.Events.RemoveArchive(r.Context(), r.PathValue("app"), r.PathValue("archive")); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.config.Events.RemoveArchive(r.Context(), r.PathValue("app"), r.PathValue("archive")))
 }
 
 // replay puts a page of an archive's events on the bus again, and says where the next begins.

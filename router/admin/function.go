@@ -98,42 +98,36 @@ func (a *Admin) setAlias(w http.ResponseWriter, r *http.Request, _ caller) error
 
 // change makes a change to a function and answers the function after it.
 func (a *Admin) change(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, app, name string) (registry.Function, error)) error {
+	return a.matching(r, func(app, name string) error {
+		f, err := do(r.Context(), app, name)
+		if err != nil {
+			return err
+		}
+		return a.answerFunction(w, r, &f)
+	})
+}
+
+// matching calls do for the function in the path, if it is as If-Match says, while no other request changes functions.
+func (a *Admin) matching(r *http.Request, do func(app, name string) error) error {
 	a.changing.Lock()
 	defer a.changing.Unlock()
 	if err := a.checkMatch(r); err != nil {
 		return err
 	}
-	f, err := do(r.Context(), r.PathValue("app"), r.PathValue("function"))
-	if err != nil {
-		return err
-	}
-	return a.answerFunction(w, r, &f)
+	return do(r.PathValue("app"), r.PathValue("function"))
 }
 
 func (a *Admin) removeAlias(w http.ResponseWriter, r *http.Request, _ caller) error {
-	a.changing.Lock()
-	defer a.changing.Unlock()
-	if err := a.checkMatch(r); err != nil {
-		return err
-	}
-	if _, err := a.config.Changes.RemoveAlias(r.Context(), r.PathValue("app"), r.PathValue("function"), r.PathValue("alias")); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return a.matching(r, func(app, name string) error {
+		_, err := a.config.Changes.RemoveAlias(r.Context(), app, name, r.PathValue("alias"))
+		return done(w, err)
+	})
 }
 
 func (a *Admin) removeFunction(w http.ResponseWriter, r *http.Request, _ caller) error {
-	a.changing.Lock()
-	defer a.changing.Unlock()
-	if err := a.checkMatch(r); err != nil {
-		return err
-	}
-	if err := a.config.Changes.Remove(r.Context(), r.PathValue("app"), []string{r.PathValue("function")}); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return a.matching(r, func(app, name string) error {
+		return done(w, a.config.Changes.Remove(r.Context(), app, []string{name}))
+	})
 }
 
 // removeFunctions removes an app's functions. None to remove is no error: the second time finds nothing.

@@ -21,10 +21,11 @@ const invocationHeader = "Sett-Invocation-Id"
 // invoke runs a function once through the one door, or has it run later. A reply is answered as JSON: so a function's
 // 404 and ours are told apart, and no header of a guest's reaches a browser as the admin plane's.
 func (a *Admin) invoke(w http.ResponseWriter, r *http.Request, _ caller) error {
-	query := r.URL.Query()
-	if err := checkKeys(query, "qualifier"); err != nil {
+	q, err := parseQuery(r, "qualifier")
+	if err != nil {
 		return err
 	}
+	qualifier := q.text("qualifier")
 	var ask client.InvokeRequest
 	if err := a.readJSON(w, r, max(a.limits.JSONBytes, defaultInvokeBytes), &ask); err != nil {
 		return err
@@ -33,10 +34,10 @@ func (a *Admin) invoke(w http.ResponseWriter, r *http.Request, _ caller) error {
 	if err != nil {
 		return err
 	}
-	if err := a.checkHandler(r, query.Get("qualifier"), ask.Handler); err != nil {
+	if err := a.checkHandler(r, qualifier, ask.Handler); err != nil {
 		return err
 	}
-	call := router.Call{App: r.PathValue("app"), Function: r.PathValue("function"), Qualifier: query.Get("qualifier"), Event: event}
+	call := router.Call{App: r.PathValue("app"), Function: r.PathValue("function"), Qualifier: qualifier, Event: event}
 	switch kind := r.Header.Get(client.AsyncHeader); {
 	case strings.EqualFold(kind, client.AsyncInvocation):
 		return a.invokeLater(w, r, call)
@@ -128,7 +129,7 @@ func eventOf(ask client.InvokeRequest, r *http.Request, method string) (*abi.Eve
 		return invalid("handler: over %d bytes", registry.MaxHandlerBytes)
 	}
 	if ask.Method != "" {
-		if e.Method = strings.ToUpper(ask.Method); !token(e.Method) || len(e.Method) > 32 {
+		if e.Method = strings.ToUpper(ask.Method); !abi.ValidHeader(abi.Field{Name: e.Method}) || len(e.Method) > 32 {
 			return invalid("method %.40q: not a method", ask.Method)
 		}
 	}
@@ -138,7 +139,7 @@ func eventOf(ask client.InvokeRequest, r *http.Request, method string) (*abi.Eve
 		}
 	}
 	for i, h := range ask.Headers {
-		if !token(h.Name) || strings.ContainsAny(h.Value, "\r\n\x00") {
+		if !abi.ValidHeader(h) {
 			return invalid("headers[%d] %.80q: not a header", i, h.Name)
 		}
 	}
@@ -149,21 +150,11 @@ func eventOf(ask client.InvokeRequest, r *http.Request, method string) (*abi.Eve
 func splitPath(text string, e *abi.Event) error {
 	u, err := url.ParseRequestURI(text)
 	if err != nil || !strings.HasPrefix(text, "/") || strings.ContainsAny(text, " #") {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("path %.80q: must start with / and be percent-encoded", text))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("path %.80q: it starts with / and be percent-encoded", text))
 	}
 	if u.Path == "" {
-		return abi.WithCode(abi.InvalidInput, errors.New("path: must start with /"))
+		return abi.WithCode(abi.InvalidInput, errors.New("path: it starts with /"))
 	}
 	e.Path, e.Query, _ = strings.Cut(text, "?")
 	return nil
-}
-
-// token reports whether s is a token, as methods and header names are. Source: RFC 9110 section 5.6.2.
-func token(s string) bool {
-	for _, c := range []byte(s) {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
 }

@@ -17,7 +17,7 @@ import (
 // proxy cleans a slash or a dot away.
 func (a *Admin) keyRoutes() map[string]route {
 	const kv = "/v1/apps/{app}/kv"
-	routes := map[string]route{
+	return a.needing(a.config.KV != nil, "keeps no keys and values", map[string]route{
 		"GET " + kv + "/value":         {ofApp, a.getValue},
 		"HEAD " + kv + "/value":        {ofApp, a.getValue},
 		"PUT " + kv + "/value":         {ofApp, a.putValue},
@@ -31,23 +31,12 @@ func (a *Admin) keyRoutes() map[string]route {
 		"GET " + kv + "/usage":         {ofApp, a.getUsage},
 		"GET " + kv + "/quota":         {admins, a.getQuota},
 		"PUT " + kv + "/quota":         {admins, a.setQuota},
-	}
-	for pattern, to := range routes {
-		handle := to.handle
-		to.handle = func(w http.ResponseWriter, r *http.Request, who caller) error {
-			if a.config.KV == nil {
-				return abi.WithCode(abi.Unsupported, errors.New("this node keeps no keys and values"))
-			}
-			return handle(w, r, who)
-		}
-		routes[pattern] = to
-	}
-	return routes
+	})
 }
 
 // getValue answers a key's value as it is.
 func (a *Admin) getValue(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "key", "consistency")
+	q, err := parseQuery(r, "key", "consistency")
 	if err != nil {
 		return err
 	}
@@ -84,7 +73,7 @@ func setRevision(w http.ResponseWriter, revision uint64) {
 
 // putValue sets a key to the request's body.
 func (a *Admin) putValue(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "key", "ttl")
+	q, err := parseQuery(r, "key", "ttl")
 	if err != nil {
 		return err
 	}
@@ -102,7 +91,7 @@ func (a *Admin) putValue(w http.ResponseWriter, r *http.Request, _ caller) error
 }
 
 func (a *Admin) deleteValue(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "key")
+	q, err := parseQuery(r, "key")
 	if err != nil {
 		return err
 	}
@@ -114,7 +103,7 @@ func (a *Admin) deleteValue(w http.ResponseWriter, r *http.Request, _ caller) er
 }
 
 func (a *Admin) incrValue(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "key", "delta", "min", "max", "ttl")
+	q, err := parseQuery(r, "key", "delta", "min", "max", "ttl")
 	if err != nil {
 		return err
 	}
@@ -127,7 +116,7 @@ func (a *Admin) incrValue(w http.ResponseWriter, r *http.Request, _ caller) erro
 }
 
 func (a *Admin) touchKey(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "key", "ttl")
+	q, err := parseQuery(r, "key", "ttl")
 	if err != nil {
 		return err
 	}
@@ -188,7 +177,7 @@ func preconditions(r *http.Request, key string) ([]op.Check, error) {
 	}
 	revision, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || revision == 0 {
-		return nil, abi.WithCode(abi.InvalidInput, fmt.Errorf("If-Match %.40q: must be one revision, or *", match[0]))
+		return nil, abi.WithCode(abi.InvalidInput, fmt.Errorf("If-Match %.40q: it is one revision, or *", match[0]))
 	}
 	return []op.Check{{Kind: op.HasRevision, Key: key, Revision: revision}}, nil
 }

@@ -16,11 +16,11 @@ const (
 
 // listKeys answers a page of keys, without values unless they are asked for.
 func (a *Admin) listKeys(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "prefix", "limit", "cursor", "values", "consistency")
+	q, err := parseQuery(r, "prefix", "limit", "cursor", "values", "consistency")
 	if err != nil {
 		return err
 	}
-	ask := op.Query{Prefix: q.prefix(), Cursor: q.values.Get("cursor"), Limit: q.limit(), KeysOnly: !q.flag("values"), Read: q.read(r)}
+	ask := op.Query{Prefix: q.prefix(), Cursor: q.text("cursor"), Limit: q.limit(0, op.MaxPageKeys), KeysOnly: !q.flag("values"), Read: q.read(r)}
 	if q.err != nil {
 		return q.err
 	}
@@ -42,7 +42,7 @@ func (a *Admin) listKeys(w http.ResponseWriter, r *http.Request, _ caller) error
 
 // getValues answers several keys as they are at one moment.
 func (a *Admin) getValues(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "consistency")
+	q, err := parseQuery(r, "consistency")
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (a *Admin) getValues(w http.ResponseWriter, r *http.Request, _ caller) erro
 
 // commitTxn does a transaction. A check that fails is 409: what it is about stands in the body, not in a header.
 func (a *Admin) commitTxn(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if _, err := parseKeyQuery(r); err != nil {
+	if _, err := parseQuery(r); err != nil {
 		return err
 	}
 	var ask client.KVTxn

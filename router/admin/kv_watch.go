@@ -3,14 +3,12 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"iter"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -26,16 +24,16 @@ type watched struct {
 // watchKeys answers changes as newline-delimited JSON until the reader leaves, the node drains, or an error is the last
 // line. Without a revision to begin at it begins now, and says so in its header, before the first line.
 func (a *Admin) watchKeys(w http.ResponseWriter, r *http.Request, who caller) error {
-	q, err := parseKeyQuery(r, "prefix", "from")
+	q, err := parseQuery(r, "prefix", "from")
 	if err != nil {
 		return err
 	}
-	app, prefix, after, read := r.PathValue("app"), q.prefix(), q.revision("from", q.values.Get("from")), q.read(r)
+	app, prefix, after, read := r.PathValue("app"), q.prefix(), q.revision("from", q.text("from")), q.read(r)
 	if q.err != nil {
 		return q.err
 	}
-	if !a.followers.enter() {
-		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d followed logs and watches at once", a.limits.Followers))
+	if err := a.followers.enter("followed logs, watches and waiting receives"); err != nil {
+		return err
 	}
 	defer a.followers.leave()
 	ctx, stop := a.untilDrained(r.Context())

@@ -17,10 +17,10 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) (metrics, error) {
 	m := metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sett_admin_requests_total", Help: "Requests to the admin plane by route and status.",
+			Name: "sett_router_admin_requests_total", Help: "Requests to the admin plane by route and status.",
 		}, []string{"route", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sett_admin_request_seconds", Help: "How long requests to the admin plane took, by route.",
+			Name: "sett_router_admin_request_seconds", Help: "How long requests to the admin plane took, by route.",
 			Buckets:                     []float64{.001, .01, .1, 1, 10, 60},
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
 		}, []string{"route"}),

@@ -16,7 +16,7 @@ const digestLength = 64 // a SHA-256 in hexadecimal
 
 func checkDigest(digest string) error {
 	if len(digest) != digestLength || strings.Trim(digest, "0123456789abcdef") != "" {
-		return abi.WithCode(abi.InvalidInput, fmt.Errorf("digest %.80q: must be a SHA-256 as 64 hexadecimal digits, lower case", digest))
+		return abi.WithCode(abi.InvalidInput, fmt.Errorf("digest %.80q: it is a SHA-256, 64 hexadecimal digits in lower case", digest))
 	}
 	return nil
 }
@@ -42,8 +42,8 @@ func (a *Admin) putModule(w http.ResponseWriter, r *http.Request, _ caller) erro
 	if r.ContentLength > a.limits.ModuleBytes {
 		return abi.WithCode(abi.TooLarge, fmt.Errorf("module of %d bytes: over the limit of %d bytes", r.ContentLength, a.limits.ModuleBytes))
 	}
-	if !a.uploads.enter() {
-		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d uploads at once", a.limits.Uploads))
+	if err := a.uploads.enter("uploads"); err != nil {
+		return err
 	}
 	defer a.uploads.leave()
 	existed := a.config.Modules.Has(digest)

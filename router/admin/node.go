@@ -31,10 +31,11 @@ func (a *Admin) openAPI(w http.ResponseWriter, _ *http.Request, _ caller) error 
 }
 
 func (a *Admin) nodeInfo(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if err := checkKeys(r.URL.Query(), "generation"); err != nil {
+	q, err := parseQuery(r, "generation")
+	if err != nil {
 		return err
 	}
-	if text := r.URL.Query().Get("generation"); text != "" {
+	if text := q.text("generation"); text != "" {
 		generation, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
 			return abi.WithCode(abi.InvalidInput, fmt.Errorf("generation %.40q: not a number", text))
@@ -95,9 +96,5 @@ func (a *Admin) createToken(w http.ResponseWriter, r *http.Request, _ caller) er
 }
 
 func (a *Admin) revokeToken(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if err := a.tokens.revoke(r.Context(), r.PathValue("id")); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.tokens.revoke(r.Context(), r.PathValue("id")))
 }

@@ -79,16 +79,12 @@ func (a *Admin) putBucket(w http.ResponseWriter, r *http.Request, who caller) er
 }
 
 func (a *Admin) deleteBucket(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if err := a.config.Objects.DeleteBucket(r.Context(), r.PathValue("app"), r.PathValue("bucket")); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.config.Objects.DeleteBucket(r.Context(), r.PathValue("app"), r.PathValue("bucket")))
 }
 
 // objectName reads which object a request is about.
-func (q *keyQuery) objectName(r *http.Request) op.ObjectName {
-	n := op.ObjectName{App: r.PathValue("app"), Bucket: r.PathValue("bucket"), Key: q.values.Get("key")}
+func (q *query) objectName(r *http.Request) op.ObjectName {
+	n := op.ObjectName{App: r.PathValue("app"), Bucket: r.PathValue("bucket"), Key: q.text("key")}
 	q.refuse(n.Validate())
 	return n
 }
@@ -113,7 +109,7 @@ func unmet(err error) error {
 // getObject answers an object's bytes, or a range of them. They are sent as bytes, whatever type the object has: a page
 // that somebody put must not be one of this origin, where a browser may be an admin.
 func (a *Admin) getObject(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "key", "about")
+	q, err := parseQuery(r, "key", "about")
 	if err != nil {
 		return err
 	}
@@ -160,7 +156,7 @@ func (p *paying) Read(b []byte) (int, error) {
 }
 
 func (a *Admin) putObject(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "key")
+	q, err := parseQuery(r, "key")
 	if err != nil {
 		return err
 	}
@@ -174,8 +170,8 @@ func (a *Admin) putObject(w http.ResponseWriter, r *http.Request, _ caller) erro
 	if put.About, err = readAbout(r); err != nil {
 		return err
 	}
-	if !a.uploads.enter() {
-		return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d uploads at once", a.limits.Uploads))
+	if err := a.uploads.enter("uploads"); err != nil {
+		return err
 	}
 	defer a.uploads.leave()
 	body := &paced{r: http.MaxBytesReader(w, r.Body, op.MaxObjectPutBytes), control: http.NewResponseController(w),
@@ -204,7 +200,7 @@ func readAbout(r *http.Request) (about op.ObjectAbout, err error) {
 }
 
 func (a *Admin) deleteObject(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "key")
+	q, err := parseQuery(r, "key")
 	if err != nil {
 		return err
 	}
@@ -224,12 +220,12 @@ func (a *Admin) deleteObject(w http.ResponseWriter, r *http.Request, _ caller) e
 }
 
 func (a *Admin) listObjects(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "prefix", "delimiter", "after", "cursor", "limit")
+	q, err := parseQuery(r, "prefix", "delimiter", "after", "cursor", "limit")
 	if err != nil {
 		return err
 	}
-	get := q.values.Get
-	ask := op.ObjectQuery{Prefix: get("prefix"), Delimiter: get("delimiter"), After: get("after"), Token: get("cursor"), Limit: q.limit()}
+	ask := op.ObjectQuery{Prefix: q.text("prefix"), Delimiter: q.text("delimiter"), After: q.text("after"), Token: q.text("cursor"),
+		Limit: q.limit(0, op.MaxPageKeys)}
 	q.refuse(ask.Validate())
 	if q.err != nil {
 		return q.err
@@ -267,11 +263,7 @@ func (a *Admin) deleteObjects(w http.ResponseWriter, r *http.Request, _ caller) 
 	if err := a.readJSON(w, r, maxDeleteJSONBytes, &ask); err != nil {
 		return err
 	}
-	if err := a.config.Objects.DeleteMany(r.Context(), r.PathValue("app"), r.PathValue("bucket"), ask.Keys...); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.config.Objects.DeleteMany(r.Context(), r.PathValue("app"), r.PathValue("bucket"), ask.Keys...))
 }
 
 func (a *Admin) objectUsage(w http.ResponseWriter, r *http.Request, _ caller) error {

@@ -132,6 +132,14 @@ func writeProblem(w http.ResponseWriter, p client.Problem) {
 	w.Write(append(text, '\n')) // the client may have left
 }
 
+// done answers that what was asked for has happened, if err is nil.
+func done(w http.ResponseWriter, err error) error {
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
+
 // answer writes a JSON response.
 func answer(w http.ResponseWriter, status int, body any) error {
 	text, err := json.Marshal(body)

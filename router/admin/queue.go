@@ -51,11 +51,11 @@ func (a *Admin) needing(there bool, lack string, routes map[string]route) map[st
 }
 
 func (a *Admin) listQueues(w http.ResponseWriter, r *http.Request, _ caller) error {
-	q, err := parseKeyQuery(r, "prefix", "cursor", "limit")
+	q, err := parseQuery(r, "prefix", "cursor", "limit")
 	if err != nil {
 		return err
 	}
-	ask := op.QueueQuery{Prefix: q.values.Get("prefix"), After: q.values.Get("cursor"), Limit: q.limit()}
+	ask := op.QueueQuery{Prefix: q.text("prefix"), After: q.text("cursor"), Limit: q.limit(0, op.MaxPageKeys)}
 	for _, name := range []string{ask.Prefix, ask.After} {
 		if name != "" {
 			q.refuse(op.ValidateInnerName(name))
@@ -111,11 +111,7 @@ func takeName(name *string, of string) error {
 }
 
 func (a *Admin) removeQueue(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if err := a.config.Queues.Remove(r.Context(), r.PathValue("app"), r.PathValue("queue")); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.config.Queues.Remove(r.Context(), r.PathValue("app"), r.PathValue("queue")))
 }
 
 func (a *Admin) sendMessages(w http.ResponseWriter, r *http.Request, _ caller) error {
@@ -152,8 +148,8 @@ func (a *Admin) receiveMessages(w http.ResponseWriter, r *http.Request, _ caller
 	ctx, cancel := context.WithTimeout(r.Context(), op.MaxWait+a.limits.Time)
 	defer cancel()
 	if ask.Wait != op.NoWait {
-		if !a.followers.enter() {
-			return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d followed logs, watches and waiting receives at once", a.limits.Followers))
+		if err := a.followers.enter("followed logs, watches and waiting receives"); err != nil {
+			return err
 		}
 		defer a.followers.leave()
 		var stop func()
@@ -207,7 +203,7 @@ func (a *Admin) redriveQueue(w http.ResponseWriter, r *http.Request, _ caller) e
 		}
 	}
 	if ask.Max < 0 {
-		return abi.WithCode(abi.InvalidInput, errors.New("max "+strconv.Itoa(ask.Max)+": must not be negative"))
+		return abi.WithCode(abi.InvalidInput, errors.New("max "+strconv.Itoa(ask.Max)+": it is a number from 0"))
 	}
 	moved, err := a.config.Queues.Redrive(r.Context(), r.PathValue("app"), r.PathValue("queue"), op.Redrive(ask))
 	if err != nil {

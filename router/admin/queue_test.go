@@ -149,7 +149,7 @@ func TestQueuesRefuse(t *testing.T) {
 		{"POST", "queues/q/settle", `{"delete":[` + receipts + `]}`, 413, "at most 10000"},
 		{"POST", "queues/q/settle", `{"delete":["` + strings.Repeat("x", maxSettleJSONBytes) + `"]}`, 413, "limit of 4194304 bytes"},
 		{"POST", "queues/q/redrive", `{"to":"topic/placed"}`, 400, "to: queue name"},
-		{"POST", "queues/q/redrive", `{"max":-1}`, 400, "negative"},
+		{"POST", "queues/q/redrive", `{"max":-1}`, 400, "max -1: it is a number from 0"},
 		{"PUT", "topics/t/subscriptions/s", `{"to":"function:f"}`, 400, "it is queue:NAME or a URL"},
 		{"PUT", "topics/t/subscriptions/s", `{"to":"queue:q","topic":"u"}`, 400, "the path says"},
 		{"PUT", "topics/t/subscriptions/s", `{"to":"queue:q","filter":[1]}`, 400, "no JSON object"},

@@ -40,17 +40,12 @@ func isolationOf(v *registry.Version) registry.Isolation {
 	return v.Module.Isolation
 }
 
-// liveVersion answers the heaviest version of the alias live.
+// liveVersion answers the heaviest version of the alias live; nil: there is none.
 func liveVersion(f *registry.Function) *registry.Version {
-	weights := f.Aliases[registry.LiveAlias]
-	if len(weights) == 0 {
-		return nil
+	if live := f.Live(); len(live) > 0 {
+		return live[0]
 	}
-	i := slices.IndexFunc(f.Versions, func(v registry.Version) bool { return v.Number == weights[0].Version })
-	if i < 0 {
-		return nil
-	}
-	return &f.Versions[i]
+	return nil
 }
 
 func aliasesOf(f *registry.Function, version int) []string {

@@ -55,8 +55,6 @@ func (a *Admin) table() map[string]route {
 		"POST " + function + "/bench":             {ofApp, a.bench},
 
 		"GET /v1/logs":           {anyone, a.readLogs},
-		"GET /v1/invocations":    {anyone, a.listInvocations},
-		"GET /v1/top":            {admins, a.top},
 		"GET /v1/tokens":         {admins, a.listTokens},
 		"POST /v1/tokens":        {admins, a.createToken},
 		"DELETE /v1/tokens/{id}": {admins, a.revokeToken},
@@ -73,6 +71,7 @@ func (a *Admin) table() map[string]route {
 	maps.Copy(routes, a.eventRoutes())
 	maps.Copy(routes, a.scheduleRoutes())
 	maps.Copy(routes, a.clusterRoutes())
+	maps.Copy(routes, a.activityRoutes())
 	return routes
 }
 
@@ -125,8 +124,8 @@ func (a *Admin) recovered(w *recorder, pattern string, v any) (abort bool) {
 func (a *Admin) admit(w *recorder, r *http.Request, pattern string, who *caller) error {
 	to := a.routes[pattern] // admins only when there is no such route
 	if to.access != probing {
-		if !a.requests.enter() {
-			return abi.WithCode(abi.TooManyRequests, fmt.Errorf("over %d requests at once", a.limits.Requests))
+		if err := a.requests.enter("requests"); err != nil {
+			return err
 		}
 		defer a.requests.leave()
 		if a.config.Loopback && r.Context().Value(nodeKey{}) == nil {

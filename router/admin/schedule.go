@@ -67,11 +67,7 @@ func (a *Admin) fireSchedule(w http.ResponseWriter, r *http.Request, _ caller) e
 }
 
 func turnSchedule(w http.ResponseWriter, r *http.Request, turn func(context.Context, registry.ScheduleID) error) error {
-	if err := turn(r.Context(), scheduleID(r)); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, turn(r.Context(), scheduleID(r)))
 }
 
 func scheduleID(r *http.Request) registry.ScheduleID {

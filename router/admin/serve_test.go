@@ -356,7 +356,7 @@ func TestMetricsInEveryFormat(t *testing.T) {
 	call(t, server, "GET", "/v1/node", "")
 	call(t, server, "GET", "/nowhere/at/all", "")
 	_, text := call(t, server, "GET", "/metrics", "")
-	for _, want := range []string{`sett_admin_requests_total{route="GET /v1/node",status="200"} 1`, `sett_admin_requests_total{route="none",status="404"} 1`} {
+	for _, want := range []string{`sett_router_admin_requests_total{route="GET /v1/node",status="200"} 1`, `sett_router_admin_requests_total{route="none",status="404"} 1`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("metrics lack %s:\n%s", want, text)
 		}

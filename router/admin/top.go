@@ -2,13 +2,8 @@ package admin
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
 
-	"github.com/sett-run/sett/runtime/registry"
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -26,95 +21,46 @@ type Activity interface {
 	Top(ctx context.Context, local client.LocalOnly) []client.NodeTotals
 }
 
-// activity answers the Activity, or why there is none.
-func (a *Admin) activity() (Activity, error) {
-	if a.config.Activity == nil {
-		return nil, abi.WithCode(abi.Unsupported, fmt.Errorf("this node does not tell what it did"))
-	}
-	return a.config.Activity, nil
+func (a *Admin) activityRoutes() map[string]route {
+	return a.needing(a.config.Activity != nil, "does not tell what it did", map[string]route{
+		"GET /v1/invocations": {anyone, a.listInvocations},
+		"GET /v1/top":         {admins, a.top},
+	})
 }
 
 func (a *Admin) top(w http.ResponseWriter, r *http.Request, _ caller) error {
-	activity, err := a.activity()
+	q, err := parseQuery(r, "local")
 	if err != nil {
 		return err
 	}
-	if err := checkKeys(r.URL.Query(), "local"); err != nil {
-		return err
+	local := client.LocalOnly(q.flag("local"))
+	if q.err != nil {
+		return q.err
 	}
-	local, err := flag(r.URL.Query(), "local")
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, client.Top{Nodes: activity.Top(r.Context(), client.LocalOnly(local))})
+	return answer(w, http.StatusOK, client.Top{Nodes: a.config.Activity.Top(r.Context(), local)})
 }
 
 func (a *Admin) listInvocations(w http.ResponseWriter, r *http.Request, who caller) error {
-	activity, err := a.activity()
+	q, err := parseQuery(r, "app", "function", "failed", "limit", "local", "waiting")
 	if err != nil {
 		return err
 	}
-	q, err := invocationQuery(r.URL.Query())
-	if err != nil {
+	ask := client.InvocationQuery{App: q.name("app"), Function: q.name("function"), Limit: q.limit(defaultInvocations, maxInvocations),
+		Failed: q.flag("failed"), Waiting: q.flag("waiting"), Local: client.LocalOnly(q.flag("local"))}
+	if q.err != nil {
+		return q.err
+	}
+	if ask.App, err = who.reach(ask.App); err != nil {
 		return err
-	}
-	if q.App == "" {
-		q.App = who.app // all apps for an admin, whose app is ""
-	}
-	if q.App != "" {
-		if err := who.may(q.App); err != nil {
-			return err
-		}
 	}
 	var list client.InvocationList
-	if q.Waiting {
-		if list.Waiting, err = activity.Waiting(r.Context(), q.App, q.Function); err != nil {
+	if ask.Waiting {
+		if list.Waiting, err = a.config.Activity.Waiting(r.Context(), ask.App, ask.Function); err != nil {
 			return err
 		}
 	} else {
-		list = activity.Invocations(r.Context(), q)
+		list = a.config.Activity.Invocations(r.Context(), ask)
 	}
-	if list.Invocations == nil {
-		list.Invocations = []client.Invocation{}
-	}
+	list.Invocations = orEmpty(list.Invocations)
 	return answer(w, http.StatusOK, list)
-}
-
-func invocationQuery(v url.Values) (q client.InvocationQuery, err error) {
-	if err := checkKeys(v, "app", "function", "failed", "limit", "local", "waiting"); err != nil {
-		return q, err
-	}
-	q = client.InvocationQuery{App: v.Get("app"), Function: v.Get("function"), Limit: defaultInvocations}
-	for kind, name := range map[string]string{"app": q.App, "function": q.Function} {
-		if name != "" {
-			if err := registry.CheckName(kind, name); err != nil {
-				return q, err
-			}
-		}
-	}
-	if s := v.Get("limit"); s != "" {
-		if q.Limit, err = strconv.Atoi(s); err != nil || q.Limit < 1 || q.Limit > maxInvocations {
-			return q, abi.WithCode(abi.InvalidInput, fmt.Errorf("limit %.40q: must be between 1 and %d", s, maxInvocations))
-		}
-	}
-	if q.Failed, err = flag(v, "failed"); err != nil {
-		return q, err
-	}
-	if q.Waiting, err = flag(v, "waiting"); err != nil {
-		return q, err
-	}
-	local, err := flag(v, "local")
-	q.Local = client.LocalOnly(local)
-	return q, err
-}
-
-// flag reads true or false; absent is false.
-func flag(v url.Values, key string) (bool, error) {
-	switch v.Get(key) {
-	case "", "false":
-		return false, nil
-	case "true":
-		return true, nil
-	}
-	return false, abi.WithCode(abi.InvalidInput, fmt.Errorf("%s %.40q: must be true or false", key, v.Get(key)))
 }

@@ -51,11 +51,7 @@ func (a *Admin) putTopic(w http.ResponseWriter, r *http.Request, _ caller) error
 }
 
 func (a *Admin) removeTopic(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if err := a.config.Queues.RemoveTopic(r.Context(), r.PathValue("app"), r.PathValue("topic")); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.config.Queues.RemoveTopic(r.Context(), r.PathValue("app"), r.PathValue("topic")))
 }
 
 func (a *Admin) publish(w http.ResponseWriter, r *http.Request, _ caller) error {
@@ -100,9 +96,5 @@ func (a *Admin) subscribe(w http.ResponseWriter, r *http.Request, _ caller) erro
 }
 
 func (a *Admin) unsubscribe(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if err := a.config.Subscriptions.Unsubscribe(r.Context(), r.PathValue("app"), r.PathValue("topic"), r.PathValue("subscription")); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(w, a.config.Subscriptions.Unsubscribe(r.Context(), r.PathValue("app"), r.PathValue("topic"), r.PathValue("subscription")))
 }

@@ -191,11 +191,7 @@ func (a *Async) run(ctx context.Context, m op.Message) {
 		}
 		return a.config.Queue.Commit(ctx, e, op.Settlement{Delete: []string{m.Receipt}})
 	})
-	for over := o.Condition != "" && !o.Committed; over && !d.sendRecord(ctx, &i, o, settings); {
-		if !pause(ctx, storePause) {
-			o.Verdict, over = Interrupted, false
-		}
-	}
+	d.report(ctx, &i, &o, settings)
 	release()
 	switch {
 	case o.Committed:

@@ -67,9 +67,9 @@ func Replayed(m op.Message, archive, function string) (op.Outgoing, error) {
 	}
 	e.ReplayName = archive
 	body, err := marshalText(e)
-	out := op.Outgoing{Body: body, Attributes: []op.Attribute{{Name: replayAttribute, Type: "String", Value: []byte(archive)}}}
+	out := op.Outgoing{Body: body, Attributes: []op.Attribute{{Name: replayAttribute, Type: attributeText, Value: []byte(archive)}}}
 	if function != "" {
-		out.Attributes = append(out.Attributes, op.Attribute{Name: functionAttribute, Type: "String", Value: []byte(function)})
+		out.Attributes = append(out.Attributes, op.Attribute{Name: functionAttribute, Type: attributeText, Value: []byte(function)})
 	}
 	return out, err
 }
@@ -146,9 +146,7 @@ func NewRuleWorker(c WorkerConfig, e registry.EventSource, name string) (*Worker
 	if err != nil {
 		return nil, abi.WithCode(abi.InvalidInput, fmt.Errorf("rule %s: %w", name, err))
 	}
-	w := newWorker(c, abi.TriggerEvent, "bus/"+name)
-	w.each = true
-	w.matches = func(op.Message) bool { return true } // the forwarder has looked
+	w := newEachWorker(c, abi.TriggerEvent, "bus/"+name, e.DeadLetter)
 	title := rule{name: c.App + "-" + c.Function + "-" + name}
 	title.arn = fmt.Sprintf("arn:aws:events:%s:%s:rule/%s", c.Delivery.config.Region, account, title.name)
 	w.encode = func(batch []op.Message) ([]byte, error) {
@@ -162,11 +160,6 @@ func NewRuleWorker(c WorkerConfig, e registry.EventSource, name string) (*Worker
 		default:
 			return m.Body, nil
 		}
-	}
-	w.policy = func() Policy { return AsyncPolicy(c.Delivery.async(c.App, c.Function)) }
-	w.batch = 1
-	if e.DeadLetter != "" {
-		w.deadLetter = registry.DestinationQueue + ":" + e.DeadLetter
 	}
 	return w, nil
 }

@@ -120,6 +120,19 @@ func (d *Delivery) sendRecord(ctx context.Context, i *Invocation, o Outcome, a *
 	return d.send(ctx, i, Parcel{App: i.App, Destination: to, Body: body, Depth: i.Depth + 1})
 }
 
+// report tells the destination of what has ended until it is told; when ctx ends before, the attempt counts as interrupted.
+func (d *Delivery) report(ctx context.Context, i *Invocation, o *Outcome, a *registry.Async) {
+	if o.Condition == "" || o.Committed {
+		return
+	}
+	for !d.sendRecord(ctx, i, *o, a) {
+		if !pause(ctx, storePause) {
+			o.Verdict = Interrupted
+			return
+		}
+	}
+}
+
 // withRecord answers the effects of an invocation that succeeded, with the record for its destination.
 func (d *Delivery) withRecord(ctx context.Context, i *Invocation, o Outcome, a *registry.Async) (op.Effects, error) {
 	e := *o.Result.Effects

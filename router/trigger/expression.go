@@ -18,7 +18,6 @@ const maxRateDays = 36_500
 // Expression is when a schedule fires: rate(...) or cron(...), as AWS writes them. It is a value, and may be used
 // concurrently. The zero value never fires.
 type Expression struct {
-	text   string
 	cron   *cron
 	period time.Duration // of a rate; 0: it is cron
 	anchor time.Time     // ticks of a rate are whole periods after it
@@ -62,7 +61,7 @@ func parse(expr, zone string) (Expression, error) {
 	if !closed {
 		return Expression{}, fmt.Errorf("column %d: it ends in )", len(expr)+1)
 	}
-	e := Expression{text: expr, anchor: time.Unix(0, 0)}
+	e := Expression{anchor: time.Unix(0, 0)}
 	words := split(inside, len(kind)+2)
 	if kind == "rate" {
 		e.period, err = parseRate(words)
@@ -142,9 +141,6 @@ func (e Expression) Anchor(created time.Time) Expression {
 	e.anchor = created.Truncate(time.Second).UTC()
 	return e
 }
-
-// String answers the expression as it was parsed.
-func (e Expression) String() string { return e.text }
 
 // Next answers the first tick after a moment, in UTC; false when there is none any more.
 func (e Expression) Next(after time.Time) (time.Time, bool) {

@@ -42,6 +42,17 @@ func ParseFilter(text []byte) (*Filter, error) {
 	return f, nil
 }
 
+func parseFilters(texts []json.RawMessage) (all []*Filter, err error) {
+	for _, text := range texts {
+		f, err := ParseFilter(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
 func parseFilter(text []byte) (*Filter, error) {
 	if len(text) > registry.MaxDocumentsBytes {
 		return nil, fmt.Errorf("has %d bytes; at most %d are allowed", len(text), registry.MaxDocumentsBytes)

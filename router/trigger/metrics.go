@@ -43,7 +43,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	m := &metrics{
 		attempts: counter("sett_router_attempts_total", "Attempts of invocations that are kept, by outcome.", "trigger", "outcome"),
-		givenUp:  counter("sett_router_given_up_invocations_total", "Invocations that were given up.", "trigger", "condition"),
+		givenUp:  counter("sett_router_invocations_given_up_total", "Invocations that were given up.", "trigger", "condition"),
 		ticks:    counter("sett_router_schedule_ticks_total", "Ticks of schedules, by what became of them on this node.", "outcome"),
 		messages: counter("sett_router_messages_total", "Messages of queues and topics and changes of streams, by what became of them.", "trigger", "outcome"),
 		trims:    counter("sett_router_stream_trims_total", "Times that changes were forgotten before a function had them.", "app", "function"),

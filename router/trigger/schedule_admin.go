@@ -86,26 +86,15 @@ type Waiting struct {
 
 // Pending answers the invocations of an app's schedules that have not ended; without an app, of all apps.
 func (s *Scheduler) Pending(ctx context.Context, app string) (all []Waiting, err error) {
-	q := op.Query{Prefix: pendingPrefix, Read: op.Read{Consistency: op.Strong}}
+	prefix := pendingPrefix
 	if app != "" {
-		q.Prefix += app + "/"
+		prefix += app + "/"
 	}
-	for {
-		page, err := s.config.Store.List(ctx, op.System, q)
-		if err != nil {
-			return nil, coded("list invocations", err)
-		}
-		for _, i := range page.Items {
-			var p pending
-			if err := json.Unmarshal(i.Value, &p); err != nil {
-				return nil, fmt.Errorf("read record %s: %w", i.Key, err)
-			}
-			all = append(all, Waiting{p.Invocation, p.NotBefore})
-		}
-		if q.Cursor = page.Cursor; q.Cursor == "" {
-			return all, nil
-		}
+	waiting, err := listOf[pending](ctx, s.config.Store, "invocations", prefix, op.Strong)
+	for _, p := range waiting {
+		all = append(all, Waiting{p.Invocation, p.NotBefore})
 	}
+	return all, err
 }
 
 // Fire invokes a schedule's function once as at a tick, disabled or not, and answers the invocation's id. It returns
@@ -148,16 +137,4 @@ func (s *Scheduler) record(ctx context.Context, l live) (r record, revision uint
 		err = json.Unmarshal(item.Value, &r)
 	}
 	return r, item.Revision, coded("read schedule", err)
-}
-
-// coded wraps an error of the store, which is coded abi.Unavailable unless it has a code.
-func coded(verb string, err error) error {
-	if err == nil {
-		return nil
-	}
-	err = fmt.Errorf("%s: %w", verb, err)
-	if abi.CodeOf(err) == abi.Internal {
-		return abi.WithCode(abi.Unavailable, err)
-	}
-	return err
 }

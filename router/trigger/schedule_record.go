@@ -1,13 +1,10 @@
 package trigger
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/registry"
 )
 
@@ -75,13 +72,4 @@ type pending struct {
 	Invocation Invocation `json:"invocation"`
 	Owner      string     `json:"owner,omitempty"`     // of the lease; empty: whoever is first
 	NotBefore  time.Time  `json:"not_before,omitzero"` // of the next attempt
-}
-
-// setOp is the op that writes a value as JSON.
-func setOp(key string, value any) (op.Op, error) {
-	b, err := json.Marshal(value)
-	if err != nil {
-		return op.Op{}, fmt.Errorf("encode %s: %w", key, err)
-	}
-	return op.Op{Kind: op.Set, Key: key, Value: b}, nil
 }

@@ -61,11 +61,7 @@ func (l *lease) run(ctx context.Context) ended {
 		stopRenewing()
 		return l.commitEffects(ctx, i.App, e)
 	})
-	for over := o.Condition != "" && !o.Committed; over && !d.sendRecord(l.ctx, &i, o, async); {
-		if !pause(l.ctx, storePause) {
-			o.Verdict, over = Interrupted, false
-		}
-	}
+	d.report(l.ctx, &i, &o, async)
 	stopRenewing()
 	l.settle(ctx, i, o)
 	return l.end()

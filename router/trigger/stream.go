@@ -65,12 +65,9 @@ func NewStream(c StreamConfig) (*Stream, error) {
 		c.Lease = DefaultLease
 	}
 	s := &Stream{config: c, self: router.NewInvocationID(time.Now()), arn: streamARN(c.Delivery.config.Region, c.App, c.Source.ID())}
-	for _, text := range c.Source.Filters {
-		f, err := ParseFilter(text)
-		if err != nil {
-			return nil, fmt.Errorf("stream %s: %w", c.Source.ID(), err)
-		}
-		s.filters = append(s.filters, f)
+	var err error
+	if s.filters, err = parseFilters(c.Source.Filters); err != nil {
+		return nil, fmt.Errorf("stream %s: %w", c.Source.ID(), err)
 	}
 	s.maxAge = min(time.Duration(c.Source.MaxAgeSeconds)*time.Second, StreamRetention)
 	return s, nil

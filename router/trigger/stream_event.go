@@ -1,7 +1,6 @@
 package trigger
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -63,11 +62,7 @@ func streamRecord(c op.Change, sequence, region, arn string) ([]byte, error) {
 	if c.Previous != nil {
 		r.Change.OldImage = image(key, c.Previous, c.PreviousRevision)
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(r)
-	return bytes.TrimSpace(b.Bytes()), err
+	return marshalText(r)
 }
 
 func image(key events.DynamoDBAttributeValue, value []byte, revision uint64) map[string]events.DynamoDBAttributeValue {

@@ -227,6 +227,6 @@ func (r *shardReader) bury(ctx context.Context, items []item, p *piece, conditio
 	s.config.Delivery.metrics.givenUp.WithLabelValues(abi.TriggerStream, condition).Inc()
 	s.count(messageDead, len(items))
 	s.config.Delivery.log.Warn("give up changes", "app", s.config.App, "function", s.config.Function, "condition", condition,
-		"changes", len(items), "from", items[0].sequence, "to", items[len(items)-1].sequence, "err", p.last.Err)
+		"count", len(items), "from", items[0].sequence, "to", items[len(items)-1].sequence, "err", p.last.Err)
 	return true
 }

@@ -157,17 +157,12 @@ func NewURLWorker(c WorkerConfig, s registry.Subscription, to Poster) *Worker {
 	if c.Slots == 0 {
 		c.Slots = urlSlots
 	}
-	w := newWorker(c, abi.TriggerTopic, s.Topic)
-	w.matches = func(op.Message) bool { return true }
+	w := newEachWorker(c, abi.TriggerTopic, s.Topic, s.DeadLetter)
 	w.encode = func(batch []op.Message) ([]byte, error) {
 		return notification(batch[0], posting.config.Region, s.Topic)
 	}
 	w.policy = func() Policy {
 		return Policy{Attempts: URLAttempts, Backoff: urlBackoff, MaxBackoff: maxURLBackoff, Refused: refusedBackoff, MaxRefused: maxRefused}
-	}
-	w.batch, w.each = 1, true
-	if s.DeadLetter != "" {
-		w.deadLetter = registry.DestinationQueue + ":" + s.DeadLetter
 	}
 	return w
 }

@@ -191,12 +191,9 @@ func (u *Uploads) message(e op.ObjectEvent, l UploadListener) (op.Outgoing, erro
 // NewUploadWorker answers the worker of a function that is told of a bucket's objects, whose events Source has. Each is
 // invoked alone, and tried again as the function's asynchronous invocations are.
 func NewUploadWorker(c WorkerConfig, bucket string) *Worker {
-	w := newWorker(c, abi.TriggerUpload, "upload/"+bucket)
-	w.batch, w.each = 1, true
-	w.matches = func(op.Message) bool { return true } // who gave it has looked
+	w := newEachWorker(c, abi.TriggerUpload, "upload/"+bucket, "")
 	w.depth = depthOf
 	w.encode = func(batch []op.Message) ([]byte, error) { return batch[0].Body, nil }
-	w.policy = func() Policy { return AsyncPolicy(c.Delivery.async(c.App, c.Function)) }
 	return w
 }
 

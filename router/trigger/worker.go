@@ -35,7 +35,7 @@ type Worker struct {
 	invocation  Invocation // of a batch, what all have in common
 	name        string     // of the queue or topic
 	encode      func(batch []op.Message) ([]byte, error)
-	matches     func(m op.Message) bool
+	filters     []*Filter // of a queue: what matches none is dropped; none: all match
 	policy      func() Policy
 	depth       func(m op.Message) int // of a batch's first; nil: 0
 	backoff     time.Duration          // before what failed comes again, at most
@@ -63,19 +63,13 @@ type WorkerConfig struct {
 
 // NewQueueWorker answers the worker of a function's queue. An error, coded abi.InvalidInput, is of its filters.
 func NewQueueWorker(c WorkerConfig, q registry.QueueSource) (*Worker, error) {
-	var filters []*Filter
-	for _, text := range q.Filters {
-		f, err := ParseFilter(text)
-		if err != nil {
-			return nil, fmt.Errorf("queue %s: %w", q.Queue, err)
-		}
-		filters = append(filters, f)
+	filters, err := parseFilters(q.Filters)
+	if err != nil {
+		return nil, fmt.Errorf("queue %s: %w", q.Queue, err)
 	}
 	w := newWorker(c, abi.TriggerQueue, q.Queue)
 	w.encode = func(batch []op.Message) ([]byte, error) { return queueEvent(batch, c.Delivery.config.Region, q.Queue) }
-	w.matches = func(m op.Message) bool {
-		return len(filters) == 0 || slices.ContainsFunc(filters, func(f *Filter) bool { return f.matchesQueue(m) })
-	}
+	w.filters = filters
 	w.policy = func() Policy {
 		return Policy{Backoff: queueBackoff, MaxBackoff: w.backoff, Refused: refusedBackoff, MaxRefused: maxRefused}
 	}
@@ -89,18 +83,13 @@ func NewQueueWorker(c WorkerConfig, q registry.QueueSource) (*Worker, error) {
 	return w, nil
 }
 
-// NewTopicWorker answers the worker of a function's subscription, whose messages Source has: those that its filter lets by. Each is invoked alone,
-// and tried again as the function's asynchronous invocations are; then it goes to the dead letters.
+// NewTopicWorker answers the worker of a function's subscription, whose messages Source has: those that its filter lets
+// by. Each is invoked alone, and tried again as the function's asynchronous invocations are; then it goes to the dead
+// letters.
 func NewTopicWorker(c WorkerConfig, t registry.TopicSource) *Worker {
-	w := newWorker(c, abi.TriggerTopic, t.Topic)
-	w.matches = func(op.Message) bool { return true } // the forwarder has looked
+	w := newEachWorker(c, abi.TriggerTopic, t.Topic, t.DeadLetter)
 	w.encode = func(batch []op.Message) ([]byte, error) {
 		return topicEvent(batch[0], c.Delivery.config.Region, t.Topic, c.Function)
-	}
-	w.policy = func() Policy { return AsyncPolicy(c.Delivery.async(c.App, c.Function)) }
-	w.batch, w.each = 1, true
-	if t.DeadLetter != "" {
-		w.deadLetter = registry.DestinationQueue + ":" + t.DeadLetter
 	}
 	return w
 }
@@ -113,6 +102,18 @@ func newWorker(c WorkerConfig, trigger, name string) *Worker {
 	w.invocation = Invocation{App: c.App, Function: c.Function, Trigger: trigger}
 	if w.slots == 0 {
 		w.slots = registry.DefaultConcurrency
+	}
+	return w
+}
+
+// newEachWorker answers the worker of messages that are invoked one by one and tried again as the function's asynchronous
+// invocations are. Who gave them has looked whether they match.
+func newEachWorker(c WorkerConfig, trigger, name, deadLetter string) *Worker {
+	w := newWorker(c, trigger, name)
+	w.policy = func() Policy { return AsyncPolicy(c.Delivery.async(c.App, c.Function)) }
+	w.batch, w.each = 1, true
+	if deadLetter != "" {
+		w.deadLetter = registry.DestinationQueue + ":" + deadLetter
 	}
 	return w
 }
@@ -190,7 +191,7 @@ func (w *Worker) collect(ctx, lingering context.Context) (batch []op.Message, re
 // filter answers the messages that match, and the receipts of the others.
 func (w *Worker) filter(messages []op.Message) (matching []op.Message, others []string) {
 	for _, m := range messages {
-		if w.matches(m) {
+		if len(w.filters) == 0 || slices.ContainsFunc(w.filters, func(f *Filter) bool { return f.matchesQueue(m) }) {
 			matching = append(matching, m)
 		} else {
 			others = append(others, m.Receipt)

@@ -31,6 +31,7 @@ type Trap struct {
 	Reason string
 }
 
+// Error answers the reason.
 func (t *Trap) Error() string { return t.Reason }
 
 func trap(format string, args ...any) { panic(&Trap{fmt.Sprintf(format, args...)}) }
@@ -223,6 +224,16 @@ func (c *Call) putList(at uint32, n int, write func(to uint32) bool) {
 	c.put32(at+4, uint32(n))
 }
 
+// putTexts writes pointer and length of a list of strings.
+func (c *Call) putTexts(at uint32, texts []string) {
+	list := c.allocate(4, uint32(8*len(texts)))
+	for i, s := range texts {
+		c.putText(list+uint32(8*i), s)
+	}
+	c.put32(at, list)
+	c.put32(at+4, uint32(len(texts)))
+}
+
 // putPairs writes pointer and length of a list of pairs of strings.
 func (c *Call) putPairs(at uint32, pairs [][2]string) {
 	list := c.allocate(4, uint32(16*len(pairs)))
@@ -244,8 +255,8 @@ func (c *Call) hold(n int) {
 // free is for bytes that are not kept any more.
 func (c *Call) free(n int) { c.held -= n }
 
-// wait waits until ready says so, and looks when woken or when timer, which may be nil, fires. What the guest has answered is
-// sent before. It ends the guest when its time is over.
+// wait waits until ready says so, and looks when woken or when timer, which may be nil, fires. What the guest has
+// answered is sent before. It ends the guest when its time is over.
 func (c *Call) wait(ready func() bool, timer <-chan time.Time) {
 	if ready() {
 		return

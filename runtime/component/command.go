@@ -13,7 +13,7 @@ func commandFunctions() []function {
 	none := func(c *Call, p []uint64) { c.put8(c.at(p[0], 4), 0) }
 	return slices.Concat(group("wasi:cli/environment@0.2",
 		function{"get-environment", "i:", true, getEnvironment},
-		function{"get-arguments", "i:", true, getArguments},
+		function{"get-arguments", "i:", true, func(c *Call, p []uint64) { c.putTexts(c.at(p[0], 4), c.Process.Args) }},
 		function{"initial-cwd", "i:", true, none},
 	), group("wasi:cli/exit@0.2",
 		function{"exit", "i:", false, exit},
@@ -55,16 +55,6 @@ func getEnvironment(c *Call, p []uint64) {
 		pairs[i][0], pairs[i][1], _ = strings.Cut(e, "=")
 	}
 	c.putPairs(c.at(p[0], 4), pairs)
-}
-
-func getArguments(c *Call, p []uint64) {
-	at := c.at(p[0], 4)
-	list := c.allocate(4, uint32(8*len(c.Process.Args)))
-	for i, s := range c.Process.Args {
-		c.putText(list+uint32(8*i), s)
-	}
-	c.put32(at, list)
-	c.put32(at+4, uint32(len(c.Process.Args)))
 }
 
 // exit ends the guest: with a result, which is 1 for an error, or with a code.

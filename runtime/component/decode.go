@@ -69,8 +69,6 @@ type action byte
 
 const (
 	doModule action = iota
-	doInstantiateCore
-	doBagCore
 	doComponent
 	doInstantiate
 	doBag
@@ -197,30 +195,37 @@ func (c *decoded) add(r *reader, d definition) {
 }
 
 func (r *reader) coreInstance() definition {
+	d := r.instanceOf(sortCoreInstance, (*reader).text, (*reader).coreSort)
+	for _, a := range d.args {
+		if d.action == doInstantiate && a.sort != sortCoreInstance {
+			r.malformed("argument %.80q of a module is no instance", a.name)
+		}
+	}
+	return d
+}
+
+func (r *reader) instance() definition {
+	return r.instanceOf(sortInstance, (*reader).externName, (*reader).sort)
+}
+
+// instanceOf reads an instance: of a module or a component, with its arguments, or a bag of exports.
+func (r *reader) instanceOf(of sort, name func(*reader) string, sorted func(*reader) sort) definition {
+	d := definition{sort: of}
+	what := "exports"
 	switch form := r.byte(); form {
 	case 0:
-		d := definition{action: doInstantiateCore, sort: sortCoreInstance, index: r.u32()}
-		for range r.count("arguments") {
-			a := argument{name: r.text(), sort: coreSort + sort(r.byte())}
-			a.index = r.u32()
-			if a.sort != sortCoreInstance {
-				r.malformed("argument %.80q of a module is no instance", a.name)
-			}
-			d.args = append(d.args, a)
-		}
-		return d
+		d.action, d.index = doInstantiate, r.u32()
+		what, name = "arguments", (*reader).text
 	case 1:
-		d := definition{action: doBagCore, sort: sortCoreInstance}
-		for range r.count("exports") {
-			a := argument{name: r.text(), sort: r.coreSort()}
-			a.index = r.u32()
-			d.args = append(d.args, a)
-		}
-		return d
+		d.action = doBag
 	default:
-		r.malformed("core instance is of form %#x", form)
+		r.malformed("instance is of form %#x", form)
 		return definition{}
 	}
+	for range r.count(what) {
+		d.args = append(d.args, argument{name: name(r), sort: sorted(r), index: r.u32()})
+	}
+	return d
 }
 
 func (r *reader) coreSort() sort {
@@ -243,30 +248,6 @@ func (r *reader) sort() sort {
 	default:
 		r.malformed("sort %#x is unknown", byte(s))
 		return sortFunc
-	}
-}
-
-func (r *reader) instance() definition {
-	switch form := r.byte(); form {
-	case 0:
-		d := definition{action: doInstantiate, sort: sortInstance, index: r.u32()}
-		for range r.count("arguments") {
-			a := argument{name: r.text(), sort: r.sort()}
-			a.index = r.u32()
-			d.args = append(d.args, a)
-		}
-		return d
-	case 1:
-		d := definition{action: doBag, sort: sortInstance}
-		for range r.count("exports") {
-			a := argument{name: r.externName(), sort: r.sort()}
-			a.index = r.u32()
-			d.args = append(d.args, a)
-		}
-		return d
-	default:
-		r.malformed("instance is of form %#x", form)
-		return definition{}
 	}
 }
 

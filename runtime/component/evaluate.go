@@ -99,11 +99,12 @@ func (e *evaluator) define(d *definition, s *scope) (item, error) {
 		return item{component: &closure{d.nested, s}}, nil
 	case doType:
 		return item{own: d.resource}, nil
-	case doInstantiateCore:
-		return e.instantiateCore(d, s)
 	case doInstantiate:
+		if d.sort == sortCoreInstance {
+			return e.instantiateCore(d, s)
+		}
 		return e.nested(d, s)
-	case doBagCore, doBag:
+	case doBag:
 		bag, err := s.collect(d.args)
 		return item{bag: bag, part: wasmbin.Host}, err
 	case doAliasExport:

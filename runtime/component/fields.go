@@ -20,11 +20,9 @@ func (f *fields) drop(c *Call)   { c.free(f.size) }
 // fieldBytes is what a field takes besides its name and its value.
 const fieldBytes = 64
 
-const fieldsName = "wasi:http/types@0.2"
-
 // fieldFunctions are those of wasi:http's fields. Source: WASI 0.2, wit/deps/http/types.wit.
 func fieldFunctions() []function {
-	return append(group(fieldsName,
+	return append(group(typesName,
 		function{"[constructor]fields", ":i", false, func(c *Call, p []uint64) { p[0] = uint64(c.own(new(fields), 0)) }},
 		function{"[static]fields.from-list", "iii:", false, fieldsFromList},
 		function{"[method]fields.get", "iiii:", true, fieldsGet},
@@ -96,6 +94,17 @@ func (f *fields) remove(c *Call, name string) {
 	})
 }
 
+// received answers fields that came with a message, which nobody may change, without those of its connection.
+func (c *Call) received(list []abi.Field) *fields {
+	f := &fields{immutable: true}
+	for _, x := range list {
+		if !forbidden(x.Name) {
+			f.add(c, x.Name, x.Value)
+		}
+	}
+	return f
+}
+
 func (f *fields) clone(c *Call) *fields {
 	c.hold(f.size)
 	return &fields{list: slices.Clone(f.list), size: f.size}
@@ -133,13 +142,7 @@ func fieldsFromList(c *Call, p []uint64) {
 
 func fieldsGet(c *Call, p []uint64) {
 	values := use[*fields](c, p[0]).values(c.text(p[1], p[2]))
-	at := c.at(p[3], 4)
-	list := c.allocate(4, uint32(8*len(values)))
-	for i, v := range values {
-		c.putText(list+uint32(8*i), v)
-	}
-	c.put32(at, list)
-	c.put32(at+4, uint32(len(values)))
+	c.putTexts(c.at(p[3], 4), values)
 }
 
 func fieldsHas(c *Call, p []uint64) {

@@ -30,7 +30,7 @@ func incomingFunctions() []function {
 			c.putSome(c.at(p[1], 4), cmp.Or(use[*incomingRequest](c, p[0]).event.Host, noHost))
 		}},
 		function{"[method]incoming-request.headers", "i:i", false, func(c *Call, p []uint64) {
-			p[0] = uint64(c.own(use[*incomingRequest](c, p[0]).headers(c), uint32(p[0])))
+			p[0] = uint64(c.own(c.received(use[*incomingRequest](c, p[0]).event.Headers), uint32(p[0])))
 		}},
 		function{"[method]incoming-request.consume", "ii:", false, func(c *Call, p []uint64) {
 			r := use[*incomingRequest](c, p[0])
@@ -91,17 +91,6 @@ type incomingRequest struct {
 }
 
 func (*incomingRequest) resource() string { return "incoming-request" }
-
-// headers answers the request's headers, which nobody may change.
-func (r *incomingRequest) headers(c *Call) *fields {
-	f := &fields{immutable: true}
-	for _, h := range r.event.Headers {
-		if !forbidden(h.Name) {
-			f.add(c, h.Name, h.Value)
-		}
-	}
-	return f
-}
 
 func pathWithQuery(e *abi.Event) string {
 	if e.Query == "" {

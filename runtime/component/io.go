@@ -1,6 +1,7 @@
 package component
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
@@ -157,13 +158,18 @@ func streamRead(c *Call, p []uint64) {
 
 func streamSkip(c *Call, p []uint64) {
 	b, err := use[*inputStream](c, p[0]).next(p[1])
-	at := c.at(p[2], 8)
+	c.putCount(p[2], len(b), err)
+}
+
+// putCount writes the result of a stream's function that answers how many bytes.
+func (c *Call) putCount(ret uint64, n int, err error) {
+	at := c.at(ret, 8)
 	if err != nil {
 		c.streamFailed(at, 8, err)
 		return
 	}
 	c.put8(at, 0)
-	c.put64(at+8, uint64(len(b)))
+	c.put64(at+8, uint64(n))
 }
 
 // streamFailed writes the result of a stream's function that failed: a stream-error at payload.
@@ -211,13 +217,7 @@ func (s *outputStream) put(c *Call, b []byte) error {
 
 func checkWrite(c *Call, p []uint64) {
 	n, err := use[*outputStream](c, p[0]).space()
-	at := c.at(p[1], 8)
-	if err != nil {
-		c.streamFailed(at, 8, err)
-		return
-	}
-	c.put8(at, 0)
-	c.put64(at+8, uint64(n))
+	c.putCount(p[1], n, err)
 }
 
 // streamWrite writes what check-write has permitted.
@@ -305,13 +305,7 @@ func splice(c *Call, p []uint64) {
 			err = out.put(c, b)
 		}
 	}
-	at := c.at(p[3], 8)
-	if err != nil {
-		c.streamFailed(at, 8, err)
-		return
-	}
-	c.put8(at, 0)
-	c.put64(at+8, uint64(len(b)))
+	c.putCount(p[3], len(b), err)
 }
 
 func debugString(c *Call, p []uint64) {
@@ -327,5 +321,5 @@ func bit(b bool) uint32 {
 }
 
 func le32(b []byte) uint32 {
-	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+	return binary.LittleEndian.Uint32(b)
 }

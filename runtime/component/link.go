@@ -26,8 +26,6 @@ const (
 	MaxLinkedBytes = 128 << 20
 	// MaxReallocs is how many functions a component may name that give the host memory. Compilers name one or two.
 	MaxReallocs = 4
-
-	maxNamed = 20 // missing imports that an error names
 )
 
 // Version names what Link does. It changes whenever Link may answer other bytes for the same component.
@@ -213,18 +211,11 @@ func (p *plan) lacking() error {
 	switch {
 	case len(p.missing) > 0:
 		slices.Sort(p.missing)
-		return unsupported("imports %s, which Sett does not offer", enumerate(p.missing))
+		return unsupported("imports %s, which Sett does not offer", wasmbin.Enumerate(p.missing))
 	case len(p.different) > 0:
-		return invalid("imports %s", enumerate(p.different))
+		return invalid("imports %s", wasmbin.Enumerate(p.different))
 	}
 	return nil
-}
-
-func enumerate(names []string) string {
-	if more := len(names) - maxNamed; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
-	}
-	return strings.Join(names, ", ")
 }
 
 // reallocOf numbers a function that gives the host memory.
@@ -260,7 +251,7 @@ func (p *plan) offer(exports map[string]item) error {
 		slices.Sort(names)
 		has := "nothing"
 		if len(names) > 0 {
-			has = enumerate(names)
+			has = wasmbin.Enumerate(names)
 		}
 		return abi.WithCode(abi.InvalidModule, fmt.Errorf("component exports %s, want %s", has, handler))
 	}

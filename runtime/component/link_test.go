@@ -205,7 +205,7 @@ func FuzzLink(f *testing.F) {
 		case err != nil:
 			return
 		}
-		if _, err := wasmbin.Rewrite(linked, wasmbin.Options{}); err == nil {
+		if _, err := wasmbin.Rewrite(linked); err == nil {
 			if code, err := engine.CompileModule(ctx, linked); err == nil {
 				code.Close(ctx)
 			}

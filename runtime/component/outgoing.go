@@ -29,7 +29,7 @@ func outgoingFunctions() []function {
 			p[0] = uint64(use[*incomingResponse](c, p[0]).reply.Status)
 		}},
 		function{"[method]incoming-response.headers", "i:i", false, func(c *Call, p []uint64) {
-			p[0] = uint64(c.own(use[*incomingResponse](c, p[0]).headers(c), uint32(p[0])))
+			p[0] = uint64(c.own(c.received(use[*incomingResponse](c, p[0]).reply.Headers), uint32(p[0])))
 		}},
 		function{"[method]incoming-response.consume", "ii:", false, func(c *Call, p []uint64) {
 			r := use[*incomingResponse](c, p[0])
@@ -52,9 +52,9 @@ type outgoingBody struct {
 	opened   bool
 	written  bool // its stream was given away
 	finished bool
-	failed   string
+	failed   string  // why it never will be
 	trailers *fields // given when it was finished; nil: none
-	whole    func()  // called when it is finished or over; nil: nobody waits for it
+	whole    func()  // called when no more of it comes; nil: nobody waits for it
 	request  bool    // of a request: over its limit the guest is told, not ended
 	over     bool    // its limit
 }
@@ -67,7 +67,19 @@ func (*outgoingBody) resource() string { return "outgoing-body" }
 func (b *outgoingBody) drop(c *Call) {
 	if !b.finished {
 		b.failed = "it was dropped before it was finished"
+		b.end()
 	}
+}
+
+// fault says why a request with this body is not sent, nil when it is.
+func (b *outgoingBody) fault() error {
+	switch {
+	case b.over:
+		return errRequestBody
+	case b.failed != "":
+		return fmt.Errorf("the request's body: %s", b.failed)
+	}
+	return nil
 }
 
 // expect notes the length that the headers announce.
@@ -163,6 +175,7 @@ func bodyFinish(c *Call, p []uint64) {
 		b.dropTrailers(c)
 		c.put8(at, 1)
 		c.putError(at+8, httpError{code: codeRequestBodySize, size: b.size()})
+		b.end()
 		return
 	}
 	c.put8(at, 0)
@@ -249,16 +262,6 @@ func (r *incomingResponse) drop(c *Call) {
 	}
 }
 
-func (r *incomingResponse) headers(c *Call) *fields {
-	f := &fields{immutable: true}
-	for _, h := range r.reply.Headers {
-		if !forbidden(h.Name) {
-			f.add(c, h.Name, h.Value)
-		}
-	}
-	return f
-}
-
 // handleOutgoing sends a request as soon as its body is whole.
 func handleOutgoing(c *Call, p []uint64) {
 	r := take[*outgoingRequest](c, p[0])
@@ -278,7 +281,7 @@ func handleOutgoing(c *Call, p []uint64) {
 			c.send(r, future, limit)
 		}
 	}
-	if r.body.opened && !r.body.finished && !r.body.over {
+	if r.body.opened && !r.body.finished && r.body.fault() == nil {
 		r.body.whole = send
 	} else {
 		send()
@@ -294,8 +297,8 @@ func (c *Call) send(r *outgoingRequest, future *futureResponse, limit time.Durat
 		future.held += r.body.trailers.size
 	}
 	var send func(context.Context) (*abi.Reply, error)
-	err := errRequestBody
-	if !r.body.over {
+	err := r.body.fault()
+	if err == nil {
 		send, err = c.Sender.Send(r.request())
 	}
 	if err != nil {

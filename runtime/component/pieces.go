@@ -18,16 +18,16 @@ type Pieces interface {
 	io.Writer
 }
 
-// Body is what follows an event's body, as it comes. Read waits, in a goroutine beside the guest's; Stop has it return. Trailers
-// are what follows its end.
+// Body is what follows an event's body, as it comes. Read waits, in a goroutine beside the guest's; Stop has it return.
+// Trailers are what follows its end.
 type Body interface {
 	io.Reader
 	Trailers() []abi.Field
 	Stop()
 }
 
-// maxWaiting is how many bytes of a reply's body wait for more, or for the handler's end. More has larger replies sent whole, at
-// once and with their length, and keeps more of those that are not.
+// maxWaiting is how many bytes of a reply's body wait for more, or for the handler's end. More has larger replies sent
+// whole, at once and with their length, and keeps more of those that are not.
 const maxWaiting = 64 << 10
 
 // sendWaiting sends what the guest has answered so far, where its client takes pieces.
@@ -68,8 +68,8 @@ func (c *Call) sendReply() error {
 // without.
 const maxAnnounced = 1 << 10
 
-// head is the response's status and headers as they are sent before its body is. The length is told if it is known, or instead
-// which trailers there are.
+// head is the response's status and headers as they are sent before its body is. The length is told if it is known, or
+// instead which trailers there are.
 func (r *outgoingResponse) head() *abi.Reply {
 	head := &abi.Reply{Status: r.status, Headers: r.fields.list}
 	if trailers := r.body.trailing(); len(trailers) > 0 {

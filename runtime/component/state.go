@@ -72,10 +72,9 @@ const bucketName = "default"
 
 // stateFailed writes the result of a function that failed: an error at payload.
 func (c *Call) stateFailed(at, payload uint32, err error) {
-	switch {
-	case errors.Is(err, abi.ErrNoStore):
+	if errors.Is(err, abi.ErrNoStore) {
 		c.put8(at+payload, 0)
-	default:
+	} else {
 		c.putText(at+payload+4, err.Error())
 		c.put8(at+payload, 2)
 	}
@@ -216,17 +215,13 @@ func increment(c *Call, p []uint64) {
 	c.put64(at+8, uint64(result.Ops[0].Integer))
 }
 
-// page reads a page of keys and writes them as a list of strings.
-func (c *Call) page(b *bucket, cursor string) (list, n uint32, next string, err error) {
+// page reads a page of keys.
+func (c *Call) page(cursor string) (keys []string, next string, err error) {
 	page, err := c.Store.Page(c.ctx, op.Query{Cursor: cursor, KeysOnly: true})
-	if err != nil {
-		return 0, 0, "", err
-	}
-	list = c.allocate(4, uint32(8*len(page.Items)))
 	for i := range page.Items {
-		c.putText(list+uint32(8*i), page.Items[i].Key)
+		keys = append(keys, page.Items[i].Key)
 	}
-	return list, uint32(len(page.Items)), page.Cursor, nil
+	return keys, page.Cursor, err
 }
 
 // listKeysByNumber lists keys; cursors are numbers, which mean something to this handle alone.
@@ -240,19 +235,18 @@ func listKeysByNumber(c *Call, p []uint64) {
 			err = fmt.Errorf("cursor %d is unknown", n)
 		}
 	}
-	var list, n uint32
+	var keys []string
 	var next string
 	if err == nil {
-		list, n, next, err = c.page(b, cursor)
+		keys, next, err = c.page(cursor)
 	}
 	at := c.at(p[3], 8)
 	if err != nil {
 		c.stateFailed(at, 8, err)
 		return
 	}
+	c.putTexts(at+8, keys)
 	c.put8(at, 0)
-	c.put32(at+8, list)
-	c.put32(at+12, n)
 	c.put8(at+16, byte(bit(next != "")))
 	if next != "" {
 		c.hold(len(next) + fieldBytes)
@@ -263,19 +257,19 @@ func listKeysByNumber(c *Call, p []uint64) {
 
 // listKeysByText lists keys; cursors are the store's.
 func listKeysByText(c *Call, p []uint64) {
-	b, cursor := use[*bucket](c, p[0]), ""
+	use[*bucket](c, p[0])
+	cursor := ""
 	if api.DecodeU32(p[1]) == 1 {
 		cursor = c.text(p[2], p[3])
 	}
-	list, n, next, err := c.page(b, cursor)
+	keys, next, err := c.page(cursor)
 	at := c.at(p[4], 4)
 	if err != nil {
 		c.stateFailed(at, 4, err)
 		return
 	}
+	c.putTexts(at+4, keys)
 	c.put8(at, 0)
-	c.put32(at+4, list)
-	c.put32(at+8, n)
 	c.put8(at+12, byte(bit(next != "")))
 	if next != "" {
 		c.putText(at+16, next)

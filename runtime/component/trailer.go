@@ -19,7 +19,8 @@ type futureTrailers struct {
 func (*futureTrailers) resource() string { return "future-trailers" }
 func (t *futureTrailers) drop(c *Call)   { c.free(t.held) }
 
-// finish answers the trailers of a body that the guest does not read any more. Of one that is there whole only they are kept.
+// finish answers the trailers of a body that the guest does not read any more. Of one that is there whole only they are
+// kept.
 func (b *incomingBody) finish(c *Call) *futureTrailers {
 	t := &futureTrailers{from: b.from, trailers: b.trailers}
 	if _, whole := b.from.(*buffer); whole {

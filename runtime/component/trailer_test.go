@@ -23,8 +23,8 @@ func (w *world) finishWith(body, stream uint64, trailers ...string) {
 	}
 }
 
-// TestResponseTrailers: they come with a response that is held, and at the end of one that was begun; what is begun behind them
-// announces them in place of its length.
+// TestResponseTrailers: they come with a response that is held, and at the end of one that was begun; what is begun
+// behind them announces them in place of its length.
 func TestResponseTrailers(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -91,7 +91,8 @@ func TestTrailersOfWrongBody(t *testing.T) {
 	}
 }
 
-// getTrailers takes a future's trailers as "name value ..."; ready says whether they are there, and code is an error's, or 255.
+// getTrailers takes a future's trailers as "name value ..."; ready says whether they are there, and code is an error's,
+// or 255.
 func (w *world) getTrailers(future uint64) (list string, ready bool, code byte) {
 	if w.do("[method]future-trailers.get", future, result); w.u8(result) == 0 {
 		return "", false, 255
@@ -190,7 +191,8 @@ func TestRequestTrailersInPieces(t *testing.T) {
 	}
 }
 
-// TestOutgoingTrailers: a request is sent with the trailers its body was finished with, and those of its reply are there with it.
+// TestOutgoingTrailers: a request is sent with the trailers its body was finished with, and those of its reply are
+// there with it.
 func TestOutgoingTrailers(t *testing.T) {
 	for _, before := range []bool{true, false} { // the body is finished before the request is handled
 		w := newWorld(t)

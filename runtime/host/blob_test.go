@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tetratelabs/wazero/api"
-
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/wasip1"
@@ -458,15 +456,7 @@ func FuzzObjectCalls(f *testing.F) {
 			if i >= 128 {
 				r = requests[name]
 			}
-			a.mod.Memory().Write(requestAt, r)
-			out, err := a.mod.ExportedFunction(name).Call(a.ctx, requestAt, uint64(len(r)), answerAt, uint64(room), 0)
-			var trap *host.Trap
-			switch {
-			case err != nil && !errors.As(err, &trap):
-				t.Fatalf("%s(%x): %v", name, r, err)
-			case err == nil && api.DecodeI32(out[0]) < 0 && len(a.kept()) == 0:
-				t.Fatalf("%s(%x) = %d without a message", name, r, api.DecodeI32(out[0]))
-			case a.call.StoreFault != nil:
+			if a.fuzz(name, r, room); a.call.StoreFault != nil {
 				t.Fatalf("%s(%x): the node's fault: %v", name, r, a.call.StoreFault)
 			}
 		}

@@ -23,6 +23,7 @@ type Trap struct {
 	Reason string
 }
 
+// Error answers the reason.
 func (t *Trap) Error() string { return t.Reason }
 
 // Phase says what a guest is being run for, and so which functions it may call.

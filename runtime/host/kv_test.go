@@ -291,25 +291,8 @@ func (w *waits) Waiting() { w.began++ }
 func (w *waits) Waited()  { w.ended++ }
 
 func TestStoreCallsEnd(t *testing.T) {
-	get := abi.AppendKVGet(nil, []string{"a"}, 0)
-	a := newAsker(t, &fake{wait: true})
-	w := &waits{}
-	a.call.Waiter = w
-	n, _, kept := a.ask(abi.ImportKVGet, get, 512, 1)
-	if !errors.Is(abi.KVError(-n), context.DeadlineExceeded) || !strings.Contains(string(kept), "no answer within 1ms") {
-		t.Errorf("a call that wants to wait 1 ms = %d %q", n, kept)
-	}
-	for name, timeout := range map[string]uint64{"no timeout of its own": 0, "a later one": 3_600_000} {
-		ctx, cancel := context.WithTimeout(a.ctx, 10*time.Millisecond)
-		_, err := a.mod.ExportedFunction(abi.ImportKVGet).Call(ctx, requestAt, uint64(len(get)), answerAt, 512, timeout)
-		if !errors.Is(err, wasip1.ErrInterrupted) {
-			t.Errorf("%s: %v, want %v", name, err, wasip1.ErrInterrupted)
-		}
-		cancel()
-	}
-	if *w != (waits{3, 3}) {
-		t.Errorf("the waiter was told of %+v, want 3 each", *w)
-	}
+	wantEnds(t, newAsker(t, &fake{wait: true}), abi.ImportKVGet, abi.AppendKVGet(nil, []string{"a"}, 0),
+		func(number int32) error { return abi.KVError(number) })
 }
 
 func TestStoreCallsTrap(t *testing.T) {
@@ -381,15 +364,7 @@ func FuzzStoreCalls(f *testing.F) {
 		}
 		store := &op.Memory{}
 		a := newAsker(t, store)
-		a.mod.Memory().Write(requestAt, request)
-		out, err := a.mod.ExportedFunction(names[call%3]).Call(a.ctx, requestAt, uint64(len(request)), answerAt, uint64(room), 0)
-		var trap *host.Trap
-		switch {
-		case err != nil && !errors.As(err, &trap):
-			t.Fatalf("%s(%x): %v", names[call%3], request, err)
-		case err == nil && api.DecodeI32(out[0]) < 0 && len(a.kept()) == 0:
-			t.Fatalf("%s(%x) = %d without a message", names[call%3], request, api.DecodeI32(out[0]))
-		}
+		a.fuzz(names[call%3], request, room)
 		if u, err := store.Usage(t.Context(), "other"); err != nil || u.Keys != 0 {
 			t.Fatalf("another app's usage = %+v, %v", u, err)
 		}
@@ -425,6 +400,48 @@ func BenchmarkStoreCalls(b *testing.B) {
 			}
 		})
 	}
+}
+
+// wantEnds makes a call that has to wait: it ends with its own timeout, whose number fault reads, and with the invocation.
+func wantEnds(t *testing.T, a *asker, name string, request []byte, fault func(number int32) error) {
+	t.Helper()
+	w := &waits{}
+	a.call.Waiter = w
+	n, _, kept := a.ask(name, request, 512, 1)
+	if !errors.Is(fault(-n), context.DeadlineExceeded) || !strings.Contains(string(kept), "no answer within 1ms") {
+		t.Errorf("%s that wants to wait 1 ms = %d %q", name, n, kept)
+	}
+	for _, timeout := range []uint64{0, 3_600_000} {
+		ctx, cancel := context.WithTimeout(a.ctx, 10*time.Millisecond)
+		_, err := a.mod.ExportedFunction(name).Call(ctx, requestAt, uint64(len(request)), answerAt, 512, timeout)
+		cancel()
+		if !errors.Is(err, wasip1.ErrInterrupted) {
+			t.Errorf("%s with timeout %d at the deadline: %v, want %v", name, timeout, err, wasip1.ErrInterrupted)
+		}
+	}
+	if *w != (waits{3, 3}) {
+		t.Errorf("%s: the waiter was told of %+v, want 3 each", name, *w)
+	}
+}
+
+// fuzz makes a call with any request and any room: it answers, a fault with a message, or traps with a reason. Negative: it
+// did not answer.
+func (a *asker) fuzz(name string, request []byte, room uint32) (n int32) {
+	a.t.Helper()
+	a.mod.Memory().Write(requestAt, request)
+	out, err := a.mod.ExportedFunction(name).Call(a.ctx, requestAt, uint64(len(request)), answerAt, uint64(room), 0)
+	if err != nil {
+		var trap *host.Trap
+		if !errors.As(err, &trap) {
+			a.t.Fatalf("%s(%x): %v", name, request, err)
+		}
+		return -1
+	}
+	n = api.DecodeI32(out[0])
+	if n < 0 && len(a.kept()) == 0 {
+		a.t.Fatalf("%s(%x) = %d without a message", name, request, n)
+	}
+	return n
 }
 
 // wantTraps calls a function that takes a request while nothing may be asked, and with a request and room for the answer

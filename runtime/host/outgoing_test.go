@@ -7,12 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/tetratelabs/wazero/api"
 
 	"github.com/sett-run/sett/runtime/host"
-	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -201,19 +197,7 @@ func TestOutgoingLimit(t *testing.T) {
 func TestOutgoingCallsEnd(t *testing.T) {
 	for name, request := range map[string][]byte{abi.ImportFetch: fetchOf(abi.FetchRequest{URL: "http://b.org"}),
 		abi.ImportInvoke: invokeOf(abi.InvokeRequest{Function: "f"})} {
-		a := outgoing(t, &outside{wait: true})
-		w := &waits{}
-		a.call.Waiter = w
-		n, _, kept := a.ask(name, request, 512, 1)
-		if !errors.Is(abi.OutgoingError(-n), context.DeadlineExceeded) || !strings.Contains(string(kept), "no answer within 1ms") {
-			t.Errorf("%s that wants to wait 1 ms = %d %q", name, n, kept)
-		}
-		ctx, cancel := context.WithTimeout(a.ctx, 10*time.Millisecond)
-		_, err := a.mod.ExportedFunction(name).Call(ctx, requestAt, uint64(len(request)), answerAt, 512, 0)
-		cancel()
-		if !errors.Is(err, wasip1.ErrInterrupted) || *w != (waits{2, 2}) {
-			t.Errorf("%s at the deadline: %v, the waiter was told of %+v, want %v", name, err, *w, wasip1.ErrInterrupted)
-		}
+		wantEnds(t, outgoing(t, &outside{wait: true}), name, request, func(number int32) error { return abi.OutgoingError(number) })
 	}
 }
 
@@ -235,20 +219,13 @@ func FuzzOutgoingCalls(f *testing.F) {
 		}
 		a := outgoing(t, &outside{result: &abi.Result{Reply: abi.Reply{Status: 200}}})
 		a.call.Fetcher, a.call.Egress = client, nil
-		a.mod.Memory().Write(requestAt, request)
 		name := abi.ImportInvoke
 		if fetch {
 			name = abi.ImportFetch
 		}
-		out, err := a.mod.ExportedFunction(name).Call(a.ctx, requestAt, uint64(len(request)), answerAt, uint64(room), 0)
-		var trap *host.Trap
-		switch {
-		case err != nil && !errors.As(err, &trap):
-			t.Fatalf("%s(%x): %v", name, request, err)
-		case err == nil && api.DecodeI32(out[0]) < 0 && len(a.kept()) == 0:
-			t.Fatalf("%s(%x) = %d without a message", name, request, api.DecodeI32(out[0]))
-		case err == nil && fetch && api.DecodeI32(out[0]) >= 0:
-			t.Fatalf("fetch(%x) answers %d where nothing is allowed", request, api.DecodeI32(out[0]))
+		switch n := a.fuzz(name, request, room); {
+		case fetch && n >= 0:
+			t.Fatalf("fetch(%x) answers %d where nothing is allowed", request, n)
 		case a.call.Fault != nil:
 			t.Fatalf("%s(%x): the node's fault: %v", name, request, a.call.Fault)
 		}

@@ -10,11 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tetratelabs/wazero/api"
-
 	"github.com/sett-run/sett/kv/op"
-	"github.com/sett-run/sett/runtime/host"
-	"github.com/sett-run/sett/runtime/wasip1"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -240,19 +236,7 @@ func TestQueueCallLimit(t *testing.T) {
 
 func TestQueueCallsEnd(t *testing.T) {
 	for name, request := range queueRequests() {
-		a := queueAsker(t, &mailbox{wait: true})
-		w := &waits{}
-		a.call.Waiter = w
-		n, _, kept := a.ask(name, request, 512, 1)
-		if !errors.Is(abi.QueueError(-n), context.DeadlineExceeded) || !strings.Contains(string(kept), "no answer within 1ms") {
-			t.Errorf("%s that wants to wait 1 ms = %d %q", name, n, kept)
-		}
-		ctx, cancel := context.WithTimeout(a.ctx, 10*time.Millisecond)
-		_, err := a.mod.ExportedFunction(name).Call(ctx, requestAt, uint64(len(request)), answerAt, 512, 0)
-		cancel()
-		if !errors.Is(err, wasip1.ErrInterrupted) || *w != (waits{2, 2}) {
-			t.Errorf("%s at the deadline: %v, the waiter was told of %+v, want %v", name, err, *w, wasip1.ErrInterrupted)
-		}
+		wantEnds(t, queueAsker(t, &mailbox{wait: true}), name, request, func(number int32) error { return abi.QueueError(number) })
 	}
 }
 
@@ -275,14 +259,8 @@ func FuzzQueueCalls(f *testing.F) {
 		}
 		name, m := names[int(which)%len(names)], &mailbox{received: []op.Message{{Body: []byte("b")}}}
 		a := queueAsker(t, m)
-		a.mod.Memory().Write(requestAt, request)
-		out, err := a.mod.ExportedFunction(name).Call(a.ctx, requestAt, uint64(len(request)), answerAt, uint64(room), 0)
-		var trap *host.Trap
+		a.fuzz(name, request, room)
 		switch {
-		case err != nil && !errors.As(err, &trap):
-			t.Fatalf("%s(%x): %v", name, request, err)
-		case err == nil && api.DecodeI32(out[0]) < 0 && len(a.kept()) == 0:
-			t.Fatalf("%s(%x) = %d without a message", name, request, api.DecodeI32(out[0]))
 		case a.call.StoreFault != nil:
 			t.Fatalf("%s(%x): the node's fault: %v", name, request, a.call.StoreFault)
 		case strings.Count(m.asked, "/") > 0:

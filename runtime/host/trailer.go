@@ -13,8 +13,8 @@ import (
 
 var errLongTrailer = fmt.Errorf("the reply's trailers: %w: at most %d, of %d bytes", abi.ErrOverLimit, abi.MaxHeaders, abi.MaxFetchHeaderBytes)
 
-// addTrailers gives a request the trailers that a guest asks for, without those that may be none. It refuses what HTTP cannot
-// carry.
+// addTrailers gives a request the trailers that a guest asks for, without those that may be none. It refuses what HTTP
+// cannot carry.
 func addTrailers(to *http.Request, r *abi.FetchRequest) error {
 	trailers := http.Header{}
 	for _, f := range r.Trailers {
@@ -36,9 +36,9 @@ func addTrailers(to *http.Request, r *abi.FetchRequest) error {
 	return nil
 }
 
-// readTrailers answers the trailers of a reply whose body has been read, within the limits of package abi, without those that
-// may be none. Over HTTP/1.1 net/http takes no more than its buffer has room for, 4 KiB, and else says as much as that they broke
-// off.
+// readTrailers answers the trailers of a reply whose body has been read, within the limits of package abi, without
+// those that may be none. Over HTTP/1.1 net/http takes no more than its buffer has room for, 4 KiB, and else says as
+// much as that they broke off.
 func readTrailers(h http.Header) (list []abi.Field, err error) {
 	for name, values := range h { // those that were announced and did not come have no value
 		if !abi.MayTrail(name) {

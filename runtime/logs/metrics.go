@@ -21,9 +21,9 @@ func newMetrics(r prometheus.Registerer, l *Logs) (*metrics, error) {
 		lines: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sett_runtime_log_lines_total", Help: "Lines that guests and the platform wrote."}),
 		unsaved: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sett_runtime_log_unsaved_lines_total", Help: "Lines that the disk did not take and a restart loses."}),
+			Name: "sett_runtime_log_lines_unsaved_total", Help: "Lines that the disk did not take and a restart loses."}),
 		skipped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sett_runtime_log_skipped_lines_total", Help: "Lines that slow readers did not get."}),
+			Name: "sett_runtime_log_lines_skipped_total", Help: "Lines that slow readers did not get."}),
 	}
 	m.collectors = []prometheus.Collector{m.lines, m.unsaved, m.skipped,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -43,9 +43,9 @@ func (fs Faults) Error() string {
 }
 
 // Nearest answers the candidate that word is most likely a slip of: equal but for case, a beginning of it, or at
-// most a third of its letters away. It answers "" when none is near.
+// most a third of its letters away, or one of two. It answers "" when none is near.
 func Nearest(word string, candidates []string) string {
-	best, bestCost := "", len(word)/3+1
+	best, bestCost := "", max(len(word)/3, min(len(word)-1, 1))+1
 	lower := strings.ToLower(word)
 	for _, c := range candidates {
 		if cost := distance(lower, strings.ToLower(c)); cost < bestCost {

@@ -9,7 +9,6 @@ package manifest
 import (
 	"cmp"
 	"io/fs"
-	"maps"
 	"slices"
 
 	"go.yaml.in/yaml/v4"
@@ -82,7 +81,8 @@ func (c Config) Parse(data []byte) (*App, error) {
 	return app, nil
 }
 
-// Service answers the app's name that a manifest gives, empty when it gives none. Faults elsewhere in the file are none here.
+// Service answers the app's name that a manifest gives, empty when it gives none. Faults elsewhere in the file are none
+// here.
 func (c Config) Service(data []byte) (string, error) {
 	r := c.reader()
 	var name string
@@ -120,63 +120,13 @@ func first(yes bool) int {
 	return 0
 }
 
-// Mentions answers the queues and topics that functions, queues and topics name and the manifest does not declare,
-// sorted. They exist already, or a deployment makes them with every default.
-func (a *App) Mentions() (queues, topics []string) {
-	mentioned := map[string]map[string]bool{registry.DestinationQueue: {}, registry.DestinationTopic: {}, registry.DestinationFunction: {}}
-	mention := func(kind, name string) {
-		if name != "" {
-			mentioned[kind][name] = true
-		}
-	}
-	for _, q := range a.Queues {
-		mention(registry.DestinationQueue, q.DeadLetter)
-	}
-	for _, f := range a.Functions {
-		for _, t := range f.Settings.Triggers {
-			if t.Queue != nil {
-				mention(registry.DestinationQueue, t.Queue.Queue)
-			}
-			if t.Topic != nil {
-				mention(registry.DestinationTopic, t.Topic.Topic)
-				mention(registry.DestinationQueue, t.Topic.DeadLetter)
-			}
-			if t.Event != nil {
-				mention(registry.DestinationQueue, t.Event.DeadLetter)
-			}
-			if t.Stream != nil {
-				if kind, name, err := registry.ParseDestination(t.Stream.OnFailure); err == nil {
-					mention(kind, name)
-				}
-			}
-		}
-		if async := f.Settings.Async; async != nil {
-			for _, d := range []string{async.OnSuccess, async.OnFailure} {
-				if kind, name, err := registry.ParseDestination(d); err == nil {
-					mention(kind, name)
-				}
-			}
-		}
-	}
-	for _, q := range a.Queues {
-		delete(mentioned[registry.DestinationQueue], q.Name)
-	}
-	for _, t := range a.Topics {
-		delete(mentioned[registry.DestinationTopic], t.Name)
-	}
-	return slices.Sorted(maps.Keys(mentioned[registry.DestinationQueue])), slices.Sorted(maps.Keys(mentioned[registry.DestinationTopic]))
-}
-
 // app reads the whole file. What it answers is only good when r has no faults.
 func (r *reader) app(data []byte) *App {
 	app := &App{}
 	if r.root = r.load(r.config.File, data); r.root == nil {
 		return app
 	}
-	var sections section
-	for _, f := range r.keys(field{value: r.root}, topWords()) {
-		sections = append(sections, f)
-	}
+	sections := section(r.keys(field{value: r.root}, topWords()))
 	app.Name = r.service(sections)
 	defaults := r.defaults(sections)
 	r.params(sections)

@@ -217,10 +217,11 @@ func TestFaultsAreCut(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	candidates := functionWords().offered
+	candidates := append(functionWords().offered, "url")
 	for word, want := range map[string]string{
 		"memorySise": "memorySize", "MEMORYSIZE": "memorySize", "memory": "memorySize", "handel": "handler", "timout": "timeout",
 		"timoeut": "timeout", "enwironment": "environment", "env": "environment", "banana": "", "": "", "e": "",
+		"ur":                          "url",
 		strings.Repeat("handler", 20): "",
 	} {
 		if got := Nearest(word, candidates); got != want {
@@ -293,7 +294,6 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("accepted topic: %v", err)
 			}
 		}
-		app.Mentions()
 	})
 }
 

@@ -185,9 +185,6 @@ func TestEverything(t *testing.T) {
 	if !reflect.DeepEqual(app.Queues, queues) || !reflect.DeepEqual(app.Topics, topics) {
 		t.Errorf("queues = %+v, topics = %+v", app.Queues, app.Topics)
 	}
-	if q, p := app.Mentions(); !reflect.DeepEqual(q, []string{"elsewhere"}) || !reflect.DeepEqual(p, []string{"other"}) {
-		t.Errorf("Mentions() = %v, %v", q, p)
-	}
 	notes := strings.Join(app.Notes, "\n")
 	for _, part := range []string{"is not enabled and left out", "resources.Outputs has no effect", "resources.Resources.Users is a AWS::DynamoDB::Table, which", "DisplayName has no effect"} {
 		if !strings.Contains(notes, part) {

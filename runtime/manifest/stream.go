@@ -9,7 +9,8 @@ import (
 // storeRetentionSeconds is how long changes can be read, at least: see docs/STREAMS.md.
 const storeRetentionSeconds = 3600
 
-// stream reads the keys whose changes are wanted: a prefix, a table of DynamoDB, or a mapping with one and how they are taken.
+// stream reads the keys whose changes are wanted: a prefix, a table of DynamoDB, or a mapping with one and how they are
+// taken.
 func (r *reader) stream(f field) (s *registry.StreamSource, enabled bool) {
 	s, enabled = &registry.StreamSource{}, true
 	if !r.isMapping(f) {

@@ -51,7 +51,4 @@ resources:
 			t.Errorf("no note %q in %q", note, app.Notes)
 		}
 	}
-	if queues, _ := app.Mentions(); len(queues) != 1 || queues[0] != "dead" {
-		t.Errorf("mentions %v", queues)
-	}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/sett-run/sett/runtime/registry"
 )
 
-// trigger reads a schedule, sqs, sns, stream or s3 event. It reports false when there is a fault, or the event is not enabled.
+// trigger reads a schedule, sqs, sns, stream or s3 event. It reports false when there is a fault, or the event is not
+// enabled.
 func (r *reader) trigger(f field) (t registry.Trigger, ok bool) {
 	if isNull(f.value) {
 		r.eventKind(f)

@@ -1,6 +1,9 @@
 package manifest
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // words are the keys of one place in a manifest: what we offer, what we know and do not offer yet, and what only
 // means something in somebody's cloud.
@@ -266,10 +269,8 @@ func cloudTypes() []string {
 
 // isCloudOnly reports whether a type of CloudFormation has no effect here.
 func isCloudOnly(kind string) bool {
-	for _, known := range cloudTypes() {
-		if kind == known {
-			return true
-		}
+	if slices.Contains(cloudTypes(), kind) {
+		return true
 	}
 	for _, family := range []string{"IAM", "Logs", "KMS", "EC2", "CloudWatch", "CloudFront", "Route53", "CertificateManager", "WAFv2", "XRay"} {
 		if strings.HasPrefix(kind, "AWS::"+family+"::") {

@@ -131,15 +131,8 @@ func isOrigin(s string) bool {
 	return s == "null" || ok && port && isToken(scheme) && (isAddress(host) || isHost(host))
 }
 
-// isToken reports whether s is a token, such as a method or a header's name. Source: RFC 9110 section 5.6.2.
-func isToken(s string) bool {
-	for _, c := range []byte(s) {
-		if !isAlphanumeric(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
-			return false
-		}
-	}
-	return s != ""
-}
+// isToken reports whether s is a token, such as a method or a header's name.
+func isToken(s string) bool { return abi.ValidHeader(abi.Field{Name: s}) }
 
 // CompileSchema reads a JSON schema of any draft; one that does not say which is of draft 7. It is whole in itself:
 // a $ref that leaves it is refused, and nothing is loaded. Errors are coded abi.InvalidInput.

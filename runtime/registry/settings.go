@@ -71,33 +71,30 @@ func (s Settings) Equal(t Settings) bool { return reflect.DeepEqual(s.Complete()
 // Validate names every fault of s at once, each coded abi.InvalidInput. Zero values stand for their defaults.
 func (s Settings) Validate() error {
 	s = s.Complete()
-	var faults []error
-	fault := func(format string, args ...any) {
-		faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf(format, args...)))
-	}
+	var faults faults
 	maxMS := int(MaxTimeout / time.Millisecond)
 	if s.MemoryMB < 1 || s.MemoryMB > MaxMemoryMB {
-		fault("memory: %d MB; it is between 1 and %d MB", s.MemoryMB, MaxMemoryMB)
+		faults.add("memory: %d MB; it is between 1 and %d MB", s.MemoryMB, MaxMemoryMB)
 	}
 	if s.TimeoutMS < 1 || s.TimeoutMS > maxMS {
-		fault("timeout: %d ms; it is between 1 ms and %v", s.TimeoutMS, MaxTimeout)
+		faults.add("timeout: %d ms; it is between 1 ms and %v", s.TimeoutMS, MaxTimeout)
 	}
 	if s.Reserved < 0 || s.Reserved > MaxReserved {
-		fault("reserved: %d; it is between 0 (%d) and %d", s.Reserved, DefaultConcurrency, MaxReserved)
+		faults.add("reserved: %d; it is between 0 (%d) and %d", s.Reserved, DefaultConcurrency, MaxReserved)
 	} else if s.Provisioned < 0 || s.Provisioned > s.Concurrency() {
-		fault("provisioned: %d; it is between 0 and the function's concurrency, %d", s.Provisioned, s.Concurrency())
+		faults.add("provisioned: %d; it is between 0 and the function's concurrency, %d", s.Provisioned, s.Concurrency())
 	}
 	if s.Isolation != "" && s.Isolation != IsolationStrict {
-		fault("isolation: %.40q; it is %q or left out", s.Isolation, IsolationStrict)
+		faults.add("isolation: %.40q; it is %q or left out", s.Isolation, IsolationStrict)
 	}
 	if s.Effects != "" && s.Effects != EffectsTransactional {
-		fault("effects: %.40q; it is %q or left out", s.Effects, EffectsTransactional)
+		faults.add("effects: %.40q; it is %q or left out", s.Effects, EffectsTransactional)
 	}
 	if s.Streaming && s.Effects == EffectsTransactional {
-		fault("streaming: a reply is sent after the commit where effects are %s, and so is not sent in pieces", EffectsTransactional)
+		faults.add("streaming: a reply is sent after the commit where effects are %s, and so is not sent in pieces", EffectsTransactional)
 	}
 	if len(s.Handler) > MaxHandlerBytes || !isText(s.Handler) {
-		fault("handler: %.40q; it is at most %d bytes of text", s.Handler, MaxHandlerBytes)
+		faults.add("handler: %.40q; it is at most %d bytes of text", s.Handler, MaxHandlerBytes)
 	}
 	faults = append(faults, s.validateEnv()...)
 	faults = append(faults, s.validateRoutes()...)
@@ -105,37 +102,35 @@ func (s Settings) Validate() error {
 	faults = append(faults, s.validateAsync()...)
 	faults = append(faults, s.validateEgress()...)
 	if size := s.documentBytes(); size > MaxDocumentsBytes {
-		fault("documents: %d bytes; at most %d are allowed, inputs, filters and schemas together", size, MaxDocumentsBytes)
+		faults.add("documents: %d bytes; at most %d are allowed, inputs, filters and schemas together", size, MaxDocumentsBytes)
 	}
 	return errors.Join(faults...)
 }
 
-func (s Settings) validateEnv() (faults []error) {
+func (s Settings) validateEnv() []error {
+	var faults faults
 	size := 0
-	fault := func(format string, args ...any) {
-		faults = append(faults, abi.WithCode(abi.InvalidInput, fmt.Errorf(format, args...)))
-	}
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		value := s.Env[name]
 		size += len(name) + len(value) + len("=\x00")
 		if !isIdentifier(name) {
-			fault("env %.80q: a name is letters, digits and _, and starts with no digit", name)
-		} else if reservedEnv(name) {
-			fault("env %s: the name belongs to the request (CGI/1.1, HTTP_*, SETT_*)", name)
+			faults.add("env %.80q: a name is letters, digits and _, and starts with no digit", name)
+		} else if ReservedEnv(name) {
+			faults.add("env %s: the name belongs to the request (CGI/1.1, HTTP_*, SETT_*)", name)
 		}
 		if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
-			fault("env %.80s: its value is not UTF-8 or holds a NUL", name)
+			faults.add("env %.80s: its value is not UTF-8 or holds a NUL", name)
 		}
 	}
 	if size > MaxEnvBytes {
-		fault("env: %d bytes; at most %d are allowed, names and values together", size, MaxEnvBytes)
+		faults.add("env: %d bytes; at most %d are allowed, names and values together", size, MaxEnvBytes)
 	}
 	return faults
 }
 
-// reservedEnv reports whether a request sets the environment variable, so that settings may not.
+// ReservedEnv reports whether a request sets the environment variable, so that settings may not.
 // Source: RFC 3875 section 4.1; HTTPS, REMOTE_PORT and REQUEST_URI by custom.
-func reservedEnv(name string) bool {
+func ReservedEnv(name string) bool {
 	switch name {
 	case "AUTH_TYPE", "CONTENT_LENGTH", "CONTENT_TYPE", "GATEWAY_INTERFACE", "HTTPS", "PATH_INFO", "PATH_TRANSLATED",
 		"QUERY_STRING", "REMOTE_ADDR", "REMOTE_HOST", "REMOTE_IDENT", "REMOTE_PORT", "REMOTE_USER", "REQUEST_METHOD",

@@ -3,6 +3,7 @@ package wasmbin
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // What an Error may unwrap to.
@@ -30,8 +31,21 @@ type Error struct {
 	Err     error  // one of the errors above, or nil
 }
 
+// Error answers "SECTION section, offset OFFSET: REASON".
 func (e *Error) Error() string {
 	return fmt.Sprintf("%s section, offset %#x: %s", e.Section, e.Offset, e.Reason)
 }
 
+// Unwrap answers Err.
 func (e *Error) Unwrap() error { return e.Err }
+
+// maxNamed is how many names an error tells.
+const maxNamed = 20
+
+// Enumerate joins names for an error, the first maxNamed of them.
+func Enumerate(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}

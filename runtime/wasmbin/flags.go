@@ -55,6 +55,7 @@ func (f Flags) Names() []string {
 	return names
 }
 
+// String joins the names.
 func (f Flags) String() string { return strings.Join(f.Names(), ", ") }
 
 // findFlags looks at what the structure of the module tells; reading its bodies adds more.

@@ -41,7 +41,7 @@ func FuzzRewrite(f *testing.F) {
 	ctx := context.Background()
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(allFeatures))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := Rewrite(data, Options{})
+		m, err := Rewrite(data)
 		if err != nil && (refusable(err) || errors.Is(err, ErrTruncated) || !plausible(data)) {
 			return
 		}
@@ -142,7 +142,7 @@ func FuzzDecode(f *testing.F) {
 func FuzzRun(f *testing.F) {
 	addSpecs(f, 23)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := Rewrite(data, Options{})
+		m, err := Rewrite(data)
 		if err != nil || m.Flags.Has(Threads) || m.Memory != nil && m.Memory.Min > 64 || importsMemory(data) {
 			return
 		}

@@ -124,7 +124,7 @@ func TestLink(t *testing.T) {
 			t.Errorf("%s(%d) = %d, want %d", c.name, c.arg, got, c.want)
 		}
 	}
-	rewritten, err := Rewrite(linked, Options{})
+	rewritten, err := Rewrite(linked)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,14 +92,14 @@ func TestRewriteRefuses(t *testing.T) {
 		{"parameters", with(func(b *build) { b.signature(strings.Repeat("\x7f", MaxParams+1), "") }), TooLarge, "type", "more than 1000"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Rewrite(tt.b.bytes(), Options{})
+			_, err := Rewrite(tt.b.bytes())
 			var e *Error
 			if !errors.As(err, &e) || e.Fault != tt.fault || e.Section != tt.section || !strings.Contains(e.Reason, tt.reason) {
 				t.Errorf("Rewrite: %v, want %s %s section: %s", err, tt.fault, tt.section, tt.reason)
 			}
 		})
 	}
-	if _, err := Rewrite(body(opReturn).bytes(), Options{}); err != nil {
+	if _, err := Rewrite(body(opReturn).bytes()); err != nil {
 		t.Errorf("Rewrite of a good module: %v", err)
 	}
 }

@@ -43,7 +43,19 @@ type rewriter struct {
 // what ran since the last refill or the last call of a function.
 //
 // Errors are of type *Error.
-func Rewrite(data []byte, o Options) (*Rewritten, error) {
+func Rewrite(data []byte) (*Rewritten, error) { return rewrite(data, ownMemory) }
+
+// memoryUse is what becomes of an imported memory.
+type memoryUse int
+
+const (
+	ownMemory memoryUse = iota // it becomes the module's own
+	// sharedMemory stays imported, with the module's data segments in it, for the specification's tests, whose modules share
+	// one. They do not know the limit of the module that defines it, which has a page more.
+	sharedMemory
+)
+
+func rewrite(data []byte, use memoryUse) (*Rewritten, error) {
 	m, err := decode(data)
 	if err != nil {
 		return nil, err
@@ -51,8 +63,8 @@ func Rewrite(data []byte, o Options) (*Rewritten, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	w := &rewriter{m: m, keep: o.KeepImportedMemory, signatureOf: map[string]uint32{}, routineOf: map[routine]uint32{}}
-	w.flags = m.findFlags(o.KeepImportedMemory)
+	w := &rewriter{m: m, keep: use == sharedMemory, signatureOf: map[string]uint32{}, routineOf: map[routine]uint32{}}
+	w.flags = m.findFlags(use == sharedMemory)
 	if w.refills() {
 		w.routine(routineRefill, 0)
 	}

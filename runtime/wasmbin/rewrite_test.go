@@ -12,7 +12,7 @@ import (
 
 func mustRewrite(t testing.TB, data []byte) *Rewritten {
 	t.Helper()
-	m, err := Rewrite(data, Options{})
+	m, err := Rewrite(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,11 +244,11 @@ func TestMemoryLimits(t *testing.T) {
 	}
 }
 
-func TestKeepImportedMemory(t *testing.T) {
+func TestSharedMemory(t *testing.T) {
 	b := &build{imports: [][]byte{slices.Concat(str("env"), str("memory"), []byte{2, 1, 1, 3})}}
 	b.data(0, "abc")
 	b.function("grow", "\x7f", "\x7f", "", opLocalGet, 0, opMemoryGrow, 0)
-	m, err := Rewrite(b.bytes(), Options{KeepImportedMemory: true})
+	m, err := rewrite(b.bytes(), sharedMemory)
 	if err != nil {
 		t.Fatal(err)
 	}

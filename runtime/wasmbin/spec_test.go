@@ -113,7 +113,7 @@ type play struct {
 
 func newPlay(t *testing.T, folder string, features api.CoreFeatures, rewritten bool) *play {
 	p := &play{world: newWorld(t, features, rewritten), folder: folder, named: map[string]*instance{}}
-	p.options.KeepImportedMemory = true
+	p.memory = sharedMemory
 	host, err := os.ReadFile(filepath.Join(folder, "..", "..", "testdata", "spectest.wasm"))
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ const (
 	Ref       ValType = 0x64 // typed, not nullable; a heap type follows
 )
 
+// String answers the type's name in the text format.
 func (t ValType) String() string {
 	switch t {
 	case I32:

@@ -32,14 +32,6 @@ const (
 // few times more while a call runs, outside of the guest's own limit. A host may set the global to another value.
 const StackBytes = 8 << 20
 
-// Options say how to rewrite. The zero value is right for a module that runs alone.
-type Options struct {
-	// KeepImportedMemory leaves an imported memory imported, and the module's data segments in it, for a module that
-	// shares its memory with others. These do not know the limit of the module that defines the memory, which has a
-	// page more: the host has to keep to Rewritten.Memory.
-	KeepImportedMemory bool
-}
-
 // Segment is what an active data segment writes. Bytes are part of the module given to Rewrite.
 type Segment struct {
 	Offset uint32

@@ -27,7 +27,7 @@ var (
 type world struct {
 	wazero.Runtime
 	rewritten bool
-	options   Options
+	memory    memoryUse
 	config    wazero.ModuleConfig
 	slice     int64 // fuel given at a refill
 	limit     int64 // fuel given in all; 0: no limit
@@ -84,7 +84,7 @@ func (w *world) load(data []byte, name string) (*instance, error) {
 	ctx := context.Background()
 	i := &instance{}
 	if w.rewritten {
-		m, err := Rewrite(data, w.options)
+		m, err := rewrite(data, w.memory)
 		if err != nil {
 			return nil, err
 		}

@@ -88,7 +88,7 @@ type InviteRequest struct {
 type Invite struct {
 	Token   string    `json:"token"`
 	Role    string    `json:"role"`
-	Expires time.Time `json:"expires"`
+	Expires time.Time `json:"expires_at"`
 	// Note says what limits the token, as that only this machine reaches the addresses in it.
 	Note string `json:"note,omitempty"`
 }

@@ -113,7 +113,7 @@ func TestTxnNamesWhatIsWrong(t *testing.T) {
 		`{"ops":[{"op":"Set","key":"a","value":""}]}`:                           `ops[0].op: "Set" is not one of set,`,
 		`{"ops":[{"key":"a"}]}`:                                                 `ops[0].op: "" is not one of`,
 		`{"ops":[{"op":"set","key":"a"}]}`:                                      "ops[0].value: missing",
-		`{"ops":[{"op":"set","key":"a","value":"","ttl_ms":-1}]}`:               "ops[0].ttl_ms: must be between 0 and 315360000000",
+		`{"ops":[{"op":"set","key":"a","value":"","ttl_ms":-1}]}`:               "ops[0].ttl_ms: it is between 0 and 315360000000",
 		`{"ops":[{"op":"set","key":"a","value":"","ttl_ms":9223372036854775}]}`: "ops[0].ttl_ms",
 		`{"ops":[{"op":"set","key":"a","value":"","min":1}]}`:                   "ops[0].op: set has no delta, min or max",
 		`{"ops":[{"op":"delete","key_base64":"!"}]}`:                            "ops[0].key_base64: illegal base64",

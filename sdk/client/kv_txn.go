@@ -188,7 +188,7 @@ func (o KVOp) op(at string) (op.Op, error) {
 	case out.Kind == op.Set && o.Value == nil && o.ValueBase64 == nil:
 		return refuse("value", "missing; an empty one is \"\"")
 	case o.TTLMS < 0 || o.TTLMS > op.MaxTTL.Milliseconds():
-		return refuse("ttl_ms", fmt.Sprintf("must be between 0 and %d", op.MaxTTL.Milliseconds()))
+		return refuse("ttl_ms", fmt.Sprintf("it is between 0 and %d", op.MaxTTL.Milliseconds()))
 	case out.Kind != op.Incr && (o.Delta != nil || o.Min != nil || o.Max != nil):
 		return refuse("op", o.Op+" has no delta, min or max")
 	}

@@ -68,7 +68,7 @@ func explainHead(err error) error {
 	case abi.Forbidden:
 		return newError(e.Code, e.Status, errors.New("the token or the address used does not allow uploads to this node"))
 	case abi.InvalidInput:
-		return newError(e.Code, e.Status, errors.New("digest: must be 64 hexadecimal digits, lower case"))
+		return newError(e.Code, e.Status, errors.New("digest: it is 64 hexadecimal digits, lower case"))
 	}
 	return err
 }
