@@ -37,7 +37,10 @@ func lines(group []*record.Curve) (*plot.Plot, error) {
 		p.Add(line)
 		p.Legend.Add(c.Subject, line)
 	}
-	logarithmic(&p.X)
+	if !logarithmic(&p.X) { // time: lines go all the way, and the legend stands above them
+		p.Legend.Top = true
+		p.Y.Max *= 1 + 0.065*float64(len(group))
+	}
 	if !strings.HasSuffix(group[0].Y, "%") {
 		logarithmic(&p.Y)
 	}
@@ -61,13 +64,15 @@ func dashes(i int) []vg.Length {
 	return [][]vg.Length{nil, {vg.Points(6), vg.Points(2)}, {vg.Points(2), vg.Points(2)}}[i/7%3]
 }
 
-// logarithmic makes an axis so if its ends are far apart. Others begin at 0: what changes little is to look so.
-func logarithmic(a *plot.Axis) {
+// logarithmic makes an axis so if its ends are far apart, and says whether. Others begin at 0: what changes little is to
+// look so.
+func logarithmic(a *plot.Axis) bool {
 	if a.Min > 0 && a.Max/a.Min >= wide {
 		a.Scale, a.Tick.Marker = plot.LogScale{}, decades{}
-		return
+		return true
 	}
 	a.Min = min(a.Min, 0)
+	return false
 }
 
 // decades are ticks of a logarithmic axis.

@@ -41,6 +41,9 @@ func limits() []limit {
 
 // judge says whether something has grown, which is an error if it counts.
 func (s series) judge(out io.Writer, allowed float64, counts bool) (err error) {
+	if !counts {
+		fmt.Fprintf(out, "growth is shown, and not judged in less than %v\n", judged)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "median of\tfirst quarter\tsecond quarter\tlast quarter\tgrowth\tat most\t\t")
 	for _, l := range limits() {
