@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/sett-run/sett/kv/op"
+	"pgregory.net/rapid"
 )
 
 // TestQueueEntries does the same commands in one entry and each in its own: nothing is different but times and ids. And

@@ -103,7 +103,7 @@ func (m *memory) entry(t fataler, now time.Time, commands ...Command) []Outcome 
 
 func sameWrites(a, b []Write) bool {
 	return slices.EqualFunc(a, b, func(x, y Write) bool {
-		return bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Value, y.Value) && x.Delete == y.Delete
+		return bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Value, y.Value) && x.Delete == y.Delete && x.Garbage.IsZero()
 	})
 }
 

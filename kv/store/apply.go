@@ -24,7 +24,8 @@ const ReserveBytes = 128 << 20
 // index is above Applied, by any number; without writes it only moves it. It is not durable: see Sync. Applying an
 // index again after a stop gives the same state, so long as the writes are the same.
 //
-// It does not keep the writes.
+// It does not keep the writes. A write's Garbage is not heeded: a store that forgets by its own clock would answer
+// otherwise when an old entry is applied once more after a long stop.
 //
 // Errors that change nothing are op.ErrTooLarge, op.ErrClosed, and abi.NoSpace below MinFreeBytes of free disk, after
 // which it may be tried again. After an error of the engine itself the store refuses every further change until it

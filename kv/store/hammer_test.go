@@ -94,7 +94,7 @@ func TestHammer(t *testing.T) {
 			return read(v, err)
 		})
 		loop(func() error { _, err := s.Sync(t.Context()); return err })
-		loop(func() error { return writeNewest(s, io.Discard) })
+		loop(func() error { _, err := s.Backup(io.Discard, 0); return err })
 		group.Go(func() { restores.Store(int64(applyAndRestore(t, s))) })
 		group.Wait()
 		t.Logf("%d views, %d restores", views.Load(), restores.Load())
@@ -111,15 +111,6 @@ func TestHammer(t *testing.T) {
 	}
 }
 
-func writeNewest(s *Store, w io.Writer) error {
-	v, err := s.View()
-	if err != nil {
-		return err
-	}
-	defer v.Close()
-	return s.WriteSnapshot(w, v)
-}
-
 // applyAndRestore applies all indices, restores what it has backed up now and then, and closes the store.
 func applyAndRestore(t *testing.T, s *Store) (restores int) {
 	for index := uint64(1); index <= hammerIndices; index++ {
@@ -130,7 +121,7 @@ func applyAndRestore(t *testing.T, s *Store) (restores int) {
 			continue
 		}
 		var b bytes.Buffer
-		if err := writeNewest(s, &b); err != nil {
+		if _, err := s.Backup(&b, 0); err != nil {
 			t.Error(err)
 		}
 		if err := s.Restore(&b); err != nil {

@@ -12,32 +12,35 @@ import (
 // restoreCheckBytes is how much is restored between two looks at the free space.
 const restoreCheckBytes = 16 << 20
 
-// Restore makes the state that of a snapshot, whatever it was before. It is durable when Restore returns; on an error,
-// ErrSnapshot among them, the state is what it was. Views that are open keep what they read.
-func (s *Store) Restore(r io.Reader) error { return s.restore(r, nil) }
+// Restore makes the state that of a snapshot and of the increments on it, in the order of their indices, whatever
+// it was before. It is durable when Restore returns; on an error, ErrSnapshot among them, the state is what it was.
+// Views that are open keep what they read.
+func (s *Store) Restore(r io.Reader, increments ...io.Reader) error {
+	return s.restore(append([]io.Reader{r}, increments...), nil)
+}
 
 // RestoreAs is Restore of what change makes of each record of a snapshot, in ascending order of their keys: another
 // value, or nothing. It refuses a stream that goes on behind the snapshot.
 func (s *Store) RestoreAs(r io.Reader, change func(key, value []byte) (became []byte, keep bool, err error)) error {
-	return s.restore(r, change)
+	return s.restore([]io.Reader{r}, change)
 }
 
-func (s *Store) restore(r io.Reader, change func(key, value []byte) ([]byte, bool, error)) error {
+func (s *Store) restore(readers []io.Reader, change func(key, value []byte) ([]byte, bool, error)) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if s.closed {
 		return closedError("restore")
 	}
-	in, err := newSnapshotReader(r)
+	ls, err := openLayers(readers)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	e, err := openEngine(s.nextEngineDir(), in.index, s.options)
+	e, err := openEngine(s.nextEngineDir(), ls.index(), s.options)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	if err = s.load(e, in, change); err == nil && change != nil {
-		err = in.ended()
+	if err = s.load(e, ls, change); err == nil && change != nil {
+		err = ls.ended()
 	}
 	if err == nil && s.dir != nil {
 		err = errors.Join(s.syncEngine(e), syncAll(e.dir))
@@ -54,8 +57,8 @@ func (s *Store) nextEngineDir() string {
 	return s.dir.engineDir(fmt.Sprint(enginePrefix, s.engines))
 }
 
-// load writes a snapshot into a new engine. Each entry keeps the index it was written at.
-func (s *Store) load(to *engine, in *snapshotReader, change func(key, value []byte) ([]byte, bool, error)) error {
+// load writes the layers into a new engine. Each entry keeps the index it was written at, for later increments.
+func (s *Store) load(to *engine, ls layers, change func(key, value []byte) ([]byte, bool, error)) error {
 	b := to.db.NewManagedWriteBatch()
 	defer b.Cancel()
 	b.SetMaxPendingTxns(1) // each holds what it writes in memory
@@ -66,12 +69,12 @@ func (s *Store) load(to *engine, in *snapshotReader, change func(key, value []by
 			}
 			unchecked = 0
 		}
-		e, more, err := in.next()
+		e, more, err := ls.next()
 		if err != nil {
 			return err
 		}
 		if !more {
-			return b.Flush()
+			break
 		}
 		if change != nil {
 			var keep bool
@@ -95,6 +98,10 @@ func (s *Store) load(to *engine, in *snapshotReader, change func(key, value []by
 		}
 		unchecked += len(e.key) + len(e.value)
 	}
+	if err := ls.finish(); err != nil {
+		return err
+	}
+	return b.Flush()
 }
 
 // replace makes a loaded engine the current one. The old one goes when nobody reads it any more.

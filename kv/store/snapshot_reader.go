@@ -19,17 +19,18 @@ type entry struct {
 	key     []byte
 	value   []byte
 	version uint64
+	kept    bool // the value is in the snapshot before
 }
 
 // snapshotReader reads a snapshot. What it answers it does not use again.
 type snapshotReader struct {
-	r       *bufio.Reader
-	sum     hash.Hash
-	index   uint64
-	last    []byte // key
-	records uint64
-	done    bool
-	one     [1]byte
+	r            *bufio.Reader
+	sum          hash.Hash
+	index, since uint64
+	last         []byte // key
+	records      uint64
+	done         bool
+	one          [1]byte
 }
 
 // newSnapshotReader reads the header.
@@ -47,12 +48,11 @@ func newSnapshotReader(r io.Reader) (*snapshotReader, error) {
 		return nil, s.damaged("header", fmt.Errorf("it has format %d and this version of Sett reads format %d",
 			format, snapshotFormat))
 	}
-	var zero uint64
 	if s.index, err = s.number(); err == nil {
-		zero, err = s.number()
+		s.since, err = s.number()
 	}
-	if err == nil && zero != 0 {
-		err = fmt.Errorf("%d instead of 0", zero)
+	if err == nil && s.since > s.index {
+		err = fmt.Errorf("index %d is before %d", s.index, s.since)
 	}
 	if err != nil {
 		return nil, s.damaged("header", err)
@@ -71,9 +71,9 @@ func (s *snapshotReader) next() (e entry, more bool, err error) {
 	case tag == tagEnd:
 		s.done = true
 		err = s.end()
-	case tag == tagValue:
+	case tag == tagValue || tag == tagKept && s.since > 0:
 		s.records++
-		e, err = s.entry()
+		e, err = s.entry(tag)
 		more = true
 	default:
 		err = fmt.Errorf("unknown tag %d", tag)
@@ -84,7 +84,8 @@ func (s *snapshotReader) next() (e entry, more bool, err error) {
 	return e, more, nil
 }
 
-func (s *snapshotReader) entry() (e entry, err error) {
+func (s *snapshotReader) entry(tag byte) (e entry, err error) {
+	e.kept = tag == tagKept
 	if e.key, err = s.sized(MaxKeyBytes); err != nil {
 		return entry{}, err
 	}
@@ -95,10 +96,13 @@ func (s *snapshotReader) entry() (e entry, err error) {
 	if e.version, err = s.number(); err != nil {
 		return entry{}, err
 	}
-	if e.version == 0 || e.version > s.index {
-		return entry{}, fmt.Errorf("key %.80q was written at index %d, in a snapshot of %d", e.key, e.version, s.index)
+	if e.version == 0 || e.version > s.index || e.kept != (e.version <= s.since) {
+		return entry{}, fmt.Errorf("key %.80q was written at index %d, in a snapshot of %d since %d",
+			e.key, e.version, s.index, s.since)
 	}
-	e.value, err = s.sized(MaxValueBytes)
+	if !e.kept {
+		e.value, err = s.sized(MaxValueBytes)
+	}
 	return e, err
 }
 
@@ -166,10 +170,98 @@ func (s *snapshotReader) ReadByte() (byte, error) {
 	return c, err
 }
 
-// ended sees that nothing follows the snapshot.
-func (s *snapshotReader) ended() error {
-	if _, err := s.r.Peek(1); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: something follows its end", ErrSnapshot)
+// layers is a snapshot with increments on it, the newest last. It is read as the state that they are together.
+type layers []*layer
+
+type layer struct {
+	*snapshotReader
+	begun bool
+	at    entry // the record it stands at, when there is one
+	more  bool
+}
+
+// openLayers reads the headers. An increment must begin where what is below it ends, or before.
+func openLayers(readers []io.Reader) (layers, error) {
+	var ls layers
+	for i, r := range readers {
+		s, err := newSnapshotReader(r)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case i == 0 && s.since > 0:
+			return nil, fmt.Errorf("%w: it is an increment since index %d, and nothing is before it", ErrSnapshot, s.since)
+		case i > 0 && s.since == 0:
+			return nil, fmt.Errorf("%w: it is whole and cannot be an increment", ErrSnapshot)
+		case i > 0 && (s.since > ls[i-1].index || s.index < ls[i-1].index):
+			return nil, fmt.Errorf("%w: the increment from index %d to %d does not go on at %d",
+				ErrSnapshot, s.since, s.index, ls[i-1].index)
+		}
+		ls = append(ls, &layer{snapshotReader: s})
+	}
+	return ls, nil
+}
+
+func (ls layers) index() uint64 { return ls[len(ls)-1].index }
+
+// next answers the next key with its value.
+func (ls layers) next() (e entry, more bool, err error) {
+	top := len(ls) - 1
+	e, more, err = ls[top].next()
+	if err != nil || !more || !e.kept {
+		return e, more, err
+	}
+	e, err = ls[:top].find(e)
+	return e, true, err
+}
+
+// find answers the value of a kept record.
+func (ls layers) find(kept entry) (entry, error) {
+	for i := len(ls) - 1; i >= 0; i-- {
+		l := ls[i]
+		if err := l.seek(kept.key); err != nil {
+			return entry{}, err
+		}
+		if !l.more || !bytes.Equal(l.at.key, kept.key) || l.at.version != kept.version {
+			break
+		}
+		if !l.at.kept {
+			return l.at, nil
+		}
+	}
+	return entry{}, fmt.Errorf("%w: the value of %.80q, of index %d, is not in what is before the increment",
+		ErrSnapshot, kept.key, kept.version)
+}
+
+// seek goes on to the first record that is not below key.
+func (l *layer) seek(key []byte) (err error) {
+	for !l.begun || l.more && bytes.Compare(l.at.key, key) < 0 {
+		l.begun = true
+		if l.at, l.more, err = l.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ended sees that nothing follows the layers.
+func (ls layers) ended() error {
+	for _, l := range ls {
+		if _, err := l.r.Peek(1); !errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: something follows its end", ErrSnapshot)
+		}
+	}
+	return nil
+}
+
+// finish reads what is left, for its checksums.
+func (ls layers) finish() error {
+	for _, l := range ls {
+		for !l.done {
+			if _, _, err := l.next(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

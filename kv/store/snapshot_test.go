@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 func snapshotOf(t testing.TB, s *Store, v *View) []byte {
@@ -26,9 +27,23 @@ func snapshotOf(t testing.TB, s *Store, v *View) []byte {
 	return b.Bytes()
 }
 
-func restore(t testing.TB, s *Store, snapshot []byte) {
+func backup(t testing.TB, s *Store, since uint64) []byte {
 	t.Helper()
-	if err := s.Restore(bytes.NewReader(snapshot)); err != nil {
+	var b bytes.Buffer
+	index, err := s.Backup(&b, since)
+	if err != nil || index != s.Applied() {
+		t.Fatalf("Backup(%d) = %d, %v, want %d", since, index, err, s.Applied())
+	}
+	return b.Bytes()
+}
+
+func restore(t testing.TB, s *Store, snapshots ...[]byte) {
+	t.Helper()
+	var readers []io.Reader
+	for _, b := range snapshots {
+		readers = append(readers, bytes.NewReader(b))
+	}
+	if err := s.Restore(readers[0], readers[1:]...); err != nil {
 		t.Fatalf("Restore = %v", err)
 	}
 }
@@ -94,9 +109,58 @@ func TestRestoreIsDurable(t *testing.T) {
 	dir, lost := t.TempDir(), t.TempDir()
 	s := open(t, Config{Dir: dir})
 	replay(t, s, 300)
-	restore(t, s, snapshotOf(t, source, view(t, source)))
+	restore(t, s, backup(t, source, 0))
 	copyDir(t, lost, dir, func(name string) bool { return name == lockName })
 	recovered(t, lost, 300, 200)
+}
+
+// TestIncrements restores chains of backups, on which deletions have long been forgotten by the engine.
+func TestIncrements(t *testing.T) {
+	s := opened(t)(openWith(Config{Dir: t.TempDir()}, busy))
+	var chain [][]byte
+	since := uint64(0)
+	for _, to := range []uint64{60, 61, 150, 400} {
+		replay(t, s, to)
+		forget(t, s)
+		chain = append(chain, backup(t, s, since))
+		since = to
+		if len(chain) == 3 {
+			since = 61 // the last one is for what the second made, and so for the third too
+		}
+	}
+	if whole := backup(t, s, 0); len(chain[1]) > len(whole)/8 {
+		t.Errorf("an increment of one index has %d bytes, all has %d", len(chain[1]), len(whole))
+	}
+	other := open(t, Config{InMemory: true})
+	for _, c := range []struct {
+		chain [][]byte
+		index uint64
+		ok    bool
+	}{
+		{chain[:1], 60, true}, {chain[:2], 61, true}, {chain[:3], 150, true}, {chain, 400, true},
+		{[][]byte{chain[0], chain[1], chain[3]}, 400, true},
+		{[][]byte{chain[0], chain[2]}, 0, false},
+		{[][]byte{chain[0], chain[3]}, 0, false},
+		{[][]byte{chain[1]}, 0, false},
+		{[][]byte{chain[0], chain[0]}, 0, false},
+		{[][]byte{chain[0], chain[1], chain[3], chain[2]}, 0, false},
+	} {
+		var readers []io.Reader
+		for _, b := range c.chain {
+			readers = append(readers, bytes.NewReader(b))
+		}
+		before := other.Applied()
+		err := other.Restore(readers[0], readers[1:]...)
+		if c.ok && err != nil || !c.ok && (!errors.Is(err, ErrSnapshot) || other.Applied() != before) {
+			t.Errorf("Restore of %d = %v", len(c.chain), err)
+		}
+		if c.ok {
+			model{}.grow(1, c.index).check(t, view(t, other))
+		}
+	}
+	if _, err := s.Backup(io.Discard, 401); abi.CodeOf(err) != abi.InvalidInput {
+		t.Errorf("Backup since an index to come = %v", err)
+	}
 }
 
 // forget makes everything durable and lets the engine throw away what nobody may read any more, as if KeepVersions
@@ -208,7 +272,7 @@ func TestDamagedSnapshots(t *testing.T) {
 	source := open(t, Config{InMemory: true})
 	apply(t, source, put("a", "1"), put("b", "2"), put("c", ""))
 	apply(t, source, put("b", "3"))
-	whole := snapshotOf(t, source, view(t, source))
+	whole := backup(t, source, 0)
 	s := open(t, Config{Dir: t.TempDir()})
 	apply(t, s, put("k", "v"))
 	refused := func(what string, b []byte) {
@@ -261,7 +325,7 @@ func TestRestoreCannotBeNamed(t *testing.T) {
 	if err := os.Mkdir(block, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Restore(bytes.NewReader(snapshotOf(t, source, view(t, source)))); err == nil {
+	if err := s.Restore(bytes.NewReader(backup(t, source, 0))); err == nil {
 		t.Fatal("Restore = nil")
 	}
 	if _, err := s.Sync(t.Context()); err == nil {
@@ -276,15 +340,16 @@ func TestRestoreCannotBeNamed(t *testing.T) {
 	}
 	s = open(t, Config{Dir: dir})
 	model{"k": "v"}.check(t, view(t, s))
-	restore(t, s, snapshotOf(t, source, view(t, source)))
+	restore(t, s, backup(t, source, 0))
 	model{}.grow(1, 30).check(t, view(t, s))
 }
 
 func FuzzSnapshot(f *testing.F) {
 	var b bytes.Buffer
 	w := newSnapshotWriter(&b)
-	w.begin(9)
+	w.begin(9, 3)
 	w.value([]byte("a"), 7, []byte("value"))
+	w.kept([]byte("b"), 2)
 	w.end()
 	f.Add(b.Bytes())
 	f.Add(b.Bytes()[:20])
@@ -297,7 +362,7 @@ func FuzzSnapshot(f *testing.F) {
 		}
 		var again bytes.Buffer
 		w := newSnapshotWriter(&again)
-		w.begin(r.index)
+		w.begin(r.index, r.since)
 		for {
 			e, more, err := r.next()
 			if err != nil {
@@ -309,10 +374,14 @@ func FuzzSnapshot(f *testing.F) {
 			if !more {
 				break
 			}
-			w.value(e.key, e.version, e.value)
+			if e.kept {
+				w.kept(e.key, e.version)
+			} else {
+				w.value(e.key, e.version, e.value)
+			}
 		}
 		w.end()
-		if r2, err := newSnapshotReader(&again); err != nil || r2.index != r.index {
+		if r2, err := newSnapshotReader(&again); err != nil || r2.index != r.index || r2.since != r.since {
 			t.Fatalf("written again: %v", err)
 		}
 	})

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -123,6 +122,16 @@ func TestApplyOrder(t *testing.T) {
 		}
 		apply(t, s, put("k", "4"))
 		model{"k": "4"}.check(t, view(t, s))
+	})
+}
+
+// TestGarbage checks that the store's own clock has no say: see Apply.
+func TestGarbage(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		w := put("k", "v")
+		w.Garbage = time.Now().Add(-time.Hour)
+		apply(t, s, w)
+		model{"k": "v"}.check(t, view(t, s))
 	})
 }
 
@@ -278,8 +287,9 @@ func TestClosed(t *testing.T) {
 		_, _, getErr := v.Get([]byte("k"))
 		_, viewErr := s.View()
 		_, syncErr := s.Sync(t.Context())
+		_, backupErr := s.Backup(nil, 0)
 		_, hashErr := s.Hash(v)
-		for _, err := range []error{endedErr, getErr, viewErr, syncErr, hashErr, s.WriteSnapshot(nil, v),
+		for _, err := range []error{endedErr, getErr, viewErr, syncErr, backupErr, hashErr, s.WriteSnapshot(nil, v),
 			s.Apply(9, nil), s.Restore(nil), s.Close(), v.Scan(nil, nil, nil)} {
 			if !errors.Is(err, op.ErrClosed) || abi.CodeOf(err) != abi.Unavailable {
 				t.Errorf("after Close: %v (%s), want %v", err, abi.CodeOf(err), op.ErrClosed)
@@ -319,9 +329,12 @@ func TestCloseEndsScans(t *testing.T) {
 func TestDiskAlmostFull(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir()})
 	apply(t, s, put("k", "v"))
-	snapshot := snapshotOf(t, s, view(t, s))
+	var snapshot strings.Builder
+	if _, err := s.Backup(&snapshot, 0); err != nil {
+		t.Fatal(err)
+	}
 	s.free = func(string) (uint64, error) { return MinFreeBytes - 1, nil }
-	for _, err := range []error{s.Apply(2, []fsm.Write{del("k")}), s.CheckSpace(), s.Restore(bytes.NewReader(snapshot))} {
+	for _, err := range []error{s.Apply(2, []fsm.Write{del("k")}), s.CheckSpace(), s.Restore(strings.NewReader(snapshot.String()))} {
 		if abi.CodeOf(err) != abi.NoSpace || !strings.Contains(err.Error(), "255 MiB free") {
 			t.Errorf("on a full disk: %v, want %s", err, abi.NoSpace)
 		}
