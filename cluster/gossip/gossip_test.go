@@ -431,7 +431,7 @@ func TestReplay(t *testing.T) {
 		time.Sleep(2 * time.Minute) // memberlist has forgotten who is gone
 		d.net.Tap(nil)
 		before := d.String()
-		if !strings.Contains(before, "n03=left") || !d.all(Alive, "n01", "n02") {
+		if !strings.Contains(before, "n03=stopped") || !d.all(Alive, "n01", "n02") {
 			t.Fatalf("before the replay:\n%s", before)
 		}
 		changed := []<-chan struct{}{d.members["n00"].Changed(), d.members["n01"].Changed(), d.members["n02"].Changed()}
