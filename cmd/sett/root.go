@@ -211,11 +211,20 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()
 	}
-	var known []string
+	var known, inner []string // inner: of that name below one of known
 	for _, sub := range cmd.Commands() {
-		if sub.IsAvailableCommand() {
-			known = append(known, sub.Name())
+		if !sub.IsAvailableCommand() {
+			continue
 		}
+		known = append(known, sub.Name())
+		for _, c := range sub.Commands() {
+			if c.Name() == args[0] {
+				inner = append(inner, c.CommandPath())
+			}
+		}
+	}
+	if len(inner) == 1 {
+		return usage("unknown command %q for %s, did you mean %s?", args[0], cmd.CommandPath(), inner[0])
 	}
 	return usage("unknown command %q for %s%s", args[0], cmd.CommandPath(), didYouMean(cmd, args[0], known))
 }

@@ -25,6 +25,8 @@ func TestWrongUsage(t *testing.T) {
 	for args, want := range map[string]string{
 		"deplyo":                                     `unknown command "deplyo" for sett, did you mean deploy?`,
 		"zzzzzz":                                     `unknown command "zzzzzz" for sett; see: sett --help`,
+		"backup":                                     `unknown command "backup" for sett, did you mean sett cluster backup?`,
+		"list":                                       `unknown command "list" for sett; see: sett --help`,
 		"token creat":                                `unknown command "creat" for sett token, did you mean create?`,
 		"deploy --rout=/x x.wasm":                    "deploy: unknown flag --rout, did you mean --route?",
 		"deploy --memory=much x.wasm":                `deploy: invalid argument "much" for "--memory" flag`,
