@@ -152,7 +152,7 @@ func (r *Replica) start() (err error) {
 	if r.cfg.disk != nil {
 		log = r.cfg.disk(log)
 	}
-	r.tail = newTail(log, r.onTop, r.draining)
+	r.tail = newTail(log, r.onTop, r.draining, r.log)
 	opened = append(opened, r.tail.close)
 	r.entries = &entries{replica: r, machine: r.machine, applied: r.machine.Applied()}
 	r.storage.snapshots.entries = r.entries

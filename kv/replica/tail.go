@@ -2,6 +2,7 @@ package replica
 
 import (
 	"errors"
+	"log/slog"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ var errNotWritten = errors.New("the log's end could not be written")
 type tail struct {
 	raft.LogStore // what is written
 	onTop         func() bool
+	log           *slog.Logger
 	changed       *broadcast
 	from          atomic.Uint64 // first entry that is not written; none has MaxUint64
 
@@ -39,9 +41,9 @@ type tail struct {
 
 // newTail makes a log of one. onTop says whether this replica leads others, and is called by raft's goroutines. Once
 // draining is closed a write that fails is not tried again.
-func newTail(log raft.LogStore, onTop func() bool, draining <-chan struct{}) *tail {
+func newTail(store raft.LogStore, onTop func() bool, draining <-chan struct{}, log *slog.Logger) *tail {
 	t := &tail{
-		LogStore: log, onTop: onTop, changed: newBroadcast(), draining: draining,
+		LogStore: store, onTop: onTop, log: log, changed: newBroadcast(), draining: draining,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), end: make(chan struct{}),
 	}
 	t.from.Store(math.MaxUint64)
@@ -208,6 +210,9 @@ func (t *tail) writeWaiting() error {
 	err := t.LogStore.StoreLogs(logs)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err != nil && t.err == nil {
+		t.log.Warn("append to log", "err", err)
+	}
 	if t.err = err; err == nil && len(t.waiting) > len(logs) {
 		t.waiting = t.waiting[len(logs):]
 		t.from.Store(t.waiting[0].Index)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -307,7 +308,7 @@ func TestTailOfFollower(t *testing.T) {
 		held := &disk{LogStore: raft.NewInmemStore()}
 		var leads atomic.Bool
 		leads.Store(true)
-		log := newTail(held, leads.Load, nil)
+		log := newTail(held, leads.Load, nil, slog.New(slog.DiscardHandler))
 		command := func(index uint64) *raft.Log { return &raft.Log{Index: index, Term: 1, Type: raft.LogCommand} }
 		if err := log.StoreLogs([]*raft.Log{{Index: 1, Term: 1, Type: raft.LogNoop}}); err != nil {
 			t.Fatal(err)
