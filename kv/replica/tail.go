@@ -31,7 +31,7 @@ type tail struct {
 	mu      sync.Mutex // guards the rest
 	waiting []*raft.Log
 	err     error // of the last attempt to write
-	given   bool  // up: no further attempt is made
+	gaveUp  bool  // no further attempt is made
 
 	wake     chan struct{} // 1 slot
 	draining <-chan struct{}
@@ -55,7 +55,7 @@ func newTail(store raft.LogStore, onTop func() bool, draining <-chan struct{}, l
 func (t *tail) close() error {
 	close(t.end)
 	<-t.done
-	return nil
+	return nil // what is not written has no outcome
 }
 
 // written is the newest index that raft may be believed to have committed, as far as this disk is concerned.
@@ -84,7 +84,7 @@ func (t *tail) GetLog(index uint64, l *raft.Log) error {
 		return t.LogStore.GetLog(index, l)
 	}
 	t.mu.Lock()
-	for len(t.waiting) > 0 && index >= t.waiting[0].Index && !t.given && !t.onTop() {
+	for len(t.waiting) > 0 && index >= t.waiting[0].Index && !t.gaveUp && !t.onTop() {
 		t.wait()
 	}
 	if n := len(t.waiting); n > 0 && index >= t.waiting[0].Index && index <= t.waiting[n-1].Index {
@@ -168,7 +168,7 @@ func (t *tail) await(index uint64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for index >= t.from.Load() {
-		if t.given {
+		if t.gaveUp {
 			return errors.Join(errNotWritten, t.err)
 		}
 		t.wait()
@@ -227,7 +227,7 @@ func (t *tail) writeWaiting() error {
 func (t *tail) giveUp() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.given = true
+	t.gaveUp = true
 	t.changed.send()
 }
 

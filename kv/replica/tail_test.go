@@ -108,6 +108,19 @@ func (g *group) propose(id, key string, n int, patience time.Duration) <-chan in
 	return done
 }
 
+// holdUp has five increments be on some replicas' disks or, as its own is held up, in
+// its memory. It answers what propose does.
+func (g *group) holdUp(leader string, d disks, patience time.Duration, reach ...string) <-chan int {
+	g.t.Helper()
+	before := g.replicas[leader].Stats().LastIndex
+	d[leader].hold()
+	done := g.propose(leader, "k", 5, patience)
+	for _, id := range reach {
+		eventually(g.t, id+" has the entry", func() bool { return g.replicas[id].Stats().LastIndex > before })
+	}
+	return done
+}
+
 // crash ends a replica whose disk loses what it is held up with.
 func (g *group) crash(id string, d disks) {
 	d[id].release(errDisk)
@@ -133,13 +146,6 @@ func (g *group) agree(key string) (value int64) {
 	return value
 }
 
-func (g *group) await(what string, has func(id string) bool, ids ...string) {
-	g.t.Helper()
-	for _, id := range ids {
-		eventually(g.t, id+" has "+what, func() bool { return has(id) })
-	}
-}
-
 func (g *group) mustHave(key string, want int64, ids ...string) {
 	g.t.Helper()
 	for _, id := range ids {
@@ -156,10 +162,7 @@ func TestTailIsNotCommitted(t *testing.T) {
 		leader := g.leader()
 		g.mustIncr(leader, "k", 1)
 		g.agree("k")
-		before := g.replicas[leader].Stats().LastIndex
-		d[leader].hold()
-		done := g.propose(leader, "k", 5, time.Minute)
-		g.await("the entry", func(id string) bool { return g.replicas[id].Stats().LastIndex > before }, g.ids...)
+		done := g.holdUp(leader, d, time.Minute, g.ids...)
 		time.Sleep(2 * time.Second)
 		select {
 		case n := <-done:
@@ -190,10 +193,7 @@ func TestTailLost(t *testing.T) {
 		old := g.leader()
 		g.mustIncr(old, "k", 1)
 		g.agree("k")
-		before := g.replicas[old].Stats().LastIndex
-		d[old].hold()
-		done := g.propose(old, "k", 5, 3*time.Second)
-		g.await("the entry", func(id string) bool { return g.replicas[id].Stats().LastIndex > before }, g.ids...)
+		done := g.holdUp(old, d, 3*time.Second, g.ids...)
 		g.crash(old, d)
 		if n := <-done; n != 0 {
 			t.Errorf("%d were acknowledged, want none", n)
@@ -215,11 +215,8 @@ func TestTailLostForGood(t *testing.T) {
 		has, hasNot := g.others(old)[0], g.others(old)[1]
 		g.mustIncr(old, "k", 1)
 		g.agree("k")
-		before := g.replicas[old].Stats().LastIndex
 		g.net.Hold(old, hasNot)
-		d[old].hold()
-		done := g.propose(old, "k", 5, 3*time.Second)
-		g.await("the entry", func(id string) bool { return g.replicas[id].Stats().LastIndex > before }, has)
+		done := g.holdUp(old, d, 3*time.Second, has)
 		time.Sleep(100 * time.Millisecond) // a commit would reach it
 		g.mustHave("k", 1, has)
 		g.net.Isolate(has)
@@ -245,11 +242,8 @@ func TestTailStepsDown(t *testing.T) {
 		old := g.leader()
 		g.mustIncr(old, "k", 1)
 		g.agree("k")
-		before := g.replicas[old].Stats().LastIndex
 		g.net.Isolate(old)
-		d[old].hold()
-		done := g.propose(old, "k", 5, 3*time.Second)
-		g.await("the entry", func(id string) bool { return g.replicas[id].Stats().LastIndex > before }, old)
+		done := g.holdUp(old, d, 3*time.Second, old)
 		next := g.leader(g.others(old)...)
 		g.mustIncr(next, "k", 2)
 		<-done
@@ -270,11 +264,8 @@ func TestTailConfirmsWhatIsWritten(t *testing.T) {
 		g, d := startOnDisks(t)
 		old := g.leader()
 		g.mustIncr(old, "k", 1)
-		before := g.replicas[old].Stats().LastIndex
 		g.net.Isolate(old)
-		d[old].hold()
-		lost := g.propose(old, "k", 5, time.Second)
-		g.await("the entry", func(id string) bool { return g.replicas[id].Stats().LastIndex > before }, old)
+		lost := g.holdUp(old, d, time.Second, old)
 		next := g.leader(g.others(old)...)
 		<-lost
 		g.net.Heal()
