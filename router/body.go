@@ -123,6 +123,7 @@ func (s *clientStream) rest() {
 	}
 	if s.body != nil && !s.drain() {
 		s.ctx.SetConnectionClose()
+		s.conn.leaveUnread()
 	}
 	_ = s.conn.Conn.SetReadDeadline(time.Time{}) // the sweep takes over
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -122,14 +121,40 @@ func TestReplyBeforeBodyIsRead(t *testing.T) {
 	})}, live("f", piecemeal()))
 	address := listen(t, r)
 	for _, path := range []string{"/held", "/sent"} {
-		response, err := http.Post("http://"+address+path, "text/plain", strings.NewReader(strings.Repeat("a", 200_000)))
-		if err != nil {
-			t.Fatalf("POST %s: %v", path, err)
+		w := dial(t, address, "POST "+path+" HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"+strings.Repeat("a", 20_000))
+		reply := w.reply(t, "POST")
+		for range 18 {
+			time.Sleep(time.Millisecond) // a reset needs it to come back
+			if _, err := io.WriteString(w, strings.Repeat("a", 10_000)); err != nil {
+				t.Fatalf("POST %s: send more: %v", path, err)
+			}
 		}
-		body, err := io.ReadAll(response.Body)
-		response.Body.Close()
-		if string(body) != "no" || err != nil {
+		if body, err := io.ReadAll(reply.Body); string(body) != "no" || err != nil {
 			t.Errorf("POST %s = %q, %v", path, body, err)
+		}
+	}
+}
+
+// TestRefusedBodyIsRead: a client that sends all of a request before it listens gets the refusal.
+func TestRefusedBodyIsRead(t *testing.T) {
+	address := listen(t, newRouter(t, Config{MaxBodyBytes: 1000, Invoker: streaming(count)}, live("f", routes("/{path...}"))))
+	for _, c := range []struct {
+		status  int
+		request string
+	}{
+		{413, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: some\r\n\r\n"},
+		{431, "POST / HTTP/1.1\r\nHost: a\r\nX-Long: "},
+	} {
+		w := dial(t, address, c.request)
+		for range 20 {
+			time.Sleep(time.Millisecond)
+			if _, err := io.WriteString(w, strings.Repeat("a", 10_000)); err != nil {
+				t.Fatalf("%d: send more: %v", c.status, err)
+			}
+		}
+		if reply := w.reply(t, "POST"); reply.StatusCode != c.status {
+			t.Errorf("reply = %d, want %d", reply.StatusCode, c.status)
 		}
 	}
 }

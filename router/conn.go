@@ -37,6 +37,7 @@ type conn struct {
 	// Of the goroutine that serves.
 	flushed bool // the replies before the request that is served have left fasthttp's buffer
 	muted   bool // the reply was written past fasthttp: what it writes is not sent
+	unread  bool // its client may send more of a request that has been answered
 
 	watch  sync.Mutex
 	cancel func() // ends the invocation that waits for its context; nil: none does
@@ -71,6 +72,36 @@ func (c *conn) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return c.Conn.Write(p)
+}
+
+// How long a client may go on sending after an answer that ended its connection: altogether, and without a byte.
+const (
+	lingerTime  = 2 * time.Second
+	lingerPause = 100 * time.Millisecond
+)
+
+// leaveUnread says that the connection, which the next answer ends, has not been read to the end of its request.
+func (c *conn) leaveUnread() {
+	if c != nil {
+		c.unread = true
+	}
+}
+
+// Close reads what a client still sends after an answer that did not wait for it: closing a connection with unread bytes
+// resets it, and the client might lose the answer. That is best effort, so that errors are of no interest.
+func (c *conn) Close() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.unread && half.CloseWrite() == nil {
+		buffer := make([]byte, 32<<10)
+		for end := time.Now().Add(lingerTime); time.Now().Before(end); {
+			if c.Conn.SetReadDeadline(time.Now().Add(lingerPause)) != nil {
+				break
+			}
+			if _, err := c.Conn.Read(buffer); err != nil {
+				break
+			}
+		}
+	}
+	return c.Conn.Close()
 }
 
 func (c *conn) yield() {
@@ -210,7 +241,7 @@ func (r *Router) endSlow() {
 		// Errors are of no interest: the connection is ending, by us or by its client.
 		switch p {
 		case phaseIdle, phaseNew:
-			_ = c.Close()
+			_ = c.Conn.Close()
 		case phaseWrite:
 			_ = c.SetWriteDeadline(past)
 		default:

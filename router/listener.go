@@ -170,7 +170,7 @@ func (r *Router) force() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for c := range r.conns {
-		_ = c.Close() // it is over in any case
+		_ = c.Conn.Close() // it is over in any case
 	}
 }
 

@@ -349,36 +349,9 @@ func (r *Router) unreadable(ctx *fasthttp.RequestCtx, err error) {
 		k = refusal{408, abi.Timeout, "request did not arrive in time", r.rejected.slow, true}
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		k = refusal{413, abi.TooLarge, "request body is over the limit", r.rejected.tooLarge, true}
-		if !ctx.Request.MayContinue() {
-			linger(ctx.Conn(), r.config.MaxBodyBytes)
-		}
 	case errors.As(err, &small):
 		k = refusal{431, abi.TooLarge, "request header is over the limit", r.rejected.header, true}
 	}
+	c.leaveUnread()
 	r.refuse(ctx, q, k)
-}
-
-// How long a client that is refused may go on sending: altogether, and without a byte.
-const (
-	lingerTime  = 2 * time.Second
-	lingerPause = 100 * time.Millisecond
-)
-
-// linger reads what a client still sends: closing a connection with unread bytes resets it, and the client might
-// lose our answer. It is best effort, so that errors are of no interest.
-func linger(c net.Conn, limit int) {
-	if below := connOf(c); below != nil && below.Conn != nil {
-		c = below.Conn // whose read deadline is the socket's
-	}
-	buffer := make([]byte, 32<<10)
-	for end := time.Now().Add(lingerTime); limit > 0 && time.Now().Before(end); {
-		if c.SetReadDeadline(time.Now().Add(lingerPause)) != nil {
-			return
-		}
-		n, err := c.Read(buffer)
-		if err != nil {
-			return
-		}
-		limit -= n
-	}
 }
