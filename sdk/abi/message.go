@@ -1,5 +1,7 @@
 package abi
 
+import "unsafe"
+
 // Field numbers of Event, as in docs/ABI.md. A number is never used for something else.
 const (
 	eventInvocation = 1
@@ -74,92 +76,98 @@ func AppendEvent(dst []byte, e *Event) []byte {
 }
 
 // DecodeEvent reads the wire form of an event into e, whose former content is lost; the capacity of its lists
-// is used again. The Body is part of data; the strings are copies. After an error e's content is unspecified.
+// is used again. Body and strings are part of data, which must not change while they are used. After an error e's
+// content is unspecified.
 func DecodeEvent(data []byte, e *Event) error {
-	text, body := "", []byte(nil)
-	headers, params := e.Headers[:0], e.Params[:0]
-	if len(data) <= smallEventBytes {
-		text = string(data)
-	} else {
-		o, err := scan(data, eventBody)
-		if err != nil {
-			return err
-		}
-		if o.count[eventHeaders] > MaxHeaders {
-			return overLimit(MaxHeaders, "headers")
-		}
-		if o.count[eventParams] > MaxParams {
-			return overLimit(MaxParams, "path parameters")
-		}
-		text, body = o.text, o.body
-		headers, params = room(headers, o.count[eventHeaders]), room(params, o.count[eventParams])
+	if len(data) > MaxMessageBytes {
+		return overLimit(MaxMessageBytes, "bytes")
 	}
-	*e = Event{Params: params, Headers: headers, Body: body}
+	s := unsafe.String(unsafe.SliceData(data), len(data))
+	*e = Event{Params: e.Params[:0], Headers: e.Headers[:0]}
 	var at [maxField]span
-	for i := 0; i < len(text); {
-		field, next := short(text, i)
-		from := i + 2
-		if field <= 0 || field >= maxField {
-			t, ok := nextToken(text, i)
+	bodies := 0
+	for i := 0; i < len(s); {
+		var field, from, next int
+		if k := i + 1; k < len(s)-1 { // the quick way: number and length are short, as they almost always are
+			tag := int(s[i])
+			if tag >= 0x80 {
+				tag += int(s[k]-1) << 7
+				k++
+			}
+			n := int(s[k])
+			if tag&7 == wireBytes && tag < maxField<<3 && n < 0x80 && n < len(s)-k {
+				field, from, next = tag>>3, k+1, k+1+n
+			}
+		}
+		if field == 0 {
+			t, ok := nextToken(s, i)
 			if !ok {
 				return malformed()
 			}
-			if i = t.next; t.wire != wireBytes || t.field >= maxField {
+			if t.wire != wireBytes || t.field >= maxField {
 				e.setNumber(t)
+				i = t.next
 				continue
 			}
 			field, from, next = t.field, t.from, t.next
 		}
-		switch i = next; field {
-		case eventHeaders:
-			f, ok := decodeField(text[from:next])
+		switch field {
+		case eventHeaders, eventParams:
+			f, ok := decodeField(s[from:next])
 			if !ok {
 				return malformed()
 			}
-			if e.Headers == nil {
-				e.Headers = make([]Field, 0, usualHeaders)
+			list, usual := &e.Headers, usualHeaders
+			if field == eventParams {
+				list, usual = &e.Params, usualParams
 			}
-			e.Headers = append(e.Headers, f)
-		case eventParams:
-			f, ok := decodeField(text[from:next])
-			if !ok {
-				return malformed()
+			if *list == nil {
+				*list = make([]Field, 0, usual)
 			}
-			if e.Params == nil {
-				e.Params = make([]Field, 0, usualParams)
+			*list = append(*list, f)
+			if len(e.Headers) > MaxHeaders {
+				return overLimit(MaxHeaders, "headers")
 			}
-			e.Params = append(e.Params, f)
+			if len(e.Params) > MaxParams {
+				return overLimit(MaxParams, "path parameters")
+			}
 		default:
+			if field == eventBody {
+				bodies += next - i
+			}
 			at[field] = span{from, next}
 		}
+		i = next
 	}
-	if len(e.Headers) > MaxHeaders {
-		return overLimit(MaxHeaders, "headers")
+	if len(data)-bodies > MaxTextBytes {
+		return overLimit(MaxTextBytes, "bytes besides its body")
 	}
-	if len(e.Params) > MaxParams {
-		return overLimit(MaxParams, "path parameters")
-	}
-	if b := at[eventBody]; b.next > 0 { // text is all of data: there is none in it otherwise
+	if b := at[eventBody]; b.next > 0 {
 		e.Body = data[b.from:b.next:b.next]
 	}
-	e.setTexts(text, &at)
+	e.setTexts(s, &at)
 	return nil
 }
 
 // span is where a field's bytes are; zero, which is nowhere, reads as the empty text.
 type span struct{ from, next int }
 
-func (s span) of(text string) string { return text[s.from:s.next] }
-
-// smallEventBytes is up to which size an event is decoded in one pass, its body copied with the rest. A guest reads
-// most events so, in half the instructions. More copies larger bodies for nothing.
-const smallEventBytes = 4 << 10
+func (a span) of(s string) string { return s[a.from:a.next] }
 
 // How many headers and path parameters there is room for when the first is read into an event that had no lists.
 const (
 	usualHeaders = 16
 	usualParams  = 4
 )
+
+// setTexts stores the fields that are text.
+func (e *Event) setTexts(s string, at *[maxField]span) {
+	e.Invocation, e.Trigger, e.Handler = at[eventInvocation].of(s), at[eventTrigger].of(s), at[eventHandler].of(s)
+	e.App, e.Function, e.Pattern = at[eventApp].of(s), at[eventFunction].of(s), at[eventPattern].of(s)
+	e.Method, e.Scheme, e.Proto = at[eventMethod].of(s), at[eventScheme].of(s), at[eventProto].of(s)
+	e.Host, e.Path, e.Query = at[eventHost].of(s), at[eventPath].of(s), at[eventQuery].of(s)
+	e.Remote = at[eventRemote].of(s)
+}
 
 // setNumber stores a field that is a number; an unknown one is skipped.
 func (e *Event) setNumber(t token) {
@@ -175,15 +183,6 @@ func (e *Event) setNumber(t token) {
 	case varint(eventMore):
 		e.More = t.value != 0
 	}
-}
-
-// setTexts stores the fields that are text.
-func (e *Event) setTexts(text string, at *[maxField]span) {
-	e.Invocation, e.Trigger, e.Handler = at[eventInvocation].of(text), at[eventTrigger].of(text), at[eventHandler].of(text)
-	e.App, e.Function, e.Pattern = at[eventApp].of(text), at[eventFunction].of(text), at[eventPattern].of(text)
-	e.Method, e.Scheme, e.Proto = at[eventMethod].of(text), at[eventScheme].of(text), at[eventProto].of(text)
-	e.Host, e.Path, e.Query = at[eventHost].of(text), at[eventPath].of(text), at[eventQuery].of(text)
-	e.Remote = at[eventRemote].of(text)
 }
 
 // AppendReply appends the wire form of r to dst and answers the longer slice. It allocates at most once, and

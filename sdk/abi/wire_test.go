@@ -222,21 +222,16 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestDecodeCopiesText(t *testing.T) {
+// TestDecodedBody: a body is part of what it was decoded from, and appending to it does not write on what follows.
+func TestDecodedBody(t *testing.T) {
 	want := sampleEvent()
 	data := AppendEvent(nil, &want)
 	var got Event
 	if err := DecodeEvent(data, &got); err != nil {
 		t.Fatal(err)
 	}
-	body := got.Body
-	for i := range data {
-		data[i] = '#'
-	}
-	if got.Path != want.Path || got.Headers[3] != want.Headers[3] {
-		t.Errorf("strings changed with the input: %q", got.Path)
-	}
-	if string(body) != strings.Repeat("#", len(want.Body)) || cap(body) != len(body) {
+	data[len(data)-1] = '#'
+	if body := got.Body; body[len(body)-1] != '#' || cap(body) != len(body) {
 		t.Errorf("Body is no bounded part of the input: %q, capacity %d", body, cap(body))
 	}
 }
@@ -257,8 +252,8 @@ func TestAllocations(t *testing.T) {
 		{"AppendEvent into nothing", 1, func() { AppendEvent(nil, &e) }},
 		{"AppendReply into room", 0, func() { AppendReply(buf, &r) }},
 		{"AppendReply into nothing", 1, func() { AppendReply(nil, &r) }},
-		{"DecodeEvent into a used event", 1, func() { DecodeEvent(event, &e2) }},
-		{"DecodeEvent into a new event", 3, func() { var fresh Event; DecodeEvent(event, &fresh) }},
+		{"DecodeEvent into a used event", 0, func() { DecodeEvent(event, &e2) }},
+		{"DecodeEvent into a new event", 2, func() { var fresh Event; DecodeEvent(event, &fresh) }},
 		{"DecodeReply into a used reply", 1, func() { DecodeReply(reply, &r2) }},
 	}
 	for _, tt := range tests {

@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	module  = newGuest()
-	inbound = make([]byte, roomBytes)
+	module = newGuest()
+	far    = make([]byte, 16<<10) // for events that module has no room for
 )
 
 //go:wasmexport sett_abi_version
@@ -43,15 +43,19 @@ func exportRandom() {
 
 //go:wasmexport sett_handle
 func exportHandle(size uint32) uint32 {
-	if int(size) > len(inbound) {
-		inbound = make([]byte, size)
+	in := module.in[:]
+	if int(size) > len(in) {
+		in = far
 	}
-	n := host.EventRead(inbound)
+	if int(size) > len(in) {
+		in = make([]byte, size)
+	}
+	n := host.EventRead(in)
 	if n != int(size) {
 		println("sett: the event has", n, "bytes, the host said", size)
 		return 1
 	}
-	reply, err := module.handle(inbound[:n])
+	reply, err := module.handle(in[:n])
 	if err != nil {
 		println("sett: read event:", err.Error())
 		return 1

@@ -24,17 +24,23 @@ type InvocationInfo struct {
 // Invocation answers what is known of the invocation that ctx, or its parent, belongs to. It is the zero value
 // for a context that belongs to none.
 func Invocation(ctx context.Context) InvocationInfo {
-	if c, ok := ctx.Value(invocationKey{}).(*invocation); ok {
-		return c.info
+	c, ok := ctx.Value(invocationKey{}).(*invocation)
+	if !ok {
+		return InvocationInfo{}
 	}
-	return InvocationInfo{}
+	e := c.event
+	return InvocationInfo{
+		ID: e.Invocation, App: e.App, Function: e.Function, Version: e.Version, Trigger: e.Trigger,
+		Attempt: e.Attempt, Pattern: e.Pattern, Remote: e.Remote, Deadline: c.deadline,
+	}
 }
 
 type invocationKey struct{}
 
 // invocation is the context of a handler. Most handlers never look at Done, so its timer is made on first use.
 type invocation struct {
-	info InvocationInfo
+	event    *abi.Event
+	deadline time.Time // zero: none
 
 	mu     sync.Mutex      // guards all below
 	timer  context.Context // what Done, Err and Value answer, once made
@@ -45,18 +51,15 @@ type invocation struct {
 // begin makes c the context of e's invocation.
 func (c *invocation) begin(e *abi.Event) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.info = InvocationInfo{
-		ID: e.Invocation, App: e.App, Function: e.Function, Version: e.Version, Trigger: e.Trigger,
-		Attempt: e.Attempt, Pattern: e.Pattern, Remote: e.Remote,
-	}
+	c.event, c.deadline = e, time.Time{}
 	if e.DeadlineUnixMS != 0 {
-		c.info.Deadline = time.UnixMilli(e.DeadlineUnixMS)
+		c.deadline = time.UnixMilli(e.DeadlineUnixMS)
 	}
 	c.timer, c.cancel, c.ended = nil, nil, false
+	c.mu.Unlock()
 }
 
-func (c *invocation) Deadline() (time.Time, bool) { return c.info.Deadline, !c.info.Deadline.IsZero() }
+func (c *invocation) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
 
 func (c *invocation) Done() <-chan struct{} { return c.start().Done() }
 
@@ -69,7 +72,7 @@ func (c *invocation) Err() error {
 		return c.timer.Err()
 	case c.ended:
 		return context.Canceled
-	case !c.info.Deadline.IsZero() && !time.Now().Before(c.info.Deadline):
+	case !c.deadline.IsZero() && !time.Now().Before(c.deadline):
 		return context.DeadlineExceeded
 	}
 	return nil
@@ -87,10 +90,10 @@ func (c *invocation) start() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timer == nil {
-		if c.info.Deadline.IsZero() {
+		if c.deadline.IsZero() {
 			c.timer, c.cancel = context.WithCancel(context.Background())
 		} else {
-			c.timer, c.cancel = context.WithDeadline(context.Background(), c.info.Deadline)
+			c.timer, c.cancel = context.WithDeadline(context.Background(), c.deadline)
 		}
 	}
 	if c.ended {
@@ -102,9 +105,10 @@ func (c *invocation) start() context.Context {
 // end tells whoever waits for Done that the handler has returned.
 func (c *invocation) end() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.ended = true
-	if c.cancel != nil {
-		c.cancel()
+	cancel := c.cancel
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel()
 	}
 }

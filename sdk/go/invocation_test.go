@@ -47,7 +47,7 @@ func TestDeadline(t *testing.T) {
 			t.Fatalf("Err before the deadline = %v", c.Err())
 		}
 		<-child.Done()
-		if got := time.Until(c.info.Deadline); got > 0 {
+		if got := time.Until(c.deadline); got > 0 {
 			t.Errorf("done %v before the deadline", got)
 		}
 		if !errors.Is(child.Err(), context.DeadlineExceeded) || !errors.Is(c.Err(), context.DeadlineExceeded) {

@@ -4,7 +4,7 @@ import "strings"
 
 // target is a request's path cut into segments once, so that each pattern compares strings only.
 type target struct {
-	host  string // lower case, without port
+	host  string // as sent
 	path  string // as sent
 	count int    // segments; those beyond maxSegments are not in part
 	valid int    // segments before the first one that is not percent-encoded
@@ -17,36 +17,38 @@ func (t *target) parse(host, path string) bool {
 	if path == "" || path[0] != '/' {
 		return false
 	}
-	t.host, t.path, t.count, t.valid = bareHost(host), path, 0, maxSegments
-	for at := 1; ; t.count++ {
-		end := strings.IndexByte(path[at:], '/')
-		if t.count < maxSegments {
-			t.cut(at, end)
+	t.host, t.path, t.count, t.valid = host, path, 0, maxSegments
+	start, encoded := 1, false
+	for i := 1; i < len(path); i++ {
+		switch path[i] {
+		case '/':
+			t.add(path[start:i], start, encoded)
+			start, encoded = i+1, false
+		case '%':
+			encoded = true
 		}
-		if end < 0 {
-			t.count++
-			return true
-		}
-		at += end + 1
 	}
+	t.add(path[start:], start, encoded)
+	return true
 }
 
-// cut stores the segment at path[at:], which is end bytes long, or all there is when end is negative.
-func (t *target) cut(at, end int) {
-	text := t.path[at:]
-	if end >= 0 {
-		text = text[:end]
+// add stores a segment, which stands at start.
+func (t *target) add(text string, start int, encoded bool) {
+	if t.count < maxSegments {
+		if encoded {
+			decoded, ok := unescape(text)
+			if text = decoded; !ok {
+				t.valid = min(t.valid, t.count)
+			}
+		}
+		t.part[t.count], t.start[t.count] = text, start
 	}
-	decoded, ok := unescape(text)
-	if !ok && t.valid > t.count {
-		t.valid = t.count
-	}
-	t.part[t.count], t.start[t.count] = decoded, at
+	t.count++
 }
 
 // matches reports whether p's host and path match t.
 func (p *pattern) matches(t *target) bool {
-	if p.host != "" && p.host != t.host {
+	if p.host != "" && p.host != bareHost(t.host) {
 		return false
 	}
 	for i, s := range p.segments {

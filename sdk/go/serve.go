@@ -8,25 +8,32 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// guest is what one invocation needs, made before the first one: a small request allocates little, and so dirties
-// few of the pages that the instance shares with its image. It runs one invocation at a time.
+// guest is what one invocation needs, made before the first one and side by side: a small request allocates little, and
+// so writes few of the pages that the instance shares with its image. It runs one invocation at a time.
 type guest struct {
 	event    abi.Event
 	ctx      invocation
-	target   target
 	request  Request
 	response response
-	out      []byte
+	target   target
+
+	values  [8]string
+	params  [8]abi.Field
+	headers [32]abi.Field // of the request
+	fields  [16]abi.Field // of the reply
+	body    [nearBytes]byte
+	out     [nearBytes]byte
+	in      [nearBytes]byte
 }
 
-// roomBytes is what a reply may take, and on WebAssembly an event, before the guest allocates for it.
-const roomBytes = 16 << 10
+// nearBytes is what an event, a reply and its body may take before the guest looks for memory elsewhere.
+const nearBytes = 1 << 10
 
 func newGuest() *guest {
-	g := &guest{out: make([]byte, 0, roomBytes)}
-	g.event.Headers, g.event.Params = make([]abi.Field, 0, 32), make([]abi.Field, 0, 8)
-	g.response.body, g.response.header.fields = make([]byte, 0, roomBytes/2), make([]abi.Field, 0, 16)
-	g.request.values = make([]string, 0, 8)
+	g := new(guest)
+	g.event.Headers, g.event.Params = g.headers[:0], g.params[:0]
+	g.response.body, g.response.header.fields = g.body[:0], g.fields[:0]
+	g.request.values = g.values[:0]
 	return g
 }
 
@@ -42,8 +49,7 @@ func (g *guest) handle(event []byte) (reply []byte, err error) {
 		g.response.flush()
 		return nil, nil
 	}
-	g.out = abi.AppendReply(g.out[:0], &r)
-	return g.out, nil
+	return abi.AppendReply(g.out[:0], &r), nil
 }
 
 // describe answers the module's description, a message.
@@ -101,13 +107,12 @@ func (g *guest) serveHTTP() abi.Reply {
 	if found == nil {
 		return unmatched(e, allow)
 	}
-	g.request = Request{
-		Method: e.Method, Path: e.Path, RawQuery: e.Query, Host: e.Host, Scheme: e.Scheme, Proto: e.Proto,
-		Remote: e.Remote, Headers: e.Headers, Params: e.Params, Body: e.Body,
-		more: e.More, ctx: &g.ctx, pattern: &found.pattern, values: found.values(g.request.values[:0], &g.target),
-	}
+	r := &g.request
+	r.Method, r.Path, r.RawQuery, r.Host, r.Scheme, r.Proto, r.Remote = e.Method, e.Path, e.Query, e.Host, e.Scheme, e.Proto, e.Remote
+	r.Headers, r.Params, r.Body, r.more, r.ctx = e.Headers, e.Params, e.Body, e.More, &g.ctx
+	r.pattern, r.values = &found.pattern, found.values(r.values[:0], &g.target)
 	g.response.reset()
-	found.handler(&g.response, &g.request)
+	found.handler(&g.response, r)
 	return g.response.reply()
 }
 
