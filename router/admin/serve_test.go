@@ -112,7 +112,7 @@ func dial(t *testing.T, server *httptest.Server, begin string) (net.Conn, *bufio
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, begin); err != nil {
 		t.Fatal(err)
 	}
