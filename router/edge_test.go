@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
@@ -188,15 +187,9 @@ func TestServeClientLeaves(t *testing.T) {
 		}
 		leave <- struct{}{}
 	}
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	await(t, "end of connections and invocations whose clients have left", func() bool {
 		r.mu.Lock()
-		open := len(r.conns)
-		r.mu.Unlock()
-		if open == 0 && r.running.Load() == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d connections open and %d invocations running after the clients left", open, r.running.Load())
-		}
-	}
+		defer r.mu.Unlock()
+		return len(r.conns) == 0 && r.running.Load() == 0
+	})
 }

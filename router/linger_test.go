@@ -71,10 +71,10 @@ func TestRefusedBodyIsRead(t *testing.T) {
 func TestLateBodyIsRead(t *testing.T) {
 	r := newRouter(t, Config{Invoker: answer("ok"), BodyTimeout: 20 * time.Millisecond}, live("f", routes("/{path...}")))
 	w := dial(t, listen(t, r), "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
-	for told, start := 0, time.Now(); told == 0 && time.Since(start) < patience; time.Sleep(time.Millisecond) {
+	await(t, "refusal", func() bool {
 		records, _ := r.Access(0, 10)
-		told = len(records)
-	}
+		return len(records) > 0
+	})
 	w.sendMore(t)
 	if reply := w.reply(t, "POST"); reply.StatusCode != 408 {
 		t.Errorf("reply = %d, want 408", reply.StatusCode)
@@ -99,9 +99,7 @@ func TestBodyWhileDraining(t *testing.T) {
 			t.Errorf("Shutdown() = %v", err)
 		}
 	})
-	for start := time.Now(); !r.draining.Load() && time.Since(start) < patience; {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "shutdown", r.draining.Load)
 	io.WriteString(late, "Length: 1000000\r\n\r\n")
 	late.sendMore(t)
 	if reply := late.reply(t, "POST"); reply.StatusCode != 503 {
@@ -139,17 +137,11 @@ func TestServeConnectionLimit(t *testing.T) {
 	for _, w := range append(burst, first) {
 		w.Close()
 	}
-	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+	await(t, "end of all connections", func() bool {
 		r.mu.Lock()
-		open, turned := len(r.conns), r.turned
-		r.mu.Unlock()
-		if open == 0 && turned == 0 {
-			break
-		}
-		if time.Since(start) > patience {
-			t.Fatalf("%d connections and %d that were turned away stay when their clients have left", open, turned)
-		}
-	}
+		defer r.mu.Unlock()
+		return len(r.conns) == 0 && r.turned == 0
+	})
 	if reply := dial(t, address, get).reply(t, "GET"); reply.StatusCode != 200 {
 		t.Errorf("a connection when the others have ended = %d, want 200", reply.StatusCode)
 	}

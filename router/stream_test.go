@@ -21,6 +21,16 @@ import (
 // patience is how long a test waits for what should come at once, before it fails.
 const patience = time.Minute
 
+// await waits for what should come at once.
+func await(t *testing.T, what string, come func() bool) {
+	t.Helper()
+	for start := time.Now(); !come(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > patience {
+			t.Fatalf("%s: not after %v", what, patience)
+		}
+	}
+}
+
 // streaming is a function that has its event's stream.
 func streaming(f func(ctx context.Context, e *abi.Event, result *abi.Result) error) invoker {
 	return func(ctx context.Context, _ *registry.Version, e *abi.Event) (*abi.Result, error) {
@@ -381,9 +391,7 @@ func TestServersChange(t *testing.T) {
 		}
 		return n
 	}
-	for start := time.Now(); (r.running.Load() != 1 || resting() != 1) && time.Since(start) < patience; {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "one busy, one at rest", func() bool { return r.running.Load() == 1 && resting() == 1 })
 	if err := r.Swap(snapshot{live("f", piecemeal())}); err != nil {
 		t.Fatal(err)
 	}
@@ -422,9 +430,7 @@ func TestShutdownWaitsForPieces(t *testing.T) {
 	reply := w.reply(t, "GET")
 	down := make(chan error, 1)
 	go func() { down <- r.Shutdown(context.Background()) }()
-	for start := time.Now(); !r.draining.Load() && time.Since(start) < patience; {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "shutdown", r.draining.Load)
 	close(release)
 	if body, err := io.ReadAll(reply.Body); string(body) != "begun ended" || err != nil {
 		t.Errorf("reply = %q, %v", body, err)
