@@ -99,12 +99,19 @@ func (q *request) readBody(limit int) error {
 	}
 }
 
-// drain reads what its function has left of a request's body, for a client that sends it before it listens, and answers
-// whether it came to the end: else the connection cannot be used again.
+// How long an answer waits for what is left of the request's body, altogether and without a byte. Longer keeps more
+// connections for their next request, and clients that listen before they send on waiting.
+const (
+	drainTime  = 2 * time.Second
+	drainPause = 100 * time.Millisecond
+)
+
+// drain reads what its function has left of a request's body, and answers whether it came to the end: else the connection
+// cannot be used again.
 func (s *clientStream) drain() bool {
 	buffer := make([]byte, firstBodyBytes)
-	for end, limit := time.Now().Add(lingerTime), s.router.config.MaxBodyBytes; limit > 0 && time.Now().Before(end); {
-		if s.fault != nil || s.conn.Conn.SetReadDeadline(time.Now().Add(lingerPause)) != nil {
+	for end, limit := time.Now().Add(drainTime), s.router.config.MaxBodyBytes; limit > 0 && time.Now().Before(end); {
+		if s.fault != nil || s.conn.Conn.SetReadDeadline(time.Now().Add(drainPause)) != nil {
 			return false
 		}
 		n, err := s.body.Read(buffer)

@@ -37,7 +37,9 @@ type conn struct {
 	// Of the goroutine that serves.
 	flushed bool // the replies before the request that is served have left fasthttp's buffer
 	muted   bool // the reply was written past fasthttp: what it writes is not sent
-	unread  bool // its client may send more of a request that has been answered
+	reset   bool // it ends in a reset, which is how its client learns that the reply is not whole
+
+	unread atomic.Bool // its client may send more of a request that has been answered
 
 	watch  sync.Mutex
 	cancel func() // ends the invocation that waits for its context; nil: none does
@@ -72,36 +74,6 @@ func (c *conn) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return c.Conn.Write(p)
-}
-
-// How long a client may go on sending after an answer that ended its connection: altogether, and without a byte.
-const (
-	lingerTime  = 2 * time.Second
-	lingerPause = 100 * time.Millisecond
-)
-
-// leaveUnread says that the connection, which the next answer ends, has not been read to the end of its request.
-func (c *conn) leaveUnread() {
-	if c != nil {
-		c.unread = true
-	}
-}
-
-// Close reads what a client still sends after an answer that did not wait for it: closing a connection with unread bytes
-// resets it, and the client might lose the answer. That is best effort, so that errors are of no interest.
-func (c *conn) Close() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.unread && half.CloseWrite() == nil {
-		buffer := make([]byte, 32<<10)
-		for end := time.Now().Add(lingerTime); time.Now().Before(end); {
-			if c.Conn.SetReadDeadline(time.Now().Add(lingerPause)) != nil {
-				break
-			}
-			if _, err := c.Conn.Read(buffer); err != nil {
-				break
-			}
-		}
-	}
-	return c.Conn.Close()
 }
 
 func (c *conn) yield() {
@@ -160,13 +132,14 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		c := &conn{Conn: nc, router: l.router, remote: string(appendRemote(nil, nc.RemoteAddr())), pieces: l.router.table.Load().pieces}
 		c.enter(phaseNew)
-		l.router.mu.Lock()
-		l.router.conns[c] = struct{}{}
-		l.router.mu.Unlock()
-		if !c.pieces {
+		switch {
+		case !l.router.enlist(c):
+			l.router.turnAway(nc)
+		case !c.pieces:
 			return c, nil
+		default:
+			l.router.handOver(c)
 		}
-		l.router.handOver(c)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
@@ -165,25 +164,6 @@ func TestServeContinue(t *testing.T) {
 	}
 }
 
-func TestServeConnectionLimit(t *testing.T) {
-	r := newRouter(t, Config{Invoker: answer("ok"), MaxConnections: 1}, live("f", routes("/")))
-	address := listen(t, r)
-	first, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close()
-	if _, err = io.WriteString(first, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err = first.Read(make([]byte, 1)); err != nil { // it is being served
-		t.Fatal(err)
-	}
-	if got := send(t, address, ""); !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.Contains(got, "Connection: close") {
-		t.Errorf("second connection of one = %q, want 503", got)
-	}
-}
-
 // TestServeClientLeaves checks that a client that is gone before its answer costs nothing but the invocation.
 func TestServeClientLeaves(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -207,15 +187,9 @@ func TestServeClientLeaves(t *testing.T) {
 		}
 		leave <- struct{}{}
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	await(t, "end of connections and invocations whose clients have left", func() bool {
 		r.mu.Lock()
-		open := len(r.conns)
-		r.mu.Unlock()
-		if open == 0 && r.running.Load() == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d connections open and %d invocations running after the clients left", open, r.running.Load())
-		}
-	}
+		defer r.mu.Unlock()
+		return len(r.conns) == 0 && r.running.Load() == 0
+	})
 }

@@ -73,7 +73,7 @@ func (r *Router) handOver(c *conn) {
 		case <-r.handoff.closed:
 		}
 	}
-	_ = c.Close() // it has not asked for anything
+	_ = c.Conn.Close() // it has not been answered anything
 	r.connState(c, fasthttp.StateClosed)
 }
 
@@ -84,7 +84,7 @@ func (r *Router) changeServers() {
 	defer r.mu.Unlock()
 	for c := range r.conns {
 		if phase(c.state.Load()&(1<<phaseBits-1)) == phaseIdle && !c.pieces {
-			_ = c.Close() // as any idle connection may be
+			_ = c.Conn.Close() // as any idle connection may be
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (r *Router) newServer() *fasthttp.Server {
 		ConnState:             r.connState,
 		ExpectHandler:         r.expect,
 		Logger:                serverLog{c.Log},
-		Concurrency:           c.MaxConnections,
+		Concurrency:           2 * c.MaxConnections, // which enlist limits; a worker may not have left when its connection has
 		ReadBufferSize:        c.MaxHeaderBytes,
 		MaxRequestBodySize:    c.MaxBodyBytes,
 		NoDefaultServerHeader: true,

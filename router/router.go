@@ -141,8 +141,9 @@ type Router struct {
 	piecesOnce sync.Once
 	sweeping   sync.WaitGroup // what runs until Shutdown is over
 
-	mu        sync.Mutex // guards conns, listeners, and that none is added once draining
+	mu        sync.Mutex // guards conns, turned, listeners, and that none is added once draining
 	conns     map[*conn]struct{}
+	turned    int // clients over MaxConnections that are lingered for
 	listeners []*listener
 }
 

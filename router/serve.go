@@ -68,6 +68,7 @@ func (r *Router) serve(ctx *fasthttp.RequestCtx) {
 			ctx.SetConnectionClose() // the client comes back to the other server
 		}
 	}
+	q.stream.rest()
 	q.reset()
 	r.requests.Put(q)
 }
@@ -85,6 +86,7 @@ func (r *Router) malformed(err error) refusal {
 func (r *Router) recover(ctx *fasthttp.RequestCtx, q *request) {
 	if p := recover(); p != nil {
 		r.config.Log.Error("serve request", "invocation", string(q.id[:]), "panic", p, "stack", string(debug.Stack()))
+		connOf(ctx.Conn()).leaveUnread()
 		writeProblem(ctx, string(q.id[:]), refusal{status: 500, code: abi.Internal, close: true})
 	}
 }
@@ -140,7 +142,6 @@ func (r *Router) route(ctx *fasthttp.RequestCtx, q *request, k *candidate, used 
 	}
 	result, err := r.Dispatch(r.base, Call{Event: e, chosen: k, start: q.start, memory: q.context})
 	r.respond(ctx, q, k, result, err)
-	q.stream.rest()
 }
 
 // respond sends what an invocation has answered, or the end of it.
@@ -353,5 +354,6 @@ func (r *Router) unreadable(ctx *fasthttp.RequestCtx, err error) {
 		k = refusal{431, abi.TooLarge, "request header is over the limit", r.rejected.header, true}
 	}
 	c.leaveUnread()
+	c.enter(phaseWrite) // the sweep has ended what was too slow
 	r.refuse(ctx, q, k)
 }

@@ -278,7 +278,7 @@ func (s *clientStream) end(trailers []abi.Field, failed error) {
 func (s *clientStream) cut() {
 	s.ctx.SetConnectionClose()
 	if tcp, ok := s.conn.Conn.(*net.TCPConn); ok && s.framing == framedClose {
-		_ = tcp.SetLinger(0) // the end would look like any other
+		s.conn.reset = tcp.SetLinger(0) == nil // the end would look like any other
 	}
 }
 

@@ -19,7 +19,17 @@ import (
 )
 
 // patience is how long a test waits for what should come at once, before it fails.
-const patience = 10 * time.Second
+const patience = time.Minute
+
+// await waits for what should come at once.
+func await(t *testing.T, what string, come func() bool) {
+	t.Helper()
+	for start := time.Now(); !come(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > patience {
+			t.Fatalf("%s: not after %v", what, patience)
+		}
+	}
+}
 
 // streaming is a function that has its event's stream.
 func streaming(f func(ctx context.Context, e *abi.Event, result *abi.Result) error) invoker {
@@ -210,16 +220,17 @@ func TestStreamCutOff(t *testing.T) {
 			return err
 		}
 		return abi.WithCode(abi.FunctionFailed, errors.New("trap"))
-	})}, live("f", routes("/{path...}")))
+	}), MaxBodyBytes: 1000}, live("f", piecemeal()))
 	address := listen(t, r)
-	for _, request := range []string{get, "GET / HTTP/1.0\r\n\r\n"} {
+	unread := "POST / HTTP/1.0\r\nContent-Length: 5000\r\n\r\nabc"
+	for _, request := range []string{get, "GET / HTTP/1.0\r\n\r\n", unread} {
 		reply := dial(t, address, request).reply(t, "GET")
 		if body, err := io.ReadAll(reply.Body); err == nil {
 			t.Errorf("%q: reply = %d %q, want one that breaks off", request, reply.StatusCode, body)
 		}
 	}
 	records, _ := r.Access(0, 10)
-	if len(records) != 2 || records[0].Status != 502 || records[0].Code != abi.FunctionFailed || records[0].ReplyBytes != 3 {
+	if len(records) != 3 || records[0].Status != 502 || records[0].Code != abi.FunctionFailed || records[0].ReplyBytes != 3 {
 		t.Errorf("records = %+v, want the failure and 3 bytes", records)
 	}
 }
@@ -380,9 +391,7 @@ func TestServersChange(t *testing.T) {
 		}
 		return n
 	}
-	for start := time.Now(); (r.running.Load() != 1 || resting() != 1) && time.Since(start) < patience; {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "one busy, one at rest", func() bool { return r.running.Load() == 1 && resting() == 1 })
 	if err := r.Swap(snapshot{live("f", piecemeal())}); err != nil {
 		t.Fatal(err)
 	}
@@ -421,9 +430,7 @@ func TestShutdownWaitsForPieces(t *testing.T) {
 	reply := w.reply(t, "GET")
 	down := make(chan error, 1)
 	go func() { down <- r.Shutdown(context.Background()) }()
-	for start := time.Now(); !r.draining.Load() && time.Since(start) < patience; {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "shutdown", r.draining.Load)
 	close(release)
 	if body, err := io.ReadAll(reply.Body); string(body) != "begun ended" || err != nil {
 		t.Errorf("reply = %q, %v", body, err)

@@ -77,7 +77,7 @@ func (n *Node) serveS3() {
 	}
 	server := s3.New(s3.Config{Objects: n.objects, Key: n.s3Key, Domain: n.config.S3Domain, Log: n.log}).HTTP()
 	n.group.Go(func() {
-		if err := server.Serve(n.s3Listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(lingering{n.s3Listener}); !errors.Is(err, http.ErrServerClosed) {
 			n.report("s3", err)
 		}
 	})

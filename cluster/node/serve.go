@@ -88,7 +88,7 @@ func (n *Node) serve(context.Context) error {
 		n.push("redis", n.redis.Shutdown)
 	}
 	n.serveS3()
-	n.group.Go(func() { n.report("admin", n.admin.Serve(n.adminListener)) })
+	n.group.Go(func() { n.report("admin", n.admin.Serve(lingering{n.adminListener})) })
 	n.push("admin plane", n.admin.Shutdown)
 	n.group.Go(func() { n.report("http", n.router.Serve(n.httpListener)) })
 	n.push("data plane", n.router.Shutdown)

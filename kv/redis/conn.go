@@ -99,16 +99,8 @@ func (c *conn) end(ctx context.Context, err error) {
 	case !errors.Is(err, io.EOF):
 		c.server.config.Log.Debug("redis connection ends", "err", err)
 	}
-	if c.flush() == nil && broken != "" {
-		c.linger()
-	}
-}
-
-// linger lets a client that still sends read why it is no use: closing at once would take the reply away from it.
-func (c *conn) linger() {
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if ok && half.CloseWrite() == nil && c.nc.SetReadDeadline(time.Now().Add(time.Second)) == nil {
-		_, _ = io.CopyN(io.Discard, c.nc, MaxCommandBytes) // it ends with the deadline at the latest
+	if c.flush() == nil && (broken != "" || c.server.draining.Load()) {
+		c.server.linger(c.nc)
 	}
 }
 
@@ -120,7 +112,9 @@ func (c *conn) recovered() {
 	}
 	c.server.config.Log.Error("redis command panicked", "panic", p, "stack", string(debug.Stack()))
 	c.out.fail(errInternal)
-	_ = c.flush() // nothing is to be done about it
+	if c.flush() == nil {
+		c.server.linger(c.nc)
+	}
 }
 
 // handle does a command, or puts it where it is done later.

@@ -39,7 +39,12 @@ const (
 	strangerBytes    = 16 << 10  // bytes of an argument before AUTH
 	arrivalTimeout   = time.Minute
 	writeTimeout     = 30 * time.Second // of heldBytes to a slow client
-	reauthorizeEvery = time.Minute      // after which a token is looked at again: a revoked one does not work longer
+	lingerTime       = 10 * time.Second // of a client that still sends and is not listened to any more
+	lingerPause      = 2 * time.Second  // within it; longer gets the last reply to slower clients
+	closingTime      = time.Second      // of one that still sends when the server shuts down, which waits for it
+	closingPause     = 50 * time.Millisecond
+	maxRefused       = 256         // connections over MaxConnections that are lingered for at once
+	reauthorizeEvery = time.Minute // after which a token is looked at again: a revoked one does not work longer
 )
 
 // Defaults of a Config.
@@ -91,12 +96,13 @@ type Server struct {
 
 	base     context.Context // ends the work of all connections
 	stop     context.CancelFunc
-	running  sync.WaitGroup // connections
+	running  sync.WaitGroup // connections, those that are refused among them
 	draining atomic.Bool
 
 	mu       sync.Mutex // guards what follows
 	listener net.Listener
 	conns    map[*conn]struct{}
+	refused  map[net.Conn]struct{} // that are lingered for
 }
 
 // New makes a server that is not serving yet. Shutdown has to be called, also when Serve was not.
@@ -112,7 +118,8 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("make redis server: %w", err)
 		}
 	}
-	s := &Server{config: withDefaults(cfg), cursors: newCursors(), started: time.Now(), conns: make(map[*conn]struct{})}
+	s := &Server{config: withDefaults(cfg), cursors: newCursors(), started: time.Now(), conns: make(map[*conn]struct{}),
+		refused: make(map[net.Conn]struct{})}
 	s.base, s.stop = context.WithCancel(context.Background())
 	s.commands = commandTable()
 	s.unknown = &command{name: "unknown"}
@@ -199,10 +206,52 @@ func (s *Server) accept(nc net.Conn) {
 	}
 	if full {
 		s.metrics.refused.Inc()
-		_ = nc.SetWriteDeadline(time.Now().Add(time.Second)) // the reply fits the socket's buffer
+		_ = nc.SetWriteDeadline(time.Now().Add(lingerPause)) // the reply fits the socket's buffer
 		_, _ = nc.Write([]byte("-ERR max number of clients reached\r\n"))
 	}
-	nc.Close()
+	if !full || !s.seeOff(nc) {
+		nc.Close()
+	}
+}
+
+// seeOff lingers for a client that is refused. It answers false when there are too many of them.
+func (s *Server) seeOff(nc net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.refused) >= maxRefused || s.draining.Load() {
+		return false
+	}
+	s.refused[nc] = struct{}{}
+	s.running.Go(func() {
+		s.linger(nc)
+		nc.Close()
+		s.mu.Lock()
+		delete(s.refused, nc)
+		s.mu.Unlock()
+	})
+	return true
+}
+
+// linger lets a client that still sends read its last reply: closing at once would reset the connection, and take the
+// reply away. It is best effort, so that errors are of no interest.
+func (s *Server) linger(nc net.Conn) {
+	half, ok := nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	draining, most, pause := s.draining.Load(), lingerTime, lingerPause
+	if draining {
+		most, pause = closingTime, closingPause
+	}
+	buffer := make([]byte, MaxInlineBytes)
+	for end := time.Now().Add(most); time.Now().Before(end); {
+		if nc.SetReadDeadline(time.Now().Add(pause)) != nil || s.draining.Load() != draining { // looked at after it, as in rest
+			return
+		}
+		if _, err := nc.Read(buffer); err != nil {
+			return
+		}
+	}
 }
 
 // attend serves a connection to its end.
@@ -260,8 +309,12 @@ func (s *Server) drain() {
 	if s.listener != nil {
 		s.listener.Close()
 	}
+	past := time.Unix(1, 0) // a connection that cannot have a deadline is closed already
 	for c := range s.conns {
-		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // a connection that cannot have one is closed already
+		_ = c.nc.SetReadDeadline(past)
+	}
+	for nc := range s.refused {
+		_ = nc.SetReadDeadline(past)
 	}
 }
 

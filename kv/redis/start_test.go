@@ -30,6 +30,9 @@ func start(t testing.TB, cfg Config) (*Server, string) {
 	if cfg.Anonymous == "" && cfg.Authorize == nil {
 		cfg.Anonymous = "default"
 	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 10 * DefaultTimeout // a machine may be slow
+	}
 	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

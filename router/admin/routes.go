@@ -86,6 +86,9 @@ func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := out.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
+	if r.ContentLength != 0 { // net/http reads what no handler has read of a small body before it answers
+		_ = http.NewResponseController(w).SetReadDeadline(begin.Add(a.limits.ReadTimeout)) // a connection without deadlines is a test's
+	}
 	var who caller
 	defer func() {
 		abort := a.recovered(out, pattern, recover())

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -111,6 +112,7 @@ func dial(t *testing.T, server *httptest.Server, begin string) (net.Conn, *bufio
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, begin); err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +136,20 @@ func TestSlowBodiesAreGivenUp(t *testing.T) {
 		text, _ := io.ReadAll(res.Body)
 		if res.StatusCode != 408 || !strings.Contains(string(text), "too slowly") {
 			t.Errorf("%s: %d %s, want 408", name, res.StatusCode, text)
+		}
+	}
+}
+
+// TestSilentBodiesAreGivenUp: a body that no handler reads, and that does not come, does not keep the answer back.
+func TestSilentBodiesAreGivenUp(t *testing.T) {
+	_, server := newWorld(t).start(t, func(c *Config) { c.Limits.ReadTimeout = 50 * time.Millisecond })
+	for begin, status := range map[string]int{
+		"GET /healthz HTTP/1.1\r\nHost: localhost\r\n":                         200,
+		"POST /v1/apps/default/deployments HTTP/1.1\r\nHost: evil.example\r\n": 403,
+	} {
+		_, in := dial(t, server, begin+"Content-Length: 10\r\n\r\n")
+		if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != status {
+			t.Errorf("%.20q: %+v, %v; want %d", begin, res, err, status)
 		}
 	}
 }
@@ -183,22 +199,53 @@ func TestReaderThatStopsReadingIsLetGo(t *testing.T) {
 	}
 }
 
-// TestReadDeadlineEndsWithTheBody holds that a long deployment outlives the time its body had to arrive.
+// pipes is a listener in memory.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if nc, ok := <-p; ok {
+		return nc, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
+// TestReadDeadlineEndsWithTheBody holds that a long invocation outlives the time its body had to arrive.
 func TestReadDeadlineEndsWithTheBody(t *testing.T) {
-	w := newWorld(t)
-	const limit = 30 * time.Millisecond
-	w.dispatch = func(ctx context.Context, _ router.Call) (*abi.Result, error) {
-		select {
-		case <-ctx.Done():
-			return nil, errors.New("the request ended while it ran")
-		case <-time.After(4 * limit):
-			return &abi.Result{}, nil
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.dispatch = func(ctx context.Context, _ router.Call) (*abi.Result, error) {
+			select {
+			case <-ctx.Done():
+				return nil, errors.New("the request ended while it ran")
+			case <-time.After(4 * defaultReadTimeout):
+				return &abi.Result{}, nil
+			}
 		}
-	}
-	_, server := w.start(t, func(c *Config) { c.Limits.ReadTimeout = limit })
-	if res, text := call(t, server, "POST", "/v1/apps/default/functions/f/invoke", "{}"); res.StatusCode != 200 {
-		t.Errorf("invocation longer than the body's time: %d %s", res.StatusCode, text)
-	}
+		a, err := New(w.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, served := make(pipes), make(chan error)
+		go func() { served <- a.Serve(l) }()
+		conn, theirs := net.Pipe()
+		l <- theirs
+		if _, err := io.WriteString(conn, "POST /v1/apps/default/functions/f/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+			t.Fatal(err)
+		}
+		if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != 200 {
+			t.Errorf("invocation longer than the body's time: %+v, %v", res, err)
+		}
+		conn.Close()
+		if err := a.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
 }
 
 func TestEveryGateAnswersTooManyRequests(t *testing.T) {

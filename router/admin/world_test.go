@@ -88,10 +88,14 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
+// patience is how long calls may take that a test does not mean to end: a slow machine takes its time for large bodies.
+const patience = 10 * time.Minute
+
 // start serves the world's admin plane, every response compared with its description.
 func (w *world) start(t testing.TB, change func(*Config)) (*Admin, *httptest.Server) {
 	t.Helper()
 	c := w.config()
+	c.Limits = Limits{ReadTimeout: patience, Stall: patience, Time: patience, ReplyTime: patience}
 	if change != nil {
 		change(&c)
 	}

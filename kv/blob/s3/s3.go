@@ -98,6 +98,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := requestID()
 	w.Header().Set("X-Amz-Request-Id", id)
 	w.Header().Set("Server", "Sett")
+	control := http.NewResponseController(w)
+	if r.ContentLength != 0 { // net/http reads what nobody has read of a small body before it answers
+		_ = control.SetReadDeadline(time.Now().Add(Stall)) // a connection without deadlines is a test's
+	}
 	select {
 	case s.room <- struct{}{}:
 		defer func() { <-s.room }()
@@ -105,8 +109,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, id, problem{http.StatusServiceUnavailable, "SlowDown", "The server answers as many requests as it can."})
 		return
 	}
-	control := http.NewResponseController(w)
-	r.Body = &pausing{r.Body, control}
+	body := r.Body
+	r = r.WithContext(r.Context()) // net/http looks at its own request's body: whether its client waits to be asked for it
+	r.Body = &pausing{body, control}
 	if err := s.serve(&patient{w, control}, r); err != nil {
 		s.refuse(w, r, id, err)
 	}
@@ -119,7 +124,7 @@ type pausing struct {
 }
 
 func (p *pausing) Read(b []byte) (int, error) {
-	_ = p.control.SetReadDeadline(time.Now().Add(Stall)) // a connection without deadlines is a test's
+	_ = p.control.SetReadDeadline(time.Now().Add(Stall))
 	n, err := p.ReadCloser.Read(b)
 	if errors.Is(err, io.EOF) {
 		_ = p.control.SetReadDeadline(time.Time{}) // what is done with the body may take longer

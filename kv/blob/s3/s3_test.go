@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -265,6 +267,55 @@ func TestSkew(t *testing.T) {
 			t.Errorf("after more: %d %s", status, code)
 		}
 	})
+}
+
+// pipes is a listener in memory.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if nc, ok := <-p; ok {
+		return nc, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
+// TestRefusedBeforeBody: a client that asks before it sends a body is refused at once, and one that does not send it in
+// time.
+func TestRefusedBeforeBody(t *testing.T) {
+	for _, tt := range []struct {
+		name, header string
+		want         time.Duration
+	}{
+		{"asks", "Expect: 100-continue\r\nContent-Length: 10\r\n", 0},
+		{"large", "Content-Length: 1000000\r\n", 0},
+		{"silent", "Content-Length: 10\r\n", Stall},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h, l := server(t).HTTP(), make(pipes)
+			var serving sync.WaitGroup
+			serving.Go(func() { _ = h.Serve(l) })
+			ours, theirs := net.Pipe()
+			l <- theirs
+			begin := time.Now()
+			if _, err := io.WriteString(ours, "PUT /pics/k HTTP/1.1\r\nHost: h\r\n"+tt.header+"\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			reply, err := http.ReadResponse(bufio.NewReader(ours), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); reply.StatusCode != 403 || took != tt.want {
+				t.Errorf("%s: %d after %v, want 403 after %v", tt.name, reply.StatusCode, took, tt.want)
+			}
+			ours.Close()
+			h.Close()
+			serving.Wait()
+			time.Sleep(time.Second) // net/http waits before it closes a connection
+		})
+	}
 }
 
 func TestCopyRange(t *testing.T) {
