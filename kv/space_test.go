@@ -61,7 +61,7 @@ func TestFullDiskOfLeader(t *testing.T) {
 			c.free = d.look
 			return
 		}
-		c.Group.HeartbeatTimeout, c.Group.LeaseTimeout = time.Second, time.Second // so that a leads
+		c.Group.HeartbeatTimeout, c.Group.LeaseTimeout = patience, time.Second // so that a leads, however slow it is
 	}
 	g.startAll()
 	for g.leader() != "a" {

@@ -187,7 +187,7 @@ func TestCloseDrains(t *testing.T) {
 	if err := n.Ready(); err != nil {
 		t.Errorf("ready after start: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := n.Close(ctx); err != nil {
 		t.Fatal(err)

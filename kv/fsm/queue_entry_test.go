@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sett-run/sett/kv/op"
 	"pgregory.net/rapid"
+
+	"github.com/sett-run/sett/kv/op"
 )
 
 // TestQueueEntries does the same commands in one entry and each in its own: nothing is different but times and ids. And
