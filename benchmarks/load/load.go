@@ -48,7 +48,7 @@ const (
 )
 
 // replyTime is how long a reply may take.
-const replyTime = 10 * time.Second
+const replyTime = longest
 
 // Run asks. With a rate, requests are due at even distances whether or not earlier ones have been answered, and their
 // latency counts from when they were due: a server that stalls is not spared those that came meanwhile. It answers an
