@@ -171,6 +171,7 @@ func TestComponent(t *testing.T) {
 		if err != nil || res.Status != 200 || string(res.Body) != "1" {
 			t.Fatalf("Invoke: %d %q, %v", res.Status, res.Body, err)
 		}
+		checkIdle(t, r) // else the next one may find no clean instance, and take a new one
 	}
 	if n := checkImages(t, r); n != 1 {
 		t.Errorf("%d instances answered one after the other, want 1", n)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
@@ -173,27 +174,29 @@ func TestStoreHangs(t *testing.T) {
 // TestWaitingHoldsNoLane: a guest that waits for the store has left its lane, and after a short wait is as long a
 // guest as it was.
 func TestWaitingHoldsNoLane(t *testing.T) {
-	lanes := make(chan struct{}, 1)
-	c := &call{deadline: time.Now().Add(time.Minute), parent: t.Context()}
-	c.meter.start(time.Now(), lanes)
-	c.enterLane()
-	m := &c.meter
-	m.resumed = time.Now().Add(-time.Hour)
-	m.Waiting()
-	if len(lanes) != 0 || m.inLane {
-		t.Errorf("%d lanes are taken by who waits", len(lanes))
-	}
-	m.waits = m.waits.Add(-longAfter / 2)
-	m.Waited()
-	if ran := time.Since(m.resumed); ran < time.Hour-longAfter {
-		t.Errorf("after a short wait it counts as running for %v, want an hour less the wait", ran)
-	}
-	m.Waiting()
-	m.waits = m.waits.Add(-longAfter)
-	m.Waited()
-	if ran := time.Since(m.resumed); ran > time.Minute {
-		t.Errorf("after a long wait it counts as running for %v, want a new run", ran)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		lanes := make(chan struct{}, 1)
+		c := &call{deadline: time.Now().Add(time.Hour), parent: t.Context()}
+		c.meter.start(time.Now(), lanes)
+		c.enterLane()
+		m := &c.meter
+		time.Sleep(time.Minute)
+		m.Waiting()
+		if len(lanes) != 0 || m.inLane {
+			t.Errorf("%d lanes are taken by who waits", len(lanes))
+		}
+		time.Sleep(longAfter - 1)
+		m.Waited()
+		if ran := time.Since(m.resumed); ran != time.Minute {
+			t.Errorf("after a short wait it counts as running for %v, want a minute, without the wait", ran)
+		}
+		m.Waiting()
+		time.Sleep(longAfter)
+		m.Waited()
+		if ran := time.Since(m.resumed); ran != 0 {
+			t.Errorf("after a long wait it counts as running for %v, want a new run", ran)
+		}
+	})
 }
 
 // TestFuelOfStateCalls: a call costs the guest the same fuel whatever the store does and answers.

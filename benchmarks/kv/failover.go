@@ -16,6 +16,9 @@ import (
 // lagKey is what is written to see how far a follower is behind.
 const lagKey = "lag"
 
+// setTime is until a write that must be acknowledged is missing.
+const setTime = 30 * time.Second
+
 // Limits that kv.md sets.
 const (
 	failoverMedian = 800 * time.Millisecond
@@ -64,10 +67,10 @@ func (g *settGroup) failover(ctx context.Context, i int) (time.Duration, error) 
 	}
 	start := time.Now()
 	for err = errors.New("no attempt"); err != nil; {
-		if time.Since(start) > 30*time.Second {
+		if time.Since(start) > setTime {
 			return 0, fmt.Errorf("no leader: %w", err)
 		}
-		err = c.setTo("failover", strconv.Itoa(i), start.Add(30*time.Second))
+		err = c.setTo("failover", strconv.Itoa(i), start.Add(setTime))
 	}
 	took := time.Since(start)
 	return took, g.Start(ctx, leader) // until it has caught up
@@ -96,7 +99,7 @@ func measureLag(ctx context.Context, p plan, out *record.Output) (err error) {
 	}
 	var lags []time.Duration
 	for i := range p.lags {
-		if err := c.setTo(lagKey, strconv.Itoa(i), time.Now().Add(10*time.Second)); err != nil {
+		if err := c.setTo(lagKey, strconv.Itoa(i), time.Now().Add(setTime)); err != nil {
 			return err
 		}
 		acknowledged := time.Now()

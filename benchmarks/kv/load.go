@@ -145,7 +145,7 @@ type worker struct {
 }
 
 func (w *worker) work(end time.Time) {
-	for now := time.Now(); now.Before(end); {
+	for now := time.Now(); len(w.took) == 0 || now.Before(end); { // one at least, also where a busy machine began late
 		if w.err = w.client.do(rand.IntN(keyCount), w.value); w.err != nil {
 			return
 		}

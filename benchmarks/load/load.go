@@ -25,7 +25,7 @@ type Plan struct {
 	Connections int
 	Length      time.Duration
 	Rate        float64 // requests a second; 0: each connection asks when it has been answered
-	Requests    int     // without a rate, so many by all connections together, however long they take; 0: as many as there is time for
+	Requests    int     // without a rate, so many by all connections together, however long they take; 0: as many as there is time for, each connection one
 	// CPU answers the processor time that the servers have used; nil: it is not measured.
 	CPU func() (time.Duration, error)
 }
@@ -48,7 +48,7 @@ const (
 )
 
 // replyTime is how long a reply may take.
-const replyTime = 10 * time.Second
+const replyTime = longest
 
 // Run asks. With a rate, requests are due at even distances whether or not earlier ones have been answered, and their
 // latency counts from when they were due: a server that stalls is not spared those that came meanwhile. It answers an
@@ -179,7 +179,7 @@ func tick(ctx context.Context, p Plan, began time.Time, due chan<- time.Time) {
 	}
 }
 
-// ask sends requests: those that are due, or without due one after the other until end or all are sent.
+// ask sends requests: those that are due, or without due one after the other until all are sent, or until end and one at least.
 func (c *client) ask(ctx context.Context, end time.Time, due <-chan time.Time) {
 	request, reply := new(fasthttp.Request), new(fasthttp.Response)
 	next := func(i int) (time.Time, bool) {
@@ -191,7 +191,7 @@ func (c *client) ask(ctx context.Context, end time.Time, due <-chan time.Time) {
 		if c.plan.Requests > 0 {
 			return t, i*c.plan.Connections+c.number < c.plan.Requests
 		}
-		return t, t.Before(end)
+		return t, i == 0 || t.Before(end)
 	}
 	for i := 0; ctx.Err() == nil; i++ {
 		from, ok := next(i)

@@ -55,6 +55,10 @@ func TestClosed(t *testing.T) {
 	if r.Answered < 3 || int64(r.Answered) != served.Load() || r.Latency.TotalCount() != int64(r.Answered) {
 		t.Errorf("%d answered, %d served, %d latencies", r.Answered, served.Load(), r.Latency.TotalCount())
 	}
+	late, err := Run(t.Context(), Plan{Address: address, Work: find(t, "hello"), Connections: 3, Length: 1})
+	if err != nil || late.Answered != 3 {
+		t.Errorf("%d answered, %v, want one of each connection although the time was over", late.Answered, err)
+	}
 }
 
 // TestRequests: so many are sent by all connections together, and what they took of the server's time is told.

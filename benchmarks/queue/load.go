@@ -12,7 +12,7 @@ import (
 const (
 	ahead     = 4                      // batches that may wait to be consumed, for each producer
 	takeWait  = 200 * time.Millisecond // of a receive that finds nothing
-	drainTime = 10 * time.Second
+	drainTime = time.Minute            // without a message before those that are missing are lost
 )
 
 // connection is a client's, to one queue. It is not used concurrently.
@@ -70,7 +70,7 @@ func round(ctx context.Context, s system, p plan, size int) (rate float64, err e
 }
 
 func (t *traffic) produce(c connection, bodies [][]byte, length time.Duration) {
-	for time.Since(t.begin) < length && !t.failed() {
+	for i := 0; (i == 0 || time.Since(t.begin) < length) && !t.failed(); i++ { // one at least: else there is no rate
 		select {
 		case t.room <- struct{}{}:
 		case <-time.After(length):

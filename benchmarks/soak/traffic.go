@@ -60,6 +60,9 @@ type traffic struct {
 	guest  []byte
 	length time.Duration
 
+	deployed time.Time // when the schedule began, at the earliest
+	prepared uint64    // the store's revision before any note
+
 	asked, answered, failed atomic.Int64 // requests over HTTP, and calls of the admin plane
 	watched                 atomic.Int64 // changes of notes
 	objects                 [objectKeys][]byte
@@ -76,7 +79,9 @@ func newTraffic(n *subject.Up, guest []byte, length time.Duration) (*traffic, er
 
 func (t *traffic) prepare(ctx context.Context) error {
 	_, err := t.client.Objects().PutBucket(ctx, app, bucket, client.BucketRequest{Events: true})
-	return errors.Join(err, t.client.Queues().Put(ctx, app, registry.Queue{Name: queue}), t.deploy(ctx, 0))
+	first, err2 := t.client.KV().Put(ctx, app, "prepared", client.Put{})
+	t.prepared, t.deployed = first.Revision, time.Now()
+	return errors.Join(err, err2, t.client.Queues().Put(ctx, app, registry.Queue{Name: queue}), t.deploy(ctx, 0))
 }
 
 // run returns when all has been asked for and answered.
@@ -237,7 +242,7 @@ func (t *traffic) look(ctx context.Context, _ int) error {
 
 // watch counts the changes of notes until ctx ends.
 func (t *traffic) watch(ctx context.Context) {
-	for _, err := range t.client.KV().Watch(ctx, app, notes, 0) {
+	for _, err := range t.client.KV().Watch(ctx, app, notes, t.prepared) { // those too that came before it was there
 		if err != nil {
 			if ctx.Err() == nil {
 				t.fail(err)

@@ -18,7 +18,6 @@ type balancer struct {
 	mu     sync.Mutex // guards ready
 	ready  []*process
 	next   atomic.Int64
-	nodes  []*process
 	moved  atomic.Int64 // requests that met a closed port
 	load   load
 	checks sync.WaitGroup
@@ -51,37 +50,44 @@ func (b *balancer) set(p *process, ready bool) {
 	}
 }
 
-// pick answers the address of a node that is ready; empty: none is.
-func (b *balancer) pick() string {
+// pick answers a node that is ready, and its address; nil: none is.
+func (b *balancer) pick() (p *process, address string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.ready) == 0 {
-		return ""
+		return nil, ""
 	}
-	return b.ready[int(b.next.Add(1))%len(b.ready)].http
+	p = b.ready[int(b.next.Add(1))%len(b.ready)]
+	return p, p.http
 }
 
-// ask makes a request; what a node refuses because its port is closed goes to another one.
+// ask makes a request; what a node refuses because its port is closed goes to another one, and so does what comes until the
+// node is checked again.
 func (b *balancer) ask(ctx context.Context) {
-	var err error
-	for range 3 {
-		if _, err = ask(ctx, http.MethodGet, b.pick(), "/hello/Ada"); err == nil {
+	for ctx.Err() == nil {
+		p, address := b.pick()
+		if p == nil {
+			time.Sleep(10 * time.Millisecond) // until the next check
+			continue
+		}
+		_, err := ask(ctx, http.MethodGet, address, "/hello/Ada")
+		switch {
+		case err == nil:
 			b.load.done.Add(1)
 			return
-		}
-		if !isClosedPort(err) {
-			break
+		case !isClosedPort(err):
+			b.load.failed.Add(1)
+			b.load.why.Store(&err)
+			return
 		}
 		b.moved.Add(1)
-		time.Sleep(10 * time.Millisecond) // until the next check
+		b.set(p, false)
 	}
-	b.load.failed.Add(1)
-	b.load.why.Store(&err)
 }
 
 // testRollingRestart stops and starts all nodes, one after the other, under load.
 func testRollingRestart(t *testing.T, c *den) {
-	b := &balancer{nodes: c.nodes}
+	b := new(balancer)
 	ctx, end := context.WithCancel(t.Context())
 	defer func() { end(); b.checks.Wait() }()
 	stop := map[*process]func(){}
@@ -96,9 +102,7 @@ func testRollingRestart(t *testing.T, c *den) {
 		defer tick.Stop()
 		for loading.Err() == nil {
 			<-tick.C
-			if b.pick() != "" {
-				running.Go(func() { b.ask(ctx) })
-			}
+			running.Go(func() { b.ask(ctx) })
 		}
 	})
 	for _, p := range c.nodes {

@@ -81,7 +81,7 @@ func (w *wires) up(t *testing.T, i int) {
 	p.args = strings.Fields(fmt.Sprintf("netns exec %s%d %s up --data %s --name %s %s --cluster 10.7.9.%d:7946",
 		w.prefix, i, w.sett(t), filepath.Join(w.dir, p.name), p.name, splitPorts, i))
 	if i > 1 {
-		token, err := w.run(t, clusterPatience, 1, "cluster", "invite")
+		token, err := w.run(t, clusterQuestion, 1, "cluster", "invite")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func (w *wires) run(t *testing.T, within time.Duration, i int, args ...string) (
 func (w *wires) must(t *testing.T, i int, want string, args ...string) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("node%d: %v", i, args), func(context.Context) error {
-		got, err := w.run(t, 10*time.Second, i, args...)
+		got, err := w.run(t, clusterQuestion, i, args...)
 		if err == nil && !strings.Contains(got, want) {
 			err = errors.New(got)
 		}
@@ -150,6 +150,7 @@ func TestClusterSplit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("splits take long")
 	}
+	t.Parallel() // most of its time it waits
 	w := newWires(t, 3)
 	w.den = &den{demo: &demo{cli: &cli{app: registry.DefaultApp}, dir: t.TempDir()}, program: "ip"}
 	t.Cleanup(func() {

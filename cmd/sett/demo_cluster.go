@@ -25,7 +25,7 @@ import (
 // Limits of demo --nodes.
 const (
 	maxDemoNodes   = 9
-	demoReadyTime  = 30 * time.Second // until a node serves, and until all vote
+	demoReadyTime  = time.Minute // until a node serves, and until all vote
 	demoLoadTime   = 6 * time.Second
 	demoKillAfter  = 2 * time.Second
 	demoReads      = 1000 // a second, over all nodes
@@ -45,12 +45,13 @@ type process struct {
 type den struct {
 	*demo
 	program string // sett
+	cluster string // where a node that is new listens for the others
 	nodes   []*process
 }
 
 // runCluster shows a cluster: a deployment to one node that all answer, and the loss of the leader under load.
 func (d *demo) runCluster(ctx context.Context, count int, once bool) (err error) {
-	c := &den{demo: d}
+	c := &den{demo: d, cluster: "127.0.0.1:0"}
 	if c.program, err = os.Executable(); err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
@@ -78,7 +79,7 @@ func (c *den) startAll(ctx context.Context, count int) error {
 	for i := range count {
 		p := &process{name: "node" + strconv.Itoa(i+1)}
 		p.args = []string{"up", "--data", filepath.Join(c.dir, p.name), "--name", p.name,
-			"--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cluster", "127.0.0.1:0"}
+			"--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cluster", c.cluster}
 		if i > 0 {
 			invite, err := c.nodes[0].client.Invite(ctx, client.InviteRequest{})
 			if err != nil {
@@ -103,7 +104,7 @@ func (c *den) startAll(ctx context.Context, count int) error {
 	return nil
 }
 
-// launch starts a node and waits for its ready line.
+// launch starts a node and waits for its ready line. After an error it does not run.
 func (c *den) launch(ctx context.Context, p *process) error {
 	log, err := os.OpenFile(filepath.Join(c.dir, p.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -129,12 +130,17 @@ func (c *den) launch(ctx context.Context, p *process) error {
 	}()
 	select {
 	case line := <-ready:
-		return p.connect(line, log.Name())
+		err = p.connect(line, log.Name())
 	case <-time.After(demoReadyTime):
-		return fmt.Errorf("%s is not ready after %s", p.name, demoReadyTime)
+		err = fmt.Errorf("%s is not ready after %s", p.name, demoReadyTime)
 	case <-ctx.Done():
-		return ctx.Err()
+		err = ctx.Err()
 	}
+	if err != nil {
+		_ = p.cmd.Process.Kill() // it may have ended
+		<-p.ended
+	}
+	return err
 }
 
 // connect reads a ready line.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -11,8 +12,8 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// TestEffectFaults is TestQueueFaults with a worker whose effects are transactional, an object for each batch among them: although messages come more than
-// once, what is done for each has happened exactly once.
+// TestEffectFaults is TestQueueFaults with a worker whose effects are transactional, an object for each batch among them:
+// although messages come more than once, what is done for each has happened exactly once.
 func TestEffectFaults(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("compiling a Go guest takes minutes with the race detector")
@@ -60,29 +61,37 @@ func (f *faultRun) checkExact(t *testing.T) {
 }
 
 // written reads a bucket: how many lines of its objects there are of each body.
-func (f *faultRun) written(t *testing.T, bucket string) map[string]int {
+func (f *faultRun) written(t *testing.T, bucket string) (all map[string]int) {
 	t.Helper()
+	eventually(t, "bucket "+bucket+" is read", func(ctx context.Context) (err error) { // it is not while nobody leads
+		all, err = f.lines(ctx, bucket)
+		return err
+	})
+	return all
+}
+
+func (f *faultRun) lines(ctx context.Context, bucket string) (map[string]int, error) {
 	objects, all := f.nodes[0].client.Objects(), map[string]int{}
 	for q := (op.ObjectQuery{}); ; {
-		page, err := objects.List(t.Context(), f.app, bucket, q)
+		page, err := objects.List(ctx, f.app, bucket, q)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		for _, o := range page.Objects {
-			_, body, err := objects.Get(t.Context(), op.ObjectName{App: f.app, Bucket: bucket, Key: o.Key}, nil)
+			_, body, err := objects.Get(ctx, op.ObjectName{App: f.app, Bucket: bucket, Key: o.Key}, nil)
 			if err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
 			text, err := io.ReadAll(body)
 			if err = errors.Join(err, body.Close()); err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
 			for line := range strings.Lines(string(text)) {
 				all[strings.TrimSpace(line)]++
 			}
 		}
 		if q.Token = page.Token; q.Token == "" {
-			return all
+			return all, nil
 		}
 	}
 }

@@ -19,8 +19,8 @@ const (
 	eventFaultSchedule = 10  // of which a schedule is fired once
 )
 
-// TestEventFaults publishes, puts events on the bus, invokes asynchronously and fires a schedule while nodes are killed. Whatever was accepted
-// reaches its functions at least once, and nothing is left.
+// TestEventFaults publishes, puts events on the bus, invokes asynchronously and fires a schedule while nodes are killed.
+// Whatever was accepted reaches its functions at least once, and nothing is left.
 func TestEventFaults(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("compiling a Go guest takes minutes with the race detector, and what a killed node had waits 15 seconds")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -99,17 +100,19 @@ func TestKeysAsJSONAreWhole(t *testing.T) {
 }
 
 func TestUntilText(t *testing.T) {
-	for want, d := range map[string]time.Duration{
-		"now": -time.Second, "in 90s": 90 * time.Second, "in 60m": 59*time.Minute + 50*time.Second, "in 59m": 59*time.Minute + 10*time.Second,
-		"in 12h": 12*time.Hour - time.Minute, "in 3h": 3*time.Hour + time.Minute, "in 9d": 9*24*time.Hour + time.Hour,
-	} {
-		if got := untilText(time.Now().Add(d)); got != want {
-			t.Errorf("untilText(%v from now) = %q, want %q", d, got, want)
+	synctest.Test(t, func(t *testing.T) { // no time passes
+		for want, d := range map[string]time.Duration{
+			"now": -time.Second, "in 90s": 90 * time.Second, "in 60m": 59*time.Minute + 50*time.Second, "in 59m": 59*time.Minute + 10*time.Second,
+			"in 12h": 12*time.Hour - time.Minute, "in 3h": 3*time.Hour + time.Minute, "in 9d": 9*24*time.Hour + time.Hour,
+		} {
+			if got := untilText(time.Now().Add(d)); got != want {
+				t.Errorf("untilText(%v from now) = %q, want %q", d, got, want)
+			}
 		}
-	}
-	if got := untilText(time.Time{}); got != "never" {
-		t.Errorf("untilText of nothing = %q", got)
-	}
+		if got := untilText(time.Time{}); got != "never" {
+			t.Errorf("untilText of nothing = %q", got)
+		}
+	})
 }
 
 func TestKVCompletion(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -36,17 +37,19 @@ func TestRoutesText(t *testing.T) {
 }
 
 func TestTextForPeople(t *testing.T) {
-	for want, got := range map[string]string{
-		"0 B": sizeText(0), "1023 B": sizeText(1023), "1.0 KiB": sizeText(1024), "64.0 MiB": sizeText(64 << 20),
-		"9.5 us": microText(9.5), "100 us": microText(100), "1.00 ms": microText(1000), "12.3 ms": microText(12340),
-		"234 ms": microText(234_000), "999 ms": milliText(999), "1.2 s": milliText(1234), "2.50 s": microText(2.5e6),
-		"-": agoText(time.Time{}), "90s ago": agoText(time.Now().Add(-90 * time.Second)), "5m ago": agoText(time.Now().Add(-5 * time.Minute)),
-		"3h ago": agoText(time.Now().Add(-3 * time.Hour)), "9d ago": agoText(time.Now().Add(-9 * 24 * time.Hour)),
-	} {
-		if got != want {
-			t.Errorf("got %q, want %q", got, want)
+	synctest.Test(t, func(t *testing.T) { // no time passes
+		for want, got := range map[string]string{
+			"0 B": sizeText(0), "1023 B": sizeText(1023), "1.0 KiB": sizeText(1024), "64.0 MiB": sizeText(64 << 20),
+			"9.5 us": microText(9.5), "100 us": microText(100), "1.00 ms": microText(1000), "12.3 ms": microText(12340),
+			"234 ms": microText(234_000), "999 ms": milliText(999), "1.2 s": milliText(1234), "2.50 s": microText(2.5e6),
+			"-": agoText(time.Time{}), "90s ago": agoText(time.Now().Add(-90 * time.Second)), "5m ago": agoText(time.Now().Add(-5 * time.Minute)),
+			"3h ago": agoText(time.Now().Add(-3 * time.Hour)), "9d ago": agoText(time.Now().Add(-9 * 24 * time.Hour)),
+		} {
+			if got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
 		}
-	}
+	})
 }
 
 func TestTable(t *testing.T) {

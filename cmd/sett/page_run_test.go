@@ -22,17 +22,7 @@ import (
 // succeed; of a block console each command, behind "$ ", must answer what stands below it, as sameAnswer compares. Addresses
 // of the default ports become those of the script's node; without one, sett up listens on free ports. What the commands
 // answered is printed. A page that has not come to its end shortly before the test's deadline fails.
-func cmdPage(t *testing.T) func(*testscript.TestScript, bool, []string) {
-	ctx := t.Context()
-	if end, ok := t.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, end.Add(-20*time.Second))
-		t.Cleanup(cancel)
-	}
-	return func(ts *testscript.TestScript, neg bool, args []string) { followPage(ctx, ts, neg, args) }
-}
-
-func followPage(ctx context.Context, ts *testscript.TestScript, neg bool, args []string) {
+func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || len(args) > 2 {
 		ts.Fatalf("usage: page NAME [FOLDER]")
 	}
@@ -43,7 +33,7 @@ func followPage(ctx context.Context, ts *testscript.TestScript, neg bool, args [
 		folder = ts.MkAbs(args[1])
 	}
 	ports := defaultPorts(ts)
-	s := startShell(ctx, ts, folder)
+	s := startShell(timeOf(ts), ts, folder)
 	defer s.stop()
 	for _, b := range blocks {
 		if !b.shell() || b.notRun != "" {
@@ -70,8 +60,9 @@ func defaultPorts(ts *testscript.TestScript) *strings.Replacer {
 		"127.0.0.1:8081", strings.TrimPrefix(ts.Getenv("SETT_NODE"), "http://"))
 }
 
+// freeAddress is one that nobody listens at now, nor before the page's node does.
 func freeAddress(ts *testscript.TestScript) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", ownLoopback("127.0.0.3"))
 	ts.Check(err)
 	defer l.Close()
 	return l.Addr().String()
@@ -154,9 +145,9 @@ func (s *readerShell) environ() []string {
 	return append(environ, "HOME="+home, "GOFLAGS=-trimpath", "XDG_DATA_HOME="+filepath.Join(home, "share"))
 }
 
-// do runs a step; soon: again and again, for a minute at most, until the answer is the page's.
+// do runs a step; soon: again and again until the answer is the page's.
 func (s *readerShell) do(step step, soon bool) error {
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for ; ; time.Sleep(50 * time.Millisecond) {
 		got, err := s.run(step)
 		if err != nil {
 			return err
@@ -165,7 +156,7 @@ func (s *readerShell) do(step step, soon bool) error {
 			fmt.Fprint(s.ts.Stdout(), got)
 			return nil
 		}
-		if !soon || time.Now().After(end) {
+		if !soon || timeOf(s.ts).Err() != nil {
 			return fmt.Errorf("%s  answers\n%s  and the page says\n%s", step.commands, got, *step.answer)
 		}
 	}

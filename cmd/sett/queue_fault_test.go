@@ -85,27 +85,51 @@ func (f *faultRun) run(t *testing.T) {
 	t.Logf("all settled after %v", time.Since(begin))
 }
 
-// uploadFaulty builds the guest of the fault tests and answers its digest.
-func (c *den) uploadFaulty(t *testing.T) (digest string) {
-	t.Helper()
+// faultyGuest is the guest of the fault tests, built once a run.
+var faultyGuest = sync.OnceValues(func() ([]byte, error) {
 	source, err := os.ReadFile("testdata/faulty/main.go")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	files, err := exampleProject()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
+	dir, err := os.MkdirTemp("", "faulty")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
 	files["faulty/main.go"] = source
-	if err := writeFiles(c.dir, files); err != nil {
-		t.Fatal(err)
+	if err := writeFiles(dir, files); err != nil {
+		return nil, err
 	}
-	m := module{"faulty", "./faulty", goLanguage, filepath.Join(c.dir, "faulty.wasm")}
-	if _, err := buildGo(t.Context(), c.dir, m); err != nil {
+	m := module{"faulty", "./faulty", goLanguage, filepath.Join(dir, "faulty.wasm")}
+	if _, err := buildGo(context.Background(), dir, m); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(m.file)
+})
+
+// uploadFaulty uploads the guest of the fault tests and answers its digest.
+func (c *den) uploadFaulty(t *testing.T) (digest string) {
+	t.Helper()
+	guest, err := faultyGuest()
+	if err != nil {
 		t.Fatal(err)
 	}
 	c.client = c.nodes[0].client
-	if digest, err = c.upload(t.Context(), c.client, m); err != nil {
+	return c.uploadModule(t, module{name: "faulty", file: filepath.Join(c.dir, "faulty.wasm")}, guest)
+}
+
+// uploadModule writes a module and uploads it to the first node.
+func (c *den) uploadModule(t *testing.T, m module, text []byte) (digest string) {
+	t.Helper()
+	if err := os.WriteFile(m.file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := c.upload(t.Context(), c.nodes[0].client, m)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return digest
@@ -156,15 +180,17 @@ func (f *faultRun) look() {
 
 // ask asks one node after the other until one has done it.
 func (f *faultRun) ask(t *testing.T, do func(ctx context.Context, at *client.Client) error) {
-	for end := time.Now().Add(clusterPatience); ; f.again.Add(1) {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a stopped node answers nothing
+	all, end := untilDeadline(t)
+	defer end()
+	for ; ; f.again.Add(1) {
+		ctx, cancel := context.WithTimeout(all, 5*time.Second) // a stopped node answers nothing
 		err := do(ctx, f.at[int(f.turn.Add(1))%len(f.at)].Load())
 		cancel()
 		if err == nil {
 			return
 		}
-		if time.Now().After(end) {
-			t.Errorf("ask: not after %v: %v", clusterPatience, err)
+		if all.Err() != nil {
+			t.Errorf("ask: not in time: %v", err)
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -262,20 +288,23 @@ func (f *faultRun) check(t *testing.T) {
 }
 
 // counts reads the worker's counters under a prefix.
-func (f *faultRun) counts(t *testing.T, prefix string) map[string]int {
+func (f *faultRun) counts(t *testing.T, prefix string) (all map[string]int) {
 	t.Helper()
-	all := map[string]int{}
 	q := op.Query{Prefix: prefix, Read: op.Read{Consistency: op.Strong}}
-	for item, err := range op.All(t.Context(), f.nodes[0].client.KV(), f.app, q) {
-		if err != nil {
-			t.Fatal(err)
+	eventually(t, "the counters of "+prefix+" are read", func(ctx context.Context) error { // none are while nobody leads
+		all = map[string]int{}
+		for item, err := range op.All(ctx, f.nodes[0].client.KV(), f.app, q) {
+			if err != nil {
+				return err
+			}
+			n, err := strconv.Atoi(string(item.Value))
+			if err != nil {
+				return err
+			}
+			all[strings.TrimPrefix(item.Key, prefix)] = n
 		}
-		n, err := strconv.Atoi(string(item.Value))
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[strings.TrimPrefix(item.Key, prefix)] = n
-	}
+		return nil
+	})
 	return all
 }
 
@@ -283,8 +312,9 @@ func (f *faultRun) counts(t *testing.T, prefix string) map[string]int {
 func (f *faultRun) received(t *testing.T, name, source string) map[string]int {
 	t.Helper()
 	all := map[string]int{}
+	once := op.Receive{Max: 1000, Wait: op.NoWait, Visibility: op.MaxVisibility}
 	for {
-		messages, err := f.nodes[0].client.Queues().Receive(t.Context(), f.app, name, op.Receive{Max: 1000, Wait: op.NoWait})
+		messages, err := f.nodes[0].client.Queues().Receive(t.Context(), f.app, name, once)
 		if err != nil {
 			t.Fatal(err)
 		}

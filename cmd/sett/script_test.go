@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +30,34 @@ import (
 
 // In scripts the test binary plays sett.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sett": main})
+	testscript.Main(waiting{m}, map[string]func(){"sett": main})
+}
+
+// waiting runs more tests at once than there are processors, unless -parallel says how many or -fuzz is at work: most of their
+// time they wait, for nodes and for time to pass.
+type waiting struct{ *testing.M }
+
+// waitingTests are run at once for each processor.
+const waitingTests = 3
+
+func (w waiting) Run() int {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" || f.Name == "test.fuzz" })
+	if !given {
+		if err := flag.Set("test.parallel", strconv.Itoa(waitingTests*runtime.GOMAXPROCS(0))); err != nil {
+			panic(err)
+		}
+	}
+	return w.M.Run()
+}
+
+// untilDeadline is the time of a test: it ends a little before the test's deadline, so that what has not come can be told.
+func untilDeadline(t *testing.T) (context.Context, context.CancelFunc) {
+	if end, ok := t.Deadline(); ok {
+		return context.WithDeadline(t.Context(), end.Add(-20*time.Second))
+	}
+	return context.WithCancel(t.Context())
 }
 
 // TestScripts runs testdata/script. The condition [missing:TOOL] holds when a tool is not in PATH, [rustwasi] when
@@ -44,7 +73,7 @@ func TestMain(m *testing.M) {
 //	node log               print what the node wrote to stderr
 //	http [-X M] [-d BODY|-size N] [-H 'K: V'] [-until TEXT] [-o FILE] PATH|URL    one request; prints status, headers, body;
 //	                       the body goes to FILE instead
-//	await FILE|URL REGEXP  look again and again until it matches, for a minute at most
+//	await FILE|URL REGEXP  look again and again until it matches
 //	wasm KIND FILE [TEXT]  write a module; see testModule
 //	example NAME           copy an example and the SDK it needs to a project of its own, in folder NAME
 //	crate NAME@VERSION EXAMPLE...  build examples that a crate carries, to EXAMPLE.wasm
@@ -53,7 +82,10 @@ func TestMain(m *testing.M) {
 //	shape FILE             print the keys and kinds of JSON, one a line
 //	table                  hold that what the last command printed is a table of maxWidth columns at most
 //	capture NAME REGEXP    set a variable to the group in what the last command printed
+//
+// What they wait for must come before the test's deadline.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	environ, err := goEnviron()
 	if err != nil {
 		t.Fatal(err)
@@ -62,11 +94,14 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := untilDeadline(t)
+	t.Cleanup(cancel) // behind the scripts, which are parallel
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, slices.Concat(environ, caches)...)
 			e.Values[nodeKey{}] = map[string]*running{}
+			e.Values[timeKey{}] = ctx
 			sett, err := settPath(e.Getenv("PATH"))
 			e.Setenv("SETT", sett)
 			return err
@@ -95,7 +130,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "http": cmdHTTP, "await": cmdAwait, "wasm": cmdWasm, "example": cmdExample, "shape": cmdShape, "table": cmdTable, "capture": cmdCapture,
-			"crate": cmdCrate, "sdist": cmdSdist, "page": cmdPage(t),
+			"crate": cmdCrate, "sdist": cmdSdist, "page": cmdPage,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -166,8 +201,14 @@ func goEnviron() ([]string, error) {
 		"GOTOOLCHAIN=local", "REPO=" + root}, nil
 }
 
-// nodeKey finds the nodes of a script, a map[string]*running by name.
-type nodeKey struct{}
+// Keys of what a script has: nodeKey of its nodes, a map[string]*running by name, timeKey of the time of all scripts, a
+// context.Context.
+type (
+	nodeKey struct{}
+	timeKey struct{}
+)
+
+func timeOf(ts *testscript.TestScript) context.Context { return ts.Value(timeKey{}).(context.Context) }
 
 // running is a node of a script.
 type running struct {
@@ -259,8 +300,8 @@ func (r *running) start(ts *testscript.TestScript, flags []string) {
 			ts.Fatalf("node ended before it was ready:\n%s", ts.ReadFile(r.stderr))
 		}
 		r.export(ts, line)
-	case <-time.After(time.Minute):
-		ts.Fatalf("node is not ready after a minute:\n%s", ts.ReadFile(r.stderr))
+	case <-timeOf(ts).Done():
+		ts.Fatalf("node is not ready:\n%s", ts.ReadFile(r.stderr))
 	}
 }
 
@@ -311,8 +352,8 @@ func (r *running) end(ts *testscript.TestScript, signal syscall.Signal) []string
 	select {
 	case lines := <-r.lines:
 		return lines
-	case <-time.After(time.Minute):
-		ts.Fatalf("node does not end a minute after %s:\n%s", signal, ts.ReadFile(r.stderr))
+	case <-timeOf(ts).Done():
+		ts.Fatalf("node does not end after %s:\n%s", signal, ts.ReadFile(r.stderr))
 		return nil
 	}
 }
@@ -372,9 +413,7 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if strings.HasPrefix(url, "/") {
 		url = ts.Getenv("HTTP") + url
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(timeOf(ts), method, url, strings.NewReader(body))
 	ts.Check(err)
 	maps.Copy(req.Header, headers)
 	res, err := http.DefaultTransport.RoundTrip(req)
@@ -419,10 +458,10 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want := regexp.MustCompile("(?m)" + args[1])
 	var text []byte
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for ctx := timeOf(ts); ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		var err error
 		if strings.HasPrefix(args[0], "http://") {
-			text, err = get(args[0])
+			text, err = get(ctx, args[0])
 		} else {
 			text, err = os.ReadFile(ts.MkAbs(args[0]))
 		}
@@ -430,11 +469,15 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("no match for %s in %s after a minute:\n%s", args[1], args[0], text)
+	ts.Fatalf("no match for %s in %s:\n%s", args[1], args[0], text)
 }
 
-func get(url string) ([]byte, error) {
-	res, err := http.Get(url)
+func get(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
 	}
