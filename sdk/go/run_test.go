@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -81,7 +83,7 @@ func TestGuestRuns(t *testing.T) {
 		t.Skip("builds and compiles WebAssembly modules")
 	}
 	r, v, sink := deployed(t, "all", "c-shared")
-	if d := v.Module.Description; d == nil || len(d.Patterns) != 10 || len(d.Handles) != 1 || d.SDK != "go/"+Version {
+	if d := v.Module.Description; d == nil || len(d.Patterns) != 12 || len(d.Handles) != 1 || d.SDK != "go/"+Version {
 		t.Errorf("the module describes itself as %+v", d)
 	}
 	big := strings.Repeat("0123456789abcdef", 1<<18) // 4 MiB
@@ -116,7 +118,29 @@ func TestGuestRuns(t *testing.T) {
 		}
 	}
 	differs(t, r, v)
+	allocates(t, r, v)
 	handles(t, r, v, sink)
+}
+
+// allocates asks for a first allocation of each small size, which finds room in the memory that an invocation begins with.
+func allocates(t *testing.T, r *runtime.Runtime, v *registry.Version) {
+	t.Helper()
+	for _, kind := range []string{"", "/pointers"} {
+		least, most, at := uint64(math.MaxUint64), uint64(0), 0
+		for n := 8; n <= stockBytes/2; n += 8 { // of larger ones so few fit side by side that none may be left
+			got, err := r.Invoke(context.Background(), v, request("GET", fmt.Sprint("/allocate/", n, kind), ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			least = min(least, got.Fuel)
+			if got.Fuel > most {
+				most, at = got.Fuel, n
+			}
+		}
+		if most-least > 3000 { // making room takes 7000
+			t.Errorf("/allocate/%d%s takes %d instructions, another size %d", at, kind, most, least)
+		}
+	}
 }
 
 // differs asks twice for what must not repeat.

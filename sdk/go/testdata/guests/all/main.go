@@ -17,6 +17,7 @@ import (
 var (
 	logger  = slog.New(log.NewHandler(slog.LevelDebug))
 	counter int
+	kept    any
 )
 
 func init() {
@@ -31,6 +32,14 @@ func init() {
 	sett.HTTP("/count", func(w sett.ResponseWriter, r *sett.Request) {
 		counter++
 		w.WriteString(strconv.Itoa(counter))
+	})
+	sett.HTTP("/allocate/{n}", func(w sett.ResponseWriter, r *sett.Request) {
+		n, _ := strconv.Atoi(r.PathValue("n"))
+		kept = make([]byte, n)
+	})
+	sett.HTTP("/allocate/{n}/pointers", func(w sett.ResponseWriter, r *sett.Request) {
+		n, _ := strconv.Atoi(r.PathValue("n"))
+		kept = make([]*byte, n/8)
 	})
 	sett.HTTP("/panic", func(w sett.ResponseWriter, r *sett.Request) {
 		w.WriteString("never seen")
