@@ -237,6 +237,11 @@ func (s *Server) Restart(ctx context.Context, p *Place) error {
 func (s *Server) Stop() error { return errors.Join(s.end(), os.RemoveAll(s.dir)) }
 
 func (s *Server) end() error {
+	keeper := s.keeper
+	if keeper == nil { // it does not run
+		return nil
+	}
+	s.keeper = nil
 	_ = syscall.Kill(-s.command.Process.Pid, syscall.SIGINT) // its group; it may have ended
 	select {
 	case <-s.ended:
@@ -244,7 +249,7 @@ func (s *Server) end() error {
 		_ = s.command.Process.Kill()
 		<-s.ended
 	}
-	return s.keeper.end()
+	return keeper.end()
 }
 
 func lastBytes(s string, n int) string { return s[max(0, len(s)-n):] }

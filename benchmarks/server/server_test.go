@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -95,5 +96,27 @@ func TestMissing(t *testing.T) {
 		if s, err := (*Place)(nil).Start(t.Context(), k); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), k.Get) {
 			t.Errorf("Start(%s) = %v, %v, want ErrMissing and how to get it", name, s, err)
 		}
+	}
+}
+
+// TestRestartFails checks that a server which does not start again can be stopped.
+func TestRestartFails(t *testing.T) {
+	k, err := Find(Ceiling)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := (*Place)(nil).Start(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Program = filepath.Join(t.TempDir(), "none")
+	if err := os.WriteFile(s.Program, []byte("no program"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Restart(t.Context(), nil); err == nil {
+		t.Error("Restart of no program = nil")
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
 	}
 }

@@ -7,10 +7,16 @@ import (
 	"github.com/sett-run/sett/sdk/go/internal/host"
 )
 
-var (
-	module = newGuest()
-	far    = make([]byte, 16<<10) // for events that module has no room for
-)
+// module is the guest, beside its event.
+var module struct {
+	guest
+	in [nearBytes]byte
+}
+
+// far is for events that module has no room for.
+var far [16 << 10]byte
+
+func init() { module.prepare() }
 
 //go:wasmexport sett_abi_version
 func exportVersion() uint32 { return abi.Version }
@@ -45,7 +51,7 @@ func exportRandom() {
 func exportHandle(size uint32) uint32 {
 	in := module.in[:]
 	if int(size) > len(in) {
-		in = far
+		in = far[:]
 	}
 	if int(size) > len(in) {
 		in = make([]byte, size)
@@ -67,4 +73,4 @@ func exportHandle(size uint32) uint32 {
 }
 
 // rehearsing answers the guest that will serve invocations.
-func rehearsing() *guest { return module }
+func rehearsing() *guest { return &module.guest }

@@ -23,7 +23,6 @@ type guest struct {
 	fields  [16]abi.Field // of the reply
 	body    [nearBytes]byte
 	out     [nearBytes]byte
-	in      [nearBytes]byte
 }
 
 // nearBytes is what an event, a reply and its body may take before the guest looks for memory elsewhere.
@@ -31,10 +30,14 @@ const nearBytes = 1 << 10
 
 func newGuest() *guest {
 	g := new(guest)
+	g.prepare()
+	return g
+}
+
+func (g *guest) prepare() {
 	g.event.Headers, g.event.Params = g.headers[:0], g.params[:0]
 	g.response.body, g.response.header.fields = g.body[:0], g.fields[:0]
 	g.request.values = g.values[:0]
-	return g
 }
 
 // handle runs the invocation that event, a message, asks for. The reply is valid until the next call, and nil when it was sent

@@ -42,9 +42,8 @@ const (
 
 // Key is what an access key stands for.
 type Key struct {
-	App      string // whose buckets it reaches
-	Secret   string
-	ReadOnly bool // it changes nothing
+	App    string // whose buckets it reaches
+	Secret string
 }
 
 // ErrNoKey says that there is no such access key.
@@ -153,9 +152,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	key, err := s.authenticate(q)
 	if err != nil {
 		return err
-	}
-	if key.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return problem{http.StatusForbidden, "AccessDenied", "The access key is for reading only."}
 	}
 	q.app = key.App
 	return s.route(w, q)
