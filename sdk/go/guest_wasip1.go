@@ -16,7 +16,7 @@ var module struct {
 // far is for events that module has no room for.
 var far [16 << 10]byte
 
-func init() { module.prepare() }
+var _ = func() bool { module.prepare(); return true }()
 
 //go:wasmexport sett_abi_version
 func exportVersion() uint32 { return abi.Version }
