@@ -84,23 +84,27 @@ func (t *traffic) prepare(ctx context.Context) error {
 	return errors.Join(err, err2, t.client.Queues().Put(ctx, app, registry.Queue{Name: queue}), t.deploy(ctx, 0))
 }
 
+// call is what is done again and again.
+type call struct {
+	name  string
+	every time.Duration
+	do    func(ctx context.Context, i int) error
+}
+
 // run returns when all has been asked for and answered.
 func (t *traffic) run(ctx context.Context) error {
 	until, cancel := context.WithTimeout(ctx, t.length)
 	defer cancel()
 	var all sync.WaitGroup
-	for _, call := range []struct {
-		every time.Duration
-		do    func(context.Context, int) error
-	}{
-		{countEvery, t.count},
-		{noteEvery, t.note},
-		{sendEvery, t.send},
-		{putEvery, t.put},
-		{min(lookEvery, t.length/3), t.look},
-		{min(deployEvery, t.length/2), t.deploy},
+	for _, c := range []call{
+		{"count", countEvery, t.count},
+		{"note", noteEvery, t.note},
+		{"send", sendEvery, t.send},
+		{"put", putEvery, t.put},
+		{"look", min(lookEvery, t.length/3), t.look},
+		{"deploy", min(deployEvery, t.length/2), t.deploy},
 	} {
-		all.Go(func() { t.each(until, call.every, call.do) })
+		all.Go(func() { t.each(until, c) })
 	}
 	var errs [3]error
 	for i, w := range works() {
@@ -148,9 +152,9 @@ func (t *traffic) request(ctx context.Context, w work.Work) error {
 	return nil
 }
 
-// each does something so often until ctx ends. What has begun then is ended.
-func (t *traffic) each(ctx context.Context, every time.Duration, do func(ctx context.Context, i int) error) {
-	tick := time.NewTicker(every)
+// each makes a call again and again until ctx ends. What has begun then is ended.
+func (t *traffic) each(ctx context.Context, c call) {
+	tick := time.NewTicker(c.every)
 	defer tick.Stop()
 	for i := 1; ; i++ {
 		select {
@@ -158,13 +162,13 @@ func (t *traffic) each(ctx context.Context, every time.Duration, do func(ctx con
 			return
 		case <-tick.C:
 		}
-		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 		t.asked.Add(1)
-		if err := do(call, i); err == nil {
+		if err := c.do(one, i); err == nil {
 			t.answered.Add(1)
 		} else {
 			t.failed.Add(1)
-			t.fail(err)
+			t.fail(fmt.Errorf("%s: %w", c.name, err))
 		}
 		cancel()
 	}
