@@ -18,9 +18,10 @@ const (
 // more memory, fewer lets some of it see a reset in place of their answer.
 const maxTurnedAway = 256
 
-// linger ends what is sent to a client and reads what it still sends: closing a connection with unread bytes resets it,
-// and the client might lose the answer. It is best effort, so that errors are of no interest.
-func linger(nc net.Conn) {
+// Linger ends what is sent to a client and reads what it still sends, for at most 10 s and until it pauses for 2 s: closing
+// a connection with unread bytes resets it, and the client might lose the answer. It is best effort, so that errors are of
+// no interest. It leaves a read deadline behind.
+func Linger(nc net.Conn) {
 	half, ok := nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
@@ -46,7 +47,7 @@ func (c *conn) leaveUnread() {
 // Close lingers where a client may not have sent all of what was answered.
 func (c *conn) Close() error {
 	if c.unread.Load() && !c.reset {
-		linger(c.Conn)
+		Linger(c.Conn)
 	}
 	return c.Conn.Close()
 }
@@ -84,7 +85,7 @@ func (r *Router) turnAway(nc net.Conn) {
 func (r *Router) seeOff(nc net.Conn) {
 	closed := func() { _ = nc.Close() }
 	stop := context.AfterFunc(r.base, closed)
-	linger(nc)
+	Linger(nc)
 	stop()
 	closed()
 	r.mu.Lock()

@@ -2,14 +2,8 @@ package node
 
 import (
 	"net"
-	"time"
-)
 
-// How long a client of the admin plane or of S3's API may go on sending a body that was refused: altogether, and without a
-// byte. Longer gets the refusal to slower clients.
-const (
-	lingerTime  = 10 * time.Second
-	lingerPause = 2 * time.Second
+	"github.com/sett-run/sett/router"
 )
 
 // lingering is a listener for net/http, which shuts its side of a connection when it has refused a large body, and soon
@@ -27,19 +21,8 @@ func (l lingering) Accept() (net.Conn, error) {
 
 type lingeringConn struct{ *net.TCPConn }
 
-// CloseWrite reads what the client still sends. That is best effort, so that its errors are of no interest.
+// CloseWrite reads what the client still sends.
 func (c lingeringConn) CloseWrite() error {
-	if err := c.TCPConn.CloseWrite(); err != nil {
-		return err
-	}
-	buffer := make([]byte, 8<<10)
-	for end := time.Now().Add(lingerTime); time.Now().Before(end); {
-		if c.SetReadDeadline(time.Now().Add(lingerPause)) != nil {
-			break
-		}
-		if _, err := c.Read(buffer); err != nil {
-			break
-		}
-	}
+	router.Linger(c.TCPConn)
 	return nil
 }

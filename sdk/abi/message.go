@@ -76,16 +76,29 @@ func AppendEvent(dst []byte, e *Event) []byte {
 }
 
 // DecodeEvent reads the wire form of an event into e, whose former content is lost; the capacity of its lists
-// is used again. Body and strings are part of data, which must not change while they are used. After an error e's
-// content is unspecified.
+// is used again. The Body is part of data; the strings are copies. After an error e's content is unspecified.
 func DecodeEvent(data []byte, e *Event) error {
+	o, err := scan(data, eventBody)
+	if err != nil {
+		return err
+	}
+	if err := ReadEvent(unsafe.Slice(unsafe.StringData(o.text), len(o.text)), e); err != nil {
+		return err
+	}
+	e.Body = o.body
+	return nil
+}
+
+// ReadEvent is DecodeEvent for a guest, which keeps no event: the strings are part of data too, which must not change
+// while they are used.
+func ReadEvent(data []byte, e *Event) error {
 	if len(data) > MaxMessageBytes {
 		return overLimit(MaxMessageBytes, "bytes")
 	}
 	s := unsafe.String(unsafe.SliceData(data), len(data))
 	*e = Event{Params: e.Params[:0], Headers: e.Headers[:0]}
 	var at [maxField]span
-	bodies := 0
+	body := 0 // bytes of its field
 	for i := 0; i < len(s); {
 		var field, from, next int
 		if k := i + 1; k < len(s)-1 { // the quick way: number and length are short, as they almost always are
@@ -133,13 +146,13 @@ func DecodeEvent(data []byte, e *Event) error {
 			}
 		default:
 			if field == eventBody {
-				bodies += next - i
+				body = next - i
 			}
 			at[field] = span{from, next}
 		}
 		i = next
 	}
-	if len(data)-bodies > MaxTextBytes {
+	if len(data)-body > MaxTextBytes {
 		return overLimit(MaxTextBytes, "bytes besides its body")
 	}
 	if b := at[eventBody]; b.next > 0 {

@@ -222,17 +222,25 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// TestDecodedBody: a body is part of what it was decoded from, and appending to it does not write on what follows.
-func TestDecodedBody(t *testing.T) {
+// TestDecodedText: what DecodeEvent answers shares its body with the input and nothing else, what ReadEvent answers all.
+func TestDecodedText(t *testing.T) {
 	want := sampleEvent()
-	data := AppendEvent(nil, &want)
-	var got Event
-	if err := DecodeEvent(data, &got); err != nil {
-		t.Fatal(err)
-	}
-	data[len(data)-1] = '#'
-	if body := got.Body; body[len(body)-1] != '#' || cap(body) != len(body) {
-		t.Errorf("Body is no bounded part of the input: %q, capacity %d", body, cap(body))
+	for name, decode := range map[string]func([]byte, *Event) error{"DecodeEvent": DecodeEvent, "ReadEvent": ReadEvent} {
+		data := AppendEvent(nil, &want)
+		var got Event
+		if err := decode(data, &got); err != nil {
+			t.Fatal(err)
+		}
+		body := got.Body
+		for i := range data {
+			data[i] = '#'
+		}
+		if shared := got.Path != want.Path && got.Headers[3] != want.Headers[3]; shared != (name == "ReadEvent") {
+			t.Errorf("%s: strings are part of the input: %v: %q", name, shared, got.Path)
+		}
+		if string(body) != strings.Repeat("#", len(want.Body)) || cap(body) != len(body) {
+			t.Errorf("%s: Body is no bounded part of the input: %q, capacity %d", name, body, cap(body))
+		}
 	}
 }
 
@@ -252,8 +260,9 @@ func TestAllocations(t *testing.T) {
 		{"AppendEvent into nothing", 1, func() { AppendEvent(nil, &e) }},
 		{"AppendReply into room", 0, func() { AppendReply(buf, &r) }},
 		{"AppendReply into nothing", 1, func() { AppendReply(nil, &r) }},
-		{"DecodeEvent into a used event", 0, func() { DecodeEvent(event, &e2) }},
-		{"DecodeEvent into a new event", 2, func() { var fresh Event; DecodeEvent(event, &fresh) }},
+		{"DecodeEvent into a used event", 1, func() { DecodeEvent(event, &e2) }},
+		{"DecodeEvent into a new event", 3, func() { var fresh Event; DecodeEvent(event, &fresh) }},
+		{"ReadEvent into a used event", 0, func() { ReadEvent(event, &e2) }},
 		{"DecodeReply into a used reply", 1, func() { DecodeReply(reply, &r2) }},
 	}
 	for _, tt := range tests {
@@ -301,6 +310,9 @@ func FuzzDecodeEvent(f *testing.F) {
 		}
 		if got, want := emptyLists(got), o.event(); !reflect.DeepEqual(got, want) {
 			t.Fatalf("DecodeEvent(%x) = %+v, protobuf reads %+v", data, got, want)
+		}
+		if err := ReadEvent(data, &again); err != nil || !reflect.DeepEqual(emptyLists(again), emptyLists(got)) {
+			t.Fatalf("ReadEvent(%x) = %+v, %v, DecodeEvent answers %+v", data, again, err, got)
 		}
 		if err := DecodeEvent(AppendEvent(nil, &got), &again); err != nil || !reflect.DeepEqual(emptyLists(again), emptyLists(got)) {
 			t.Fatalf("decode(encode(e)) = %+v, %v, want %+v", again, err, got)

@@ -43,7 +43,7 @@ func (g *guest) prepare() {
 // handle runs the invocation that event, a message, asks for. The reply is valid until the next call, and nil when it was sent
 // in pieces.
 func (g *guest) handle(event []byte) (reply []byte, err error) {
-	if err := abi.DecodeEvent(event, &g.event); err != nil {
+	if err := abi.ReadEvent(event, &g.event); err != nil {
 		return nil, err
 	}
 	g.response.flush, g.response.pieces = nil, true
