@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -16,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,26 +28,7 @@ import (
 
 // In scripts the test binary plays sett.
 func TestMain(m *testing.M) {
-	testscript.Main(waiting{m}, map[string]func(){"sett": main})
-}
-
-// waiting runs more tests at once than there are processors, unless -parallel says how many or -fuzz is at work: most of their
-// time they wait, for nodes and for time to pass.
-type waiting struct{ *testing.M }
-
-// waitingTests are run at once for each processor.
-const waitingTests = 3
-
-func (w waiting) Run() int {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" || f.Name == "test.fuzz" })
-	if !given {
-		if err := flag.Set("test.parallel", strconv.Itoa(waitingTests*runtime.GOMAXPROCS(0))); err != nil {
-			panic(err)
-		}
-	}
-	return w.M.Run()
+	testscript.Main(m, map[string]func(){"sett": main})
 }
 
 // untilDeadline is the time of a test: it ends a little before the test's deadline, so that what has not come can be told.
