@@ -124,7 +124,7 @@ func (t *Table) allowed(host, path string) []string {
 func (t *Table) resolve(app, name, qualifier string) (*candidate, error) {
 	f := t.apps[app][name]
 	if f == nil {
-		return nil, abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", name, app))
+		return nil, registry.NoFunction(app, name)
 	}
 	if qualifier == "" {
 		qualifier = registry.LiveAlias

@@ -39,6 +39,11 @@ type instance struct {
 
 // instantiate makes the module's instance with memory from allocate. Nothing of the guest runs.
 func (i *instance) instantiate(ctx context.Context, allocate experimental.MemoryAllocator) error {
+	if i.code.Kind == registry.KindComponent {
+		if err := i.r.offer(); err != nil {
+			return err
+		}
+	}
 	start := time.Now()
 	var err error
 	i.module, err = i.r.engine.InstantiateModule(experimental.WithMemoryAllocator(ctx, allocate), i.code.compiled, i.r.start)

@@ -149,6 +149,7 @@ type Runtime struct {
 	used    usage
 	calls   sync.Pool                       // of *call
 	onReset atomic.Pointer[func(*instance)] // nil but in tests: called after each reset, before the instance is used again
+	offer   func() error                    // has the engine offer what components import, once
 
 	life context.Context // of what runs in the background
 	end  context.CancelFunc
@@ -199,8 +200,8 @@ func New(ctx context.Context, c Config) (*Runtime, error) {
 		start:   wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(rand.Reader),
 	}
 	r.life, r.end = context.WithCancel(context.Background())
-	err = errors.Join(wasip1.Instantiate(ctx, r.engine), host.Instantiate(ctx, r.engine),
-		component.Instantiate(ctx, r.engine), instantiateMeter(ctx, r.engine))
+	r.offer = sync.OnceValue(func() error { return component.Instantiate(context.Background(), r.engine) }) // it takes milliseconds
+	err = errors.Join(wasip1.Instantiate(ctx, r.engine), host.Instantiate(ctx, r.engine), instantiateMeter(ctx, r.engine))
 	if err == nil {
 		r.codes = newCodes(r, disk)
 		r.metrics, err = newMetrics(c.Metrics, r)

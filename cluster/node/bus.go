@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
@@ -189,7 +188,7 @@ func (n *Node) Archives(ctx context.Context, app string) ([]registry.ArchiveInfo
 // Replay puts a page of an archive's events on the bus again. What was put before an error may be put again.
 func (n *Node) Replay(ctx context.Context, app, archive string, r registry.Replay) (done registry.Replayed, err error) {
 	if r.Function != "" && n.registry.Snapshot().Function(app, r.Function) == nil {
-		return done, abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", r.Function, app))
+		return done, registry.NoFunction(app, r.Function)
 	}
 	kept, err := n.queues.Peek(ctx, app, queue.ArchiveQueue(archive), r.After)
 	if abi.CodeOf(err) == abi.NotFound {

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -115,7 +114,7 @@ func (n destinations) Sending(ctx context.Context, p trigger.Parcel) (s op.Sendi
 		s.Topic = name
 	case registry.DestinationFunction:
 		if n.registry.Snapshot().Function(p.App, name) == nil {
-			return s, abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", name, p.App))
+			return s, registry.NoFunction(p.App, name)
 		}
 		s.Queue = asyncQueue
 		if _, err := n.queues.Settings(ctx, p.App, asyncQueue); abi.CodeOf(err) == abi.NotFound {

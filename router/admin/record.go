@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/sett-run/sett/runtime/registry"
-	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -142,7 +140,7 @@ func (a *Admin) function(r *http.Request) (*registry.Function, error) {
 	app, name := r.PathValue("app"), r.PathValue("function")
 	f := a.config.Registry.Snapshot().Function(app, name)
 	if f == nil {
-		return nil, abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", name, app))
+		return nil, registry.NoFunction(app, name)
 	}
 	return f, nil
 }

@@ -59,7 +59,7 @@ func offered() map[string]*function {
 	return all
 }
 
-// Instantiate makes the host module in r. Call it once a runtime, before the first guest.
+// Instantiate makes the host module in r. Call it once a runtime, before the first component.
 func Instantiate(ctx context.Context, r wazero.Runtime) error {
 	b := r.NewHostModuleBuilder(HostModule)
 	list := functions()

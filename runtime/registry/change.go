@@ -49,29 +49,17 @@ func (r *Registry) Deploy(ctx context.Context, app string, changes []Change) ([]
 
 // Rollback points a function's alias live to one version; 0 stands for the one before the newest live version.
 func (r *Registry) Rollback(ctx context.Context, app, name string, version int) (Function, error) {
-	f, err := r.update(ctx, app, name, func(f Function) (Function, error) { return f.rollback(version) })
-	if err != nil {
-		return f, fmt.Errorf("roll back: %w", err)
-	}
-	return f, nil
+	return r.update(ctx, app, name, func(f Function) (Function, error) { return f.rollback(version) })
 }
 
 // SetAlias points an alias, new or not, to versions with weights between 1 and MaxWeight.
 func (r *Registry) SetAlias(ctx context.Context, app, name, alias string, weights []Weight) (Function, error) {
-	f, err := r.update(ctx, app, name, func(f Function) (Function, error) { return f.setAlias(alias, weights) })
-	if err != nil {
-		return f, fmt.Errorf("set alias: %w", err)
-	}
-	return f, nil
+	return r.update(ctx, app, name, func(f Function) (Function, error) { return f.setAlias(alias, weights) })
 }
 
 // RemoveAlias takes an alias away, any but live. Versions that only it kept may go with it.
 func (r *Registry) RemoveAlias(ctx context.Context, app, name, alias string) (Function, error) {
-	f, err := r.update(ctx, app, name, func(f Function) (Function, error) { return f.removeAlias(alias) })
-	if err != nil {
-		return f, fmt.Errorf("remove alias: %w", err)
-	}
-	return f, nil
+	return r.update(ctx, app, name, func(f Function) (Function, error) { return f.removeAlias(alias) })
 }
 
 // update changes one function that exists, and answers it.
@@ -79,7 +67,7 @@ func (r *Registry) update(ctx context.Context, app, name string, next func(Funct
 	err := r.change(ctx, func(s *Snapshot) (edit, error) {
 		f := s.Function(app, name)
 		if f == nil {
-			return nil, notFound(app, name)
+			return nil, NoFunction(app, name)
 		}
 		changed, err := next(*f)
 		if err != nil || maps.EqualFunc(f.Aliases, changed.Aliases, slices.Equal) {
@@ -93,7 +81,7 @@ func (r *Registry) update(ctx context.Context, app, name string, next func(Funct
 	if f := r.Snapshot().Function(app, name); f != nil {
 		return *f, nil
 	}
-	return Function{}, notFound(app, name) // removed since
+	return Function{}, NoFunction(app, name) // removed since
 }
 
 // Remove removes functions with their versions and aliases, all those named or none; nil names are all functions
@@ -105,7 +93,7 @@ func (r *Registry) Remove(ctx context.Context, app string, names []string) error
 			e := edit{}
 			for _, name := range names {
 				if s.Function(app, name) == nil {
-					return nil, notFound(app, name)
+					return nil, NoFunction(app, name)
 				}
 				e[id{app, name}] = nil
 			}
@@ -120,11 +108,8 @@ func (r *Registry) Remove(ctx context.Context, app string, names []string) error
 			}
 			return e, nil
 		})
-		if err != nil {
-			return fmt.Errorf("remove: %w", err)
-		}
-		if !more {
-			return nil
+		if err != nil || !more {
+			return err
 		}
 	}
 }

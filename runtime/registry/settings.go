@@ -266,6 +266,14 @@ func quoteShort(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
+// shortName is a function's or app's name as it is, and quoteShort of what is none.
+func shortName(s string) string {
+	if CheckName("function", s) == nil {
+		return s
+	}
+	return quoteShort(s)
+}
+
 // parseVersion reads a version's number written as 4 or v4.
 func parseVersion(s string) (number int, ok bool) {
 	digits := strings.TrimPrefix(s, "v")

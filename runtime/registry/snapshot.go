@@ -68,7 +68,7 @@ type Target struct {
 func (s *Snapshot) Resolve(app, name, qualifier string) ([]Target, error) {
 	f := s.Function(app, name)
 	if f == nil {
-		return nil, notFound(app, name)
+		return nil, NoFunction(app, name)
 	}
 	weights, ok := f.Aliases[cmp.Or(qualifier, LiveAlias)]
 	if !ok {
@@ -96,8 +96,9 @@ func (s *Snapshot) Modules() map[string]bool {
 	return digests
 }
 
-func notFound(app, name string) error {
-	return abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", quoteShort(name), quoteShort(app)))
+// NoFunction is the error for a function that an app does not have, coded abi.NotFound.
+func NoFunction(app, name string) error {
+	return abi.WithCode(abi.NotFound, fmt.Errorf("function %s in app %s: no such function", shortName(name), shortName(app)))
 }
 
 // Holders answers the ids of the nodes that had a module when versions with it were deployed.
