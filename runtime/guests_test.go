@@ -73,11 +73,38 @@ func digest(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// compiled is the code of large modules that runtimes of this run have compiled, by digest: a guest in Go takes seconds,
+// and half a minute with the race detector.
+var compiled sync.Map
+
+// largeModule is from which size on a module's code is kept for later runtimes.
+const largeModule = 1 << 20
+
+// share gives the runtime what an earlier one compiled of a module, or later ones what this one does.
+func share(t testing.TB, r *Runtime, digest string) {
+	t.Helper()
+	if code, ok := compiled.Load(digest); ok {
+		if err := r.PutCode(context.Background(), digest, bytes.NewReader(code.([]byte))); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Cleanup(func() {
+		var code bytes.Buffer
+		if err := r.WriteCode(context.Background(), digest, &code); err == nil { // else it was not compiled, or has been removed
+			compiled.Store(digest, code.Bytes())
+		}
+	})
+}
+
 // upload stores a module and answers a version of it, not prepared.
 func upload(t testing.TB, r *Runtime, binary []byte) *registry.Version {
 	t.Helper()
 	if _, err := r.Modules().Put(context.Background(), digest(binary), bytes.NewReader(binary)); err != nil {
 		t.Fatal(err)
+	}
+	if len(binary) >= largeModule {
+		share(t, r, digest(binary))
 	}
 	v := &registry.Version{App: "default", Function: "f", Number: 1}
 	v.Module.Digest = digest(binary)
