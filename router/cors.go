@@ -1,6 +1,7 @@
 package router
 
 import (
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,9 +98,9 @@ func (r *Router) preflight(ctx *fasthttp.RequestCtx, q *request, t *Table) bool 
 	}
 	methods := c.Methods
 	if len(methods) == 0 {
-		methods = t.allowed(text(q.host), q.decoded)
+		methods = t.sharing(c, text(q.host), q.decoded, method)
 	}
-	if len(methods) == 0 || slices.Contains(methods, "*") {
+	if slices.Contains(methods, "*") {
 		methods = []string{method} // a * does not hold for requests with credentials
 	}
 	h.Set(corsMethods, strings.Join(methods, ", "))
@@ -115,4 +116,18 @@ func (r *Router) preflight(ctx *fasthttp.RequestCtx, q *request, t *Table) bool 
 		h.Set(corsMaxAge, strconv.Itoa(c.MaxAgeSeconds))
 	}
 	return true
+}
+
+// sharing answers the methods at a path whose routes share as c says, method among them: a browser keeps all that it is told,
+// and makes their requests without asking again.
+func (t *Table) sharing(c *registry.Cors, host, path, method string) []string {
+	methods := slices.DeleteFunc(t.allowed(host, path), func(other string) bool {
+		var found values
+		choice, _ := t.lookup(other, host, path, &found)
+		return choice == nil || !reflect.DeepEqual(choice.candidates[0].cors, c)
+	})
+	if !slices.Contains(methods, method) {
+		methods = append(methods, method) // of a route for any, or HEAD by that of GET
+	}
+	return methods
 }

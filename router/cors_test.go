@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,6 +59,27 @@ func TestCors(t *testing.T) {
 		reply, _ := do(t, address, c.method, c.path, headers...)
 		if got := corsOf(reply); reply.StatusCode != c.status || got != c.want {
 			t.Errorf("%s %s with %q = %d %q, want %d %q", c.method, c.path, c.headers, reply.StatusCode, got, c.status, c.want)
+		}
+	}
+}
+
+// TestCorsMethods: a preflight tells the methods of the routes that share as the one that is asked for does, which a browser
+// keeps, and that one's own.
+func TestCorsMethods(t *testing.T) {
+	shop, other := &registry.Cors{Origins: []string{"https://shop.example"}}, &registry.Cors{Origins: []string{"https://other.example"}}
+	s := registry.Settings{Routes: []registry.Route{
+		{Pattern: "GET /items", Cors: shop}, {Pattern: "PUT /items", Cors: &registry.Cors{Origins: []string{"https://shop.example"}}},
+		{Pattern: "DELETE /items"}, {Pattern: "POST /items", Cors: other}, {Pattern: "/items", Cors: shop},
+	}}
+	address := listen(t, newRouter(t, Config{Invoker: sharing}, live("f", s)))
+	for method, want := range map[string]string{
+		"GET": "GET, PUT", "PUT": "GET, PUT", "HEAD": "GET, HEAD, PUT", "PATCH": "GET, PATCH, PUT", "DELETE": "", "POST": "",
+	} {
+		reply, _ := do(t, address, "OPTIONS", "/items", "Origin: https://shop.example", "Access-Control-Request-Method: "+method)
+		got := strings.Split(reply.Header.Get("Access-Control-Allow-Methods"), ", ")
+		slices.Sort(got)
+		if strings.Join(got, ", ") != want {
+			t.Errorf("preflight for %s tells %q, want %q", method, got, want)
 		}
 	}
 }

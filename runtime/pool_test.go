@@ -8,6 +8,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +103,46 @@ func TestPoolShrinks(t *testing.T) {
 	}
 	if res, err := r.Invoke(context.Background(), v, event()); err != nil || string(res.Body) != "1" {
 		t.Errorf("Invoke = %q, %v", res.Body, err)
+	}
+}
+
+// TestRelieveAtOnce checks that those who need memory at the same moment get it each, as long as there are versions that
+// wait.
+func TestRelieveAtOnce(t *testing.T) {
+	r, _ := open(t, Config{})
+	waiting := make(map[*pool]*resident)
+	for n := range 8 {
+		v := deploy(t, r, command(hello+fmt.Sprint(n)))
+		if _, err := r.Invoke(context.Background(), v, event()); err != nil {
+			t.Fatal(err)
+		}
+		p := r.pools.of(v)
+		waiting[p] = p.resident
+		p.resident.retain() // so that it can be put back
+		defer p.resident.release()
+	}
+	checkIdle(t, r)
+	for range 200 {
+		var got atomic.Int32
+		var wg sync.WaitGroup
+		for range waiting {
+			wg.Go(func() {
+				if r.pools.relieve(nil) {
+					got.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if n := int(got.Load()); n != len(waiting) {
+			t.Fatalf("%d of %d got memory, with a version for each to evict", n, len(waiting))
+		}
+		if r.pools.relieve(nil) {
+			t.Fatal("a version is evicted where none is resident")
+		}
+		for p, s := range waiting {
+			s.retain()
+			p.resident = s
+		}
 	}
 }
 

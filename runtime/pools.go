@@ -188,10 +188,23 @@ func (s *pools) remove(p *pool) {
 // relieve evicts the resident version that was invoked longest ago and of which nothing is taken, other than that
 // of p. It answers false when there is none. What is provisioned goes last.
 func (s *pools) relieve(p *pool) bool {
+	for {
+		oldest := s.oldest(p)
+		if oldest == nil {
+			return false
+		}
+		if oldest.evict() {
+			return true
+		} // else somebody else was quicker
+	}
+}
+
+// oldest answers the pool that relieve evicts, nil for none.
+func (s *pools) oldest(but *pool) *pool {
 	var oldest *pool
 	var since time.Time
 	for _, q := range s.list() {
-		if q == p {
+		if q == but {
 			continue
 		}
 		q.mu.Lock()
@@ -204,7 +217,7 @@ func (s *pools) relieve(p *pool) bool {
 		}
 		q.mu.Unlock()
 	}
-	return oldest != nil && oldest.evict()
+	return oldest
 }
 
 // close refuses to give out instances, stops the goroutines and evicts everything; what is taken goes when it is

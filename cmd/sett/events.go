@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +62,9 @@ func (c *cli) eventsPut() *cobra.Command {
 			return node.Events().Put(cmd.Context(), c.app, events...)
 		}
 		if lines {
+			if cmd.Flags().Changed("detail") {
+				e.Detail = json.RawMessage(detail)
+			}
 			if err := c.putLines(e, put); err != nil {
 				return fmt.Errorf("events put: %w", err)
 			}
@@ -112,6 +116,7 @@ func (c *cli) putLines(like registry.BusEvent, put func([]registry.BusEvent) ([]
 			continue
 		}
 		e := like
+		e.Resources, e.Detail = slices.Clone(like.Resources), bytes.Clone(like.Detail) // a decoder writes over what is there
 		d := json.NewDecoder(bytes.NewReader(lines.Bytes()))
 		d.DisallowUnknownFields()
 		err := d.Decode(&e)

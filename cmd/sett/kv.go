@@ -274,24 +274,31 @@ func (c *cli) kvIncr(flags *kvFlags) *cobra.Command {
 	return cmd
 }
 
-// behindDashes lets a negative number be an argument of kv put and kv incr, which the flags' parser would take for a
-// flag: it moves it to the end, behind --.
+// behindDashes lets a negative number be an argument of kv put and kv incr behind the key, which the flags' parser would
+// take for a flag: it moves it to the end, behind --. One before the key is left where it is, for the parser to refuse.
 func behindDashes(args []string) []string {
-	group, verb := false, false
+	group, verb, keyed := false, false, false
 	for i, a := range args {
 		switch {
 		case a == "--":
 			return args
 		case a == "kv":
 			group = true
-		case group && (a == "incr" || a == "put"):
+		case group && !verb && (a == "incr" || a == "put"):
 			verb = true
-		case verb && isNegative(a) && args[i-1] != "--min" && args[i-1] != "--max":
+		case keyed && isNegative(a) && args[i-1] != "--min" && args[i-1] != "--max":
 			rest := append(args[:i:i], args[i+1:]...)
 			return append(rest, "--", a)
+		case verb && !strings.HasPrefix(a, "-") && !takesNext(args[i-1]):
+			keyed = true
 		}
 	}
 	return args
+}
+
+// takesNext says whether a word is a flag of kv put or kv incr whose value is the next word.
+func takesNext(word string) bool {
+	return strings.HasPrefix(word, "-") && !isNegative(word) && !strings.Contains(word, "=") && word != "--if-absent" && word != "--base64"
 }
 
 func isNegative(s string) bool {

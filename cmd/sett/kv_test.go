@@ -27,6 +27,13 @@ func TestBehindDashes(t *testing.T) {
 		"kv put k -o json":                 "kv put k -o json",
 		"kv put k -Inf":                    "kv put k -Inf",
 		"kv get -5":                        "kv get -5",
+		"kv put -5 hello":                  "kv put -5 hello", // it is the key, and must not become the value
+		"kv put --ttl 1h -5 hello":         "kv put --ttl 1h -5 hello",
+		"kv incr -5 3":                     "kv incr -5 3",
+		"kv put --ttl 1h n -5":             "kv put --ttl 1h n -- -5",
+		"kv put --ttl=1h n -5":             "kv put --ttl=1h n -- -5",
+		"kv put --if-absent n -5":          "kv put --if-absent n -- -5",
+		"kv put -o json n -5":              "kv put -o json n -- -5",
 		"invoke hello -5":                  "invoke hello -5",
 		"":                                 "",
 	} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/md5"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -174,7 +175,11 @@ func (c *cli) objectGet() *cobra.Command {
 			args[0] = filepath.Join(file, filepath.Base(filepath.FromSlash(n.Key)))
 		}
 		line := c.progress("get %s", printable(n.Key))
-		err = g.into(args[0], &moved{line: line, what: "get " + printable(n.Key), of: info.Size})
+		tell := &moved{line: line, what: "get " + printable(n.Key), of: info.Size}
+		if !g.whole {
+			tell.of = op.Unsized
+		}
+		err = g.into(args[0], tell)
 		line.done()
 		if err != nil {
 			return err
@@ -182,7 +187,7 @@ func (c *cli) objectGet() *cobra.Command {
 		if c.format == formatJSON {
 			return c.json(info)
 		}
-		_, err = fmt.Fprintf(c.out, "got %s (%s)\n", printable(args[0]), sizeText(info.Size))
+		_, err = fmt.Fprintf(c.out, "got %s (%s)\n", printable(args[0]), sizeText(tell.n))
 		return err
 	})
 	cmd.Flags().StringVar(&part, "range", "", "`FIRST-[LAST]` only these bytes, counted from 0")
@@ -236,14 +241,27 @@ func (g got) to(w io.Writer, tell io.Writer) error {
 	return nil
 }
 
-// into puts the object into a file, which is there whole or not at all.
+// into puts the object into a file, which is there whole or not at all and keeps the rights it had. What is no file, such
+// as /dev/null, is written to.
 func (g got) into(file string, tell io.Writer) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".sett-*")
+	old, err := os.Stat(file)
+	there := err == nil
+	if there && !old.Mode().IsRegular() {
+		f, err := os.OpenFile(file, os.O_WRONLY, 0)
+		if err != nil {
+			return abi.WithCode(abi.InvalidInput, err)
+		}
+		return errors.Join(g.to(f, tell), f.Close())
+	}
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(file), ".sett-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return abi.WithCode(abi.InvalidInput, err)
 	}
 	defer os.Remove(f.Name()) // nothing, once it has its name
-	if err := errors.Join(g.to(f, tell), f.Chmod(0o644), f.Close()); err != nil {
+	if there {
+		err = f.Chmod(old.Mode().Perm())
+	}
+	if err := errors.Join(err, g.to(f, tell), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), file)

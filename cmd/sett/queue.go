@@ -126,17 +126,19 @@ func (c *cli) queueCreate() *cobra.Command {
 	cmd.RunE = c.on(c.queue(), func(k call) error {
 		ctx := k.ctx()
 		wanted := registry.Queue{Name: k.name, FIFO: strings.HasSuffix(k.name, ".fifo")}
-		if err := flags.apply(k.cmd, &wanted); err != nil { // before anybody is asked
+		// Before anybody is asked, but for what depends on the dead letters that the queue may have already.
+		asks := k.cmd.Flags().Changed("max-receives") && !k.cmd.Flags().Changed("dead-letter")
+		if err := flags.apply(k.cmd, &wanted); err != nil && !asks {
 			return err
 		}
 		there, err := k.node.Queues().Get(ctx, c.app, k.name)
 		switch {
 		case err == nil:
 			wanted = there.Queue
-			if err := flags.apply(k.cmd, &wanted); err != nil {
-				return err
-			}
 		case !errors.Is(err, op.ErrNoQueue):
+			return err
+		}
+		if err := flags.apply(k.cmd, &wanted); err != nil {
 			return err
 		}
 		change, err := putQueue(ctx, putting{k.node.Queues(), c.app, wanted})

@@ -89,6 +89,9 @@ func topText(before, now []client.NodeTotals) string {
 	var order []string
 	for _, n := range now {
 		was := find(before, n.ID)
+		if n.UptimeSeconds < was.UptimeSeconds {
+			was = client.NodeTotals{} // it was started anew, and counts from nothing
+		}
 		took := max(n.UptimeSeconds-was.UptimeSeconds, 1e-3)
 		if n.State != client.StateAlive {
 			nodes = append(nodes, []string{n.Node, n.State, "-", "-", "-", "-"})
@@ -119,7 +122,7 @@ func topText(before, now []client.NodeTotals) string {
 }
 
 // add counts what a node did in so many seconds, and answers its invocations a second. Totals that shrank are those of
-// a node that was started anew.
+// a function that was made anew.
 func (r *functionRate) add(was, now client.FunctionTotals, seconds float64) float64 {
 	if now.Invocations < was.Invocations {
 		was = client.FunctionTotals{}

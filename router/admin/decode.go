@@ -20,8 +20,12 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
-// maxDepth bounds how deep a request's JSON may nest; the deepest shape has five levels.
-const maxDepth = 16
+// How deep a request's JSON may nest: the deepest shape has seven levels. JSON of the caller's own within it, such as a schema or an
+// event, may go as deep as a manifest.
+const (
+	maxDepth         = 16
+	maxDocumentDepth = manifest.MaxDepth
+)
 
 // readJSON reads a request's body into out, a pointer to a struct. An empty body leaves out as it is. What is
 // wrong is named with its place: unknown keys with the nearest known one, repeated keys, trailing data.
@@ -147,11 +151,15 @@ func (s *strict) value(t reflect.Type, at string, depth int) error {
 	if !isDelim {
 		return nil // whether it fits the type, encoding/json says
 	}
-	if depth == maxDepth {
-		return fmt.Errorf("%s: nested deeper than %d", at, maxDepth)
+	document, most := t == reflect.TypeFor[json.RawMessage](), maxDepth
+	if document {
+		most = maxDocumentDepth
+	}
+	if depth == most {
+		return fmt.Errorf("%.200s: nested deeper than %d", at, most)
 	}
 	switch {
-	case t == reflect.TypeFor[json.RawMessage]():
+	case document:
 		return s.document(open, at, depth+1)
 	case open == '[':
 		return s.list(t, at, depth+1)

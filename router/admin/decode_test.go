@@ -92,6 +92,26 @@ func TestDecodeJSONBoundsDepth(t *testing.T) {
 	}
 }
 
+// TestDecodeJSONTakesDeepDocuments: what a deployment or an event holds of a person's own JSON may go as deep as a manifest,
+// from which it may come.
+func TestDecodeJSONTakesDeepDocuments(t *testing.T) {
+	schema := `{"properties":{"items":{"items":{"properties":{"product":{"properties":{"price":{"properties":{"currency":{"type":"string"}}}}}}}}}}`
+	text := `{"functions":[{"settings":{"routes":[{"schemas":{"application/json":` + schema + `}}]}}]}`
+	if err := decodeJSON([]byte(text), new(client.DeployRequest)); err != nil {
+		t.Errorf("a schema: %v", err)
+	}
+	events := func(n int) []byte {
+		return []byte(`{"events":[{"detail":` + strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) + `}]}`)
+	}
+	const outer = 3
+	if err := decodeJSON(events(maxDocumentDepth-outer), new(client.PutEventsRequest)); err != nil {
+		t.Errorf("a deep event: %v", err)
+	}
+	if err := decodeJSON(events(maxDocumentDepth-outer+1), new(client.PutEventsRequest)); err == nil || !strings.Contains(err.Error(), "nested deeper") {
+		t.Errorf("too deep an event: %v, want a refusal", err)
+	}
+}
+
 // FuzzDecodeJSON holds that whatever is accepted means the same when it is written and read again, and that
 // nothing panics or is accepted that encoding/json refuses.
 func FuzzDecodeJSON(f *testing.F) {

@@ -158,7 +158,7 @@ func (q *fakeQueue) add(m op.Outgoing) {
 	q.sent++
 	id := fmt.Sprintf("m%04d", q.sent)
 	now := time.Now()
-	q.messages[id] = &fakeMessage{op.Message{ID: id, Body: m.Body, Attributes: m.Attributes, Sent: now}, now.Add(m.Delay)}
+	q.messages[id] = &fakeMessage{op.Message{ID: id, Body: m.Body, Attributes: m.Attributes, Group: m.Group, Sent: now}, now.Add(m.Delay)}
 	close(q.changed)
 	q.changed = make(chan struct{})
 }

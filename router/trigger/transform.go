@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ const maxInputBytes = registry.MaxMessageBytes
 // names that a template has without paths. Source: Amazon EventBridge User Guide, "Input transformation", "Predefined
 // variables".
 const (
-	varEvent     = "aws.events.event"
+	varEvent     = "aws.events.event" // without its detail
 	varEventJSON = "aws.events.event.json"
 	varIngestion = "aws.events.event.ingestion-time"
 	varRuleARN   = "aws.events.rule-arn"
@@ -143,7 +144,12 @@ func (t *template) apply(event []byte, at time.Time, of rule) ([]byte, error) {
 // value is what a name stands for.
 func (t *template) value(name string, event any, at time.Time, of rule) any {
 	switch name {
-	case varEvent, varEventJSON:
+	case varEvent:
+		object, _ := event.(map[string]any)
+		outer := maps.Clone(object)
+		delete(outer, "detail")
+		return outer
+	case varEventJSON:
 		return event
 	case varIngestion:
 		return at.UTC().Format(timestampFormat)

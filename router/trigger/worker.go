@@ -209,27 +209,28 @@ func (w *Worker) count(outcome string, n int) {
 
 // handle invokes the function with a batch and settles it. Ctx ends when no more is to be begun.
 func (w *Worker) handle(ctx, lingering context.Context, batch []op.Message, release func()) {
-	s := w.invoke(ctx, lingering, batch)
+	s, _ := w.invoke(ctx, lingering, batch)
 	release()
 	w.delivery.settle(lingering, w.source, s)
 }
 
-// invoke makes an attempt, or if the event is too long several, and answers what becomes of the messages.
-func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) op.Settlement {
+// invoke makes an attempt, or if the event is too long several, and answers what becomes of the messages, and which of them
+// come again, those included that are settled already since the function asked for effects.
+func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) (s op.Settlement, again []op.Release) {
 	event, err := w.encode(batch)
 	if err != nil {
 		w.delivery.log.Error("encode messages", "app", w.invocation.App, "function", w.invocation.Function, "err", err)
 		if w.each { // it will be no other next time
 			i := w.begin(batch)
 			i.Payload = batch[0].Body
-			return w.settlement(lingering, batch, &i, Outcome{Verdict: GivenUp, Condition: ConditionRetries, Result: new(abi.Result), Err: err})
+			s = w.settlement(lingering, batch, &i, Outcome{Verdict: GivenUp, Condition: ConditionRetries, Result: new(abi.Result), Err: err})
+			return s, s.Release
 		}
-		return w.again(batch, maxQueueBackoff)
+		s = w.again(batch, maxQueueBackoff)
+		return s, s.Release
 	}
 	if len(event) > MaxEventBytes && len(batch) > 1 {
-		half := len(batch) / 2
-		s, rest := w.invoke(ctx, lingering, batch[:half]), w.invoke(ctx, lingering, batch[half:])
-		return op.Settlement{Delete: append(s.Delete, rest.Delete...), Release: append(s.Release, rest.Release...)}
+		return w.halves(ctx, lingering, batch)
 	}
 	i := w.begin(batch)
 	i.Payload, i.Failed = event, receives(batch)-1
@@ -238,21 +239,55 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) op.S
 	if i.Depth > abi.MaxDepth {
 		i.Depth = abi.MaxDepth - 1 // the function's destination hears of it still
 		o := Outcome{Verdict: GivenUp, Condition: ConditionRetries, Result: new(abi.Result), Err: errLoop()}
-		return w.settlement(lingering, batch, &i, w.delivery.ended(lingering, &i, o))
+		s = w.settlement(lingering, batch, &i, w.delivery.ended(lingering, &i, o))
+		return s, s.Release
 	}
 	o := Outcome{Verdict: Interrupted}
 	for ctx.Err() == nil {
 		o = w.delivery.Attempt(lingering, &i, policy, func(ctx context.Context, o Outcome) error {
-			return w.source.Commit(ctx, *o.Result.Effects, w.settlement(ctx, batch, &i, o))
+			s = w.settlement(ctx, batch, &i, o)
+			return w.source.Commit(ctx, *o.Result.Effects, s)
 		})
 		if o.Committed {
-			return op.Settlement{}
+			return op.Settlement{}, s.Release
 		}
 		if o.Verdict != Again || i.Refused == 0 || i.Refused > maxConflicts && abi.CodeOf(o.Err) == abi.Conflict || !pause(ctx, o.Delay) {
 			break // after many conflicts the messages may be another's
 		}
 	}
-	return w.settlement(lingering, batch, &i, o)
+	s = w.settlement(lingering, batch, &i, o)
+	return s, s.Release
+}
+
+// halves invokes a batch whose event is too long in two. What is of a FIFO group of which something comes again waits behind
+// that, as when the batch is invoked whole.
+func (w *Worker) halves(ctx, lingering context.Context, batch []op.Message) (s op.Settlement, again []op.Release) {
+	half := len(batch) / 2
+	s, again = w.invoke(ctx, lingering, batch[:half])
+	delays, behind := map[string]time.Duration{}, map[string]time.Duration{} // by receipt, and by group
+	for _, r := range again {
+		delays[r.Receipt] = r.Delay
+	}
+	for _, m := range batch[:half] {
+		if delay, comes := delays[m.Receipt]; comes && m.Group != "" {
+			behind[m.Group] = max(behind[m.Group], delay)
+		}
+	}
+	var rest []op.Message
+	for _, m := range batch[half:] {
+		if delay, waits := behind[m.Group]; waits {
+			r := op.Release{Receipt: m.Receipt, Delay: delay}
+			s.Release, again = append(s.Release, r), append(again, r)
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	if len(rest) > 0 {
+		more, later := w.invoke(ctx, lingering, rest)
+		s.Delete, s.Release = slices.Concat(s.Delete, more.Delete), slices.Concat(s.Release, more.Release)
+		again = slices.Concat(again, later)
+	}
+	return s, again
 }
 
 // begin answers a batch's invocation, without its payload.

@@ -356,6 +356,48 @@ func TestWorkerSplits(t *testing.T) {
 	})
 }
 
+// TestWorkerSplitsGroups: of a FIFO group nothing is handled before what has failed, in whichever half it is; other groups
+// go on.
+func TestWorkerSplitsGroups(t *testing.T) {
+	for name, c := range map[string]struct {
+		source  registry.QueueSource
+		failing abi.Result
+	}{
+		"fails":           {registry.QueueSource{BatchSize: 20}, abi.Result{Reply: abi.Reply{Error: "broken"}}},
+		"fails in part":   {registry.QueueSource{BatchSize: 20, ReportItems: true}, abi.Result{Reply: abi.Reply{Body: []byte(`{"batchItemFailures":[{"itemIdentifier":"m0001"}]}`)}}},
+		"and has effects": {registry.QueueSource{BatchSize: 20, ReportItems: true}, abi.Result{Reply: abi.Reply{Body: []byte(`{"batchItemFailures":[{"itemIdentifier":"m0001"}]}`)}, Effects: &op.Effects{Sends: []op.Sending{{Queue: "q"}}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, d := newFakeQueue(), new(door)
+				for i, group := range []string{"a", "b", "b", "b", "b", "a", "b", "b", "b", "b"} { // three of six bytes each fit in an event
+					q.put(op.Outgoing{Body: fmt.Appendf(nil, "%d%s", i, strings.Repeat("\x01", registry.MaxMessageBytes-1)), Group: group})
+				}
+				var mu sync.Mutex // guards handled
+				var handled []string
+				d.answer = func(_ context.Context, got call) (*abi.Result, error) {
+					all := bodies(t, got)
+					if all[0][0] == '0' && got.Attempt == 1 {
+						failed := c.failing
+						return &failed, nil
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					for _, b := range all {
+						handled = append(handled, b[:1])
+					}
+					return new(abi.Result), nil
+				}
+				defer worker(t, q, d, c.source)()
+				sleep(time.Hour)
+				if slices.Index(handled, "5") < slices.Index(handled, "0") || len(q.left()) != 0 {
+					t.Errorf("handled %v, want 0 before 5; %d are left", handled, len(q.left()))
+				}
+			})
+		})
+	}
+}
+
 // TestWorkerStops gives back what was not begun, and lets what runs end, or not.
 func TestWorkerStops(t *testing.T) {
 	for _, c := range []struct {

@@ -43,7 +43,7 @@ type Route struct {
 // Cors is what browsers are told of who may call a route from other origins.
 type Cors struct {
 	Origins       []string `json:"origins"`           // "*", or https://shop.example; one at least
-	Methods       []string `json:"methods,omitempty"` // empty: those of the routes at the same path
+	Methods       []string `json:"methods,omitempty"` // empty: those of the routes at the same path that have the same Cors
 	Headers       []string `json:"headers,omitempty"` // that a request may have; "*": any
 	Expose        []string `json:"expose,omitempty"`  // headers of a reply that a page may read
 	Credentials   bool     `json:"credentials,omitempty"`

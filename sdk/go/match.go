@@ -96,12 +96,12 @@ func find(method string, t *target) (found *route, allow []string) {
 	return nil, allow
 }
 
-// bareHost is a Host header in lower case and without its port.
+// bareHost is a Host header in lower case, without its port and its final dot.
 func bareHost(host string) string {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host[i:], ']') < 0 {
 		host = host[:i]
 	}
-	return strings.ToLower(host)
+	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // unescape decodes percent-encoded text; a plus sign stays one. It answers s itself and false when s is not

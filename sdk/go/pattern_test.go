@@ -117,3 +117,20 @@ func TestParsePatternSaysWhy(t *testing.T) {
 		}
 	}
 }
+
+// TestFinalDotOfHost: the node takes a host with a final dot for the one without, and so do the patterns here.
+func TestFinalDotOfHost(t *testing.T) {
+	p, fault := parsePattern("GET shop.example/users")
+	if fault != "" {
+		t.Fatal(fault)
+	}
+	for host, want := range map[string]bool{
+		"shop.example": true, "shop.example.": true, "Shop.Example.:8080": true, "shop.example:80": true,
+		"shop.example..": false, "other.example.": false, ".": false, "": false,
+	} {
+		var to target
+		if !to.parse(host, "/users") || p.matches(&to) != want {
+			t.Errorf("match of host %q is %v, want %v", host, !want, want)
+		}
+	}
+}
