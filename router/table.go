@@ -6,8 +6,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -132,7 +130,7 @@ func (t *Table) resolve(app, name, qualifier string) (*candidate, error) {
 	if c := f.aliases[qualifier]; c != nil {
 		return c.pick(), nil
 	}
-	if number, err := strconv.Atoi(strings.TrimPrefix(qualifier, "v")); err == nil {
+	if number, is := registry.ParseVersion(qualifier); is {
 		if v := f.versions[number]; v != nil {
 			return &candidate{target: v}, nil
 		}

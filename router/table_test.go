@@ -305,7 +305,7 @@ func TestResolve(t *testing.T) {
 		want            string
 	}{
 		{"f", "", "2"}, {"f", "live", "2"}, {"f", "staging", "3"}, {"f", "1", "1"}, {"f", "v3", "3"},
-		{"f", "4", "not_found"}, {"f", "nope", "not_found"}, {"g", "", "not_found"}, {"f", "vv1", "not_found"}, {"f", "-1", "not_found"},
+		{"f", "4", "not_found"}, {"f", "nope", "not_found"}, {"g", "", "not_found"}, {"f", "vv1", "not_found"}, {"f", "-1", "not_found"}, {"f", "v+1", "not_found"},
 	} {
 		k, err := table.resolve("default", c.name, c.qualifier)
 		got := string(abi.CodeOf(err))

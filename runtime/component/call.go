@@ -82,6 +82,7 @@ type Call struct {
 	wake    chan struct{} // told when something a guest may wait for has happened
 	running running
 	reply   *outcome     // what response-outparam was set to
+	toHead  bool         // the event is a HEAD request
 	body    *pieceSource // what the event's body is read from; nil: it was all there, or nobody reads it
 
 	// Of the host call that runs. There is one at a time: while the guest gives the host memory it may call nothing.

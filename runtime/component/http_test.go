@@ -239,6 +239,23 @@ func TestResponse(t *testing.T) {
 	w.traps("stands for nothing, want a response-outparam", "[static]response-outparam.set", out, 0, 1, 0, 0, 0, 0, 0, 0)
 }
 
+// TestResponseWithoutItsBody answers with a length whose body does not come, which HEAD and status 304 allow.
+func TestResponseWithoutItsBody(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		status uint64
+		ok     bool
+	}{{"HEAD", 200, true}, {"GET", 304, true}, {"GET", 200, false}, {"POST", 204, false}} {
+		w := newWorld(t)
+		_, out := w.begin(&abi.Event{Method: c.method})
+		w.do("[static]outgoing-body.finish", w.respond(out, c.status, []string{"content-length", "9"}, ""), 0, 0, result)
+		var reply abi.Reply
+		if err := w.call.Reply(&reply); (w.u8(result) == 0) != c.ok || (err == nil) != c.ok || c.ok && len(reply.Headers) != 1 {
+			t.Errorf("%s, %d: finish = %d, Reply = %v with headers %v; want that it is a reply: %v", c.method, c.status, w.u8(result), err, reply.Headers, c.ok)
+		}
+	}
+}
+
 func TestResponseFaults(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -246,7 +246,7 @@ func (c *Call) Holds() bool { return len(c.handles.entries)-1 > len(c.handles.fr
 // Begin readies the call for an event, and answers the parameters of the function that handles it. The event must stay
 // as it is until Close.
 func (c *Call) Begin(e *abi.Event) []uint64 {
-	c.wake = make(chan struct{}, 1)
+	c.wake, c.toHead = make(chan struct{}, 1), e.Method == "HEAD"
 	request := c.own(&incomingRequest{event: e}, 0)
 	return []uint64{uint64(request), uint64(c.own(new(responseOutparam), 0))}
 }

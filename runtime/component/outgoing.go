@@ -170,7 +170,7 @@ func bodyFinish(c *Call, p []uint64) {
 		c.putError(at+8, httpError{code: codeRequestBodySize})
 		return
 	}
-	if b.length >= 0 && b.length != b.size() {
+	if b.length >= 0 && b.length != b.size() && !c.bodyless(b) {
 		b.failed = fmt.Sprintf("it has %d bytes, its headers announce %d", b.size(), b.length)
 		b.dropTrailers(c)
 		c.put8(at, 1)
@@ -181,6 +181,15 @@ func bodyFinish(c *Call, p []uint64) {
 	c.put8(at, 0)
 	b.finished = true
 	b.end()
+}
+
+// bodyless says whether a body may be announced that does not come: of a response to HEAD, or of one with status 304.
+func (c *Call) bodyless(b *outgoingBody) bool {
+	if b.request || b.size() > 0 {
+		return false
+	}
+	o := c.reply
+	return c.toHead || o != nil && o.response != nil && b == &o.response.body && o.response.status == 304
 }
 
 // end tells who waits for the body that no more of it comes, once.

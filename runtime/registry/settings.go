@@ -252,7 +252,7 @@ func CheckName(kind, name string) error {
 			"%s name %s: a name is 1 to %d of %s and -, and neither starts nor ends with -",
 			kind, quoteShort(name), MaxNameBytes, letters))
 	}
-	if _, isVersion := parseVersion(name); kind == "alias" && isVersion {
+	if _, isVersion := ParseVersion(name); kind == "alias" && isVersion {
 		return abi.WithCode(abi.InvalidInput, fmt.Errorf("alias name %q: reads as a version; choose another", name))
 	}
 	return nil
@@ -274,8 +274,8 @@ func shortName(s string) string {
 	return quoteShort(s)
 }
 
-// parseVersion reads a version's number written as 4 or v4.
-func parseVersion(s string) (number int, ok bool) {
+// ParseVersion reads a version's number written as 4 or v4.
+func ParseVersion(s string) (number int, ok bool) {
 	digits := strings.TrimPrefix(s, "v")
 	if digits == "" || len(digits) > 9 {
 		return 0, false

@@ -72,7 +72,7 @@ func (s *Snapshot) Resolve(app, name, qualifier string) ([]Target, error) {
 	}
 	weights, ok := f.Aliases[cmp.Or(qualifier, LiveAlias)]
 	if !ok {
-		number, isVersion := parseVersion(qualifier)
+		number, isVersion := ParseVersion(qualifier)
 		if v := f.Version(number); isVersion && v != nil {
 			return []Target{{Version: v, Weight: MaxWeight}}, nil
 		}
