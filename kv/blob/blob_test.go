@@ -355,6 +355,54 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// unread is a body that nobody has a reason to read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Helper()
+	u.t.Error("the body is read")
+	return 0, errBroken
+}
+
+// TestEarly refuses what does not fit before it takes disk: nothing is read of it, or of one that lies no more than it said.
+func TestEarly(t *testing.T) {
+	o := withBucket(t)
+	ctx := t.Context()
+	if err := o.SetQuota(ctx, app, Quota{Objects: 1, Bytes: 10}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, o, "a", []byte("12345"))
+	try := func(key string, size int64) error {
+		_, err := o.Put(ctx, Put{Name: pics(key), Body: Body{Reader: unread{t}, Size: size}})
+		return err
+	}
+	u, err := o.Create(ctx, pics("parts"), About{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.PutPart(ctx, u, 1, body([]byte("1234"))); err != nil {
+		t.Fatal(err)
+	}
+	part := func(number int, size int64) error {
+		_, err := o.PutPart(ctx, u, number, Body{Reader: unread{t}, Size: size})
+		return err
+	}
+	for name, err := range map[string]error{"an object more": try("b", 0), "one of unknown size": try("b", op.Unsized), "too many bytes": try("a", 7),
+		"a part": part(2, 2), "a larger part": part(1, 6)} {
+		if !errors.Is(err, op.ErrQuota) {
+			t.Errorf("%s: %v, want %v", name, err, op.ErrQuota)
+		}
+	}
+	put(t, o, "a", []byte("123456"))
+	if _, err := o.PutPart(ctx, u, 1, body([]byte("4321"))); err != nil {
+		t.Errorf("a part of the same size: %v", err)
+	}
+	lies := strings.NewReader(strings.Repeat("x", 1000))
+	if _, err := o.Put(ctx, Put{Name: pics("a"), Body: Body{Reader: lies, Size: 5}}); !errors.Is(err, ErrShort) || lies.Len() != 1000-6 {
+		t.Errorf("a body of more than its size: %v, %d bytes are left, want %v and %d", err, lies.Len(), ErrShort, 1000-6)
+	}
+}
+
 func TestDeleteMany(t *testing.T) {
 	o := withBucket(t)
 	var keys []string
