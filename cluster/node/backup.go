@@ -40,7 +40,8 @@ type backupInfo struct {
 }
 
 // Backup writes the store's state at one moment, the modules of all functions and the chunks of all objects to w. A module
-// or chunk that is not on this node is fetched first. Of a chunk that no node has the log tells; the backup has the rest.
+// or chunk that is not on this node is fetched first. Of a chunk that no node has the log tells, and the backup has the
+// rest; that a node does not say whether it has one is an error.
 func (n *Node) Backup(ctx context.Context, w io.Writer) error {
 	archive := zip.NewWriter(w)
 	err := n.backUp(ctx, archive)
@@ -94,7 +95,7 @@ func (n *Node) backUp(ctx context.Context, archive *zip.Writer) error {
 
 func (n *Node) backUpChunk(ctx context.Context, archive *zip.Writer, c blob.Chunk) error {
 	chunk, err := n.objects.OpenChunk(ctx, c)
-	if errors.Is(err, blob.ErrLost) {
+	if errors.Is(err, peer.ErrNoHolder) { // else one that lives may have it, and cannot be asked now
 		n.log.Error("back up chunk", "chunk", c.Digest, "err", err)
 		return nil
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/sett-run/sett/kv/blob"
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // TestObjectsOnTwoNodes puts an object at one node, reads it at another, and reads it whole though one copy rots.
@@ -149,5 +151,29 @@ func TestBackupOfWhatChanges(t *testing.T) {
 		if err = errors.Join(err, r.Close()); err != nil || !strings.HasPrefix(string(body), key+" is ") {
 			t.Errorf("%s restored is %q, %v", key, body, err)
 		}
+	}
+}
+
+// TestBackupOfWhatIsElsewhere backs up an object whose chunk is on another node, which does not answer: it may yet.
+func TestBackupOfWhatIsElsewhere(t *testing.T) {
+	a := start(t, t.TempDir())
+	b := join(t, a, "b")
+	ctx := t.Context()
+	if err := a.objects.CreateBucket(ctx, "default", blob.Bucket{Name: "pics"}); err != nil {
+		t.Fatal(err)
+	}
+	name := blob.Name{App: "default", Bucket: "pics", Key: "cat"}
+	if _, err := a.objects.Put(ctx, blob.Put{Name: name, Body: blob.Body{Reader: strings.NewReader("meow"), Size: 4}}); err != nil {
+		t.Fatal(err)
+	}
+	digest := fmt.Sprintf("%x", sha256.Sum256([]byte("meow")))
+	if err := os.Remove(filepath.Join(a.dir.join(objectsDir), digest[:2], digest)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.den.server.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Backup(ctx, io.Discard); abi.CodeOf(err) != abi.Unavailable {
+		t.Errorf("Backup = %v, want %s", err, abi.Unavailable)
 	}
 }
