@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sett-run/sett/kv/fsm"
+	"github.com/sett-run/sett/kv/op"
 )
 
 // ErrBackup is why Restore refuses a stream: it is cut off, damaged, or no backup.
@@ -75,32 +76,61 @@ func parseBackupHeader(b []byte) (backupHeader, error) {
 // wants everything that was acknowledged before, on whichever node, calls CaughtUp first. The store goes on meanwhile,
 // and keeps what it overwrites until Backup returns. After an error what was written is of no use.
 func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
-	info, err := s.backup(ctx, w)
+	return s.BackupAnd(ctx, w, func(Moment) error { return nil })
+}
+
+// BackupAnd is Backup, and then has look read the state that was written, whatever is committed meanwhile. Its error is
+// the backup's.
+func (s *Store) BackupAnd(ctx context.Context, w io.Writer, look func(Moment) error) (BackupInfo, error) {
+	info, err := s.backup(ctx, w, look)
 	if err != nil {
 		return BackupInfo{}, withCode("backup", err)
 	}
 	return info, nil
 }
 
-func (s *Store) backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
-	view, err := s.state.View()
+func (s *Store) backup(ctx context.Context, w io.Writer, look func(Moment) error) (BackupInfo, error) {
+	m, err := s.moment(ctx, op.Read{Consistency: op.Local})
 	if err != nil {
 		return BackupInfo{}, err
 	}
-	defer view.Close()
-	p, err := fsm.ReadProgress(view)
+	defer m.Close()
+	p, err := fsm.ReadProgress(m)
 	if err != nil {
 		return BackupInfo{}, err
 	}
 	out := &counted{ctx: ctx, w: w}
-	h := backupHeader{level: p.Level, index: view.Index(), time: time.Now().UTC()}
+	h := backupHeader{level: p.Level, index: m.Index(), time: time.Now().UTC()}
 	if _, err := out.Write(h.append(nil)); err != nil {
 		return BackupInfo{}, err
 	}
-	if err := s.state.WriteSnapshot(out, view); err != nil {
+	if err := s.state.WriteSnapshot(out, m.View); err != nil {
 		return BackupInfo{}, err
 	}
-	return BackupInfo{Index: h.index, Time: h.time, Bytes: out.n}, nil
+	return BackupInfo{Index: h.index, Time: h.time, Bytes: out.n}, look(Moment{m})
+}
+
+// Moment reads the store as it was at one moment, whatever a read asks for, and takes no changes. It is good within the
+// call that it is given to.
+type Moment struct{ at moment }
+
+// Get answers a key's value, or op.ErrNotFound.
+func (m Moment) Get(_ context.Context, namespace, key string, _ op.Read) (op.Item, error) {
+	item, err := fsm.Get(m.at, namespace, key, m.at.now)
+	return item, withCode("get", err)
+}
+
+// List answers a page. Its cursor is the first key of the next one.
+func (m Moment) List(ctx context.Context, namespace string, q op.Query) (page op.Page, err error) {
+	if err = ctx.Err(); err == nil {
+		page, err = fsm.List(m.at, namespace, q, m.at.now)
+	}
+	return page, withCode("list", err)
+}
+
+// Commit refuses.
+func (m Moment) Commit(context.Context, op.Txn) (op.Result, error) {
+	return op.Result{}, withCode("commit", fmt.Errorf("what was cannot be changed: %w", op.ErrInvalid))
 }
 
 // counted counts what is read or written through it, until a context ends. It lives as long as one call.

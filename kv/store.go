@@ -160,6 +160,10 @@ func (s *Store) CaughtUp(ctx context.Context) error {
 	return withCode("catch up", err)
 }
 
+// CheckSpace answers abi.NoSpace when the disk of the store has so little left that no commands are taken. Whoever writes
+// to the same disk asks before.
+func (s *Store) CheckSpace() error { return s.state.CheckSpace() }
+
 // Replica is this node's part of the group: who leads, who the members are.
 func (s *Store) Replica() *replica.Replica { return s.replica }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -202,6 +203,9 @@ func (g *Gossip) settings() *memberlist.Config {
 
 // Addr is where others reach this node, IP:PORT.
 func (g *Gossip) Addr() string { return g.transport.advertise.String() }
+
+// Bound is where this node listens, which others may know by another address.
+func (g *Gossip) Bound() net.Addr { return g.transport.listener.Addr() }
 
 // Members answers all known members, this one too, sorted by id. The slice is shared: it must not be changed.
 func (g *Gossip) Members() []Member { return *g.table.snapshot.Load() }

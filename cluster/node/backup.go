@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/sett-run/sett/kv"
 	"github.com/sett-run/sett/kv/blob"
 	"github.com/sett-run/sett/runtime"
+	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -40,7 +40,8 @@ type backupInfo struct {
 }
 
 // Backup writes the store's state at one moment, the modules of all functions and the chunks of all objects to w. A module
-// or chunk that is not on this node is fetched first. Of a chunk that no node has the log tells; the backup has the rest.
+// or chunk that is not on this node is fetched first. Of a chunk that no node has the log tells, and the backup has the
+// rest; that a node does not say whether it has one is an error.
 func (n *Node) Backup(ctx context.Context, w io.Writer) error {
 	archive := zip.NewWriter(w)
 	err := n.backUp(ctx, archive)
@@ -62,30 +63,28 @@ func (n *Node) backUp(ctx context.Context, archive *zip.Writer) error {
 		return err
 	}
 	defer n.objects.Hold()()
-	modules := n.registry.Snapshot().Modules()
-	chunks, err := n.objects.Named(ctx)
-	if err != nil {
-		return err
-	}
 	state, err := archive.Create(backupState)
 	if err != nil {
 		return err
 	}
-	if _, err := n.store.Backup(ctx, state); err != nil {
+	var modules map[string]bool
+	var chunks map[string]int64
+	_, err = n.store.BackupAnd(ctx, state, func(then kv.Moment) error { // what is put, or goes, meanwhile does not count
+		functions, err := registry.Open(ctx, then)
+		if err == nil {
+			modules = functions.Snapshot().Modules()
+			chunks, err = blob.Named(ctx, then)
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	n.refresh(ctx) // what was deployed until the state was read
-	maps.Copy(modules, n.registry.Snapshot().Modules())
 	for digest := range modules {
 		if err := n.backUpModule(ctx, archive, digest); err != nil {
 			return err
 		}
 	}
-	since, err := n.objects.Named(ctx) // and what was put
-	if err != nil {
-		return err
-	}
-	maps.Copy(chunks, since)
 	for digest, size := range chunks {
 		if err := n.backUpChunk(ctx, archive, blob.Chunk{Digest: digest, SizeBytes: size}); err != nil {
 			return err
@@ -96,7 +95,7 @@ func (n *Node) backUp(ctx context.Context, archive *zip.Writer) error {
 
 func (n *Node) backUpChunk(ctx context.Context, archive *zip.Writer, c blob.Chunk) error {
 	chunk, err := n.objects.OpenChunk(ctx, c)
-	if errors.Is(err, blob.ErrLost) {
+	if errors.Is(err, peer.ErrNoHolder) { // else one that lives may have it, and cannot be asked now
 		n.log.Error("back up chunk", "chunk", c.Digest, "err", err)
 		return nil
 	}

@@ -2,9 +2,8 @@ package node
 
 import (
 	"context"
-	"strconv"
+	"crypto/rand"
 	"strings"
-	"time"
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/queue"
@@ -108,7 +107,7 @@ func (n destinations) Sending(ctx context.Context, p trigger.Parcel) (s op.Sendi
 	switch kind {
 	case registry.DestinationQueue:
 		if s.Queue = name; strings.HasSuffix(name, ".fifo") {
-			m.Group, m.Dedup = "sett", strconv.FormatInt(time.Now().UnixNano(), 36) // one order for all, and none is another
+			m.Group, m.Dedup = "sett", rand.Text() // one order for all, and none is another
 		}
 	case registry.DestinationTopic:
 		s.Topic = name

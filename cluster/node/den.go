@@ -49,6 +49,7 @@ type den struct {
 	keys     [][]byte         // of gossip, those in use; guarded by refresh once the node is open
 	seeds    []string         // gossip addresses
 	port     *trust.Port
+	bound    net.Addr // where port listens; others may know it by another address
 	raft     raftTransport
 	http     *trust.Stream
 	gossip   *gossip.Gossip
@@ -267,6 +268,7 @@ func (n *Node) openPort(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	n.den.bound = listener.Addr()
 	n.push("cluster port", func(context.Context) error { return n.den.port.Close() })
 	n.den.raft = raftTransport{n.den.port.Stream(trust.ProtocolRaft), n.ID(), new(atomic.Bool)}
 	n.den.http = n.den.port.Stream(trust.ProtocolHTTP)

@@ -8,8 +8,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/logs"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
@@ -189,4 +191,21 @@ func TestRequestsCommit(t *testing.T) {
 	if err != nil || strings.TrimSpace(string(item.Value)) != "20" || statuses[204] != 20 {
 		t.Errorf("n = %s, %v after %v", item.Value, err, statuses)
 	}
+}
+
+// TestSentAtOnce has a FIFO queue keep both of two parcels of one moment: it takes those of one deduplication id for one.
+func TestSentAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // where no time passes
+		seen := map[string]bool{}
+		for range 2 {
+			s, err := destinations{}.Sending(t.Context(), trigger.Parcel{App: "default", Destination: "queue:done.fifo"})
+			if err != nil || len(s.Messages) != 1 || s.Messages[0].Dedup == "" {
+				t.Fatalf("Sending = %+v, %v", s, err)
+			}
+			seen[s.Messages[0].Dedup] = true
+		}
+		if len(seen) != 2 {
+			t.Errorf("deduplication ids %v, want 2", seen)
+		}
+	})
 }

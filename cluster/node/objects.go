@@ -18,7 +18,8 @@ import (
 const objectsDir = "objects"
 
 func (n *Node) openObjects(context.Context) (err error) {
-	n.objects, err = blob.Open(blob.Config{Dir: n.dir.join(objectsDir), Store: n.store, Peers: chunkPeers{n}, Heard: n.heard, Log: n.log, Metrics: n.metrics})
+	n.objects, err = blob.Open(blob.Config{Dir: n.dir.join(objectsDir), Store: n.store, Peers: chunkPeers{n}, Heard: n.heard,
+		Admit: n.store.CheckSpace, Log: n.log, Metrics: n.metrics})
 	if err != nil {
 		return err
 	}

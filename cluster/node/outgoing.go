@@ -23,18 +23,15 @@ func (n *Node) forbidden(to netip.AddrPort) bool {
 	return false
 }
 
-// private are the addresses of the admin plane, the Redis protocol and the cluster.
+// private are the addresses of the admin plane, the Redis protocol and the cluster: of the last also those it is told by.
 func (n *Node) private() (addrs []netip.AddrPort) {
-	listeners := []net.Listener{n.adminListener, n.redisListener}
-	for _, l := range listeners {
-		if l == nil {
-			continue
-		}
-		if a, err := netip.ParseAddrPort(l.Addr().String()); err == nil {
-			addrs = append(addrs, a)
+	all := []string{n.den.bound.String(), n.den.port.Addr().String(), n.den.gossip.Bound().String(), n.den.gossip.Addr()}
+	for _, l := range []net.Listener{n.adminListener, n.redisListener} {
+		if l != nil {
+			all = append(all, l.Addr().String())
 		}
 	}
-	for _, text := range []string{n.den.port.Addr().String(), n.den.gossip.Addr()} {
+	for _, text := range all {
 		if a, err := netip.ParseAddrPort(text); err == nil {
 			addrs = append(addrs, a)
 		}

@@ -26,12 +26,11 @@ const (
 
 var (
 	// errAgain ends a reading whose bytes are of no use: the module is to be read from the beginning.
-	errAgain    = errors.New("begin again")
-	errDigest   = errors.New("the holder's bytes do not have the digest")
-	errStalled  = errors.New("no bytes came for a while")
-	errLies     = errors.New("the holder's answer is not the module that was asked for")
-	errNoHolder = errors.New("no holder has it")
-	errTooMany  = errors.New("the holders broke off too often")
+	errAgain   = errors.New("begin again")
+	errDigest  = errors.New("the holder's bytes do not have the digest")
+	errStalled = errors.New("no bytes came for a while")
+	errLies    = errors.New("the holder's answer is not the module that was asked for")
+	errTooMany = errors.New("the holders broke off too often")
 )
 
 // download reads a module from several holders as if it were one. It is used by one goroutine.
@@ -197,7 +196,7 @@ func (d *download) open() error {
 func (d *download) pause() error {
 	switch {
 	case len(d.holders) == 0:
-		return d.because(errNoHolder)
+		return d.because(ErrNoHolder)
 	case d.attempts >= fetchAttempts:
 		return d.because(errTooMany)
 	case d.idle < len(d.holders):

@@ -26,6 +26,9 @@ type FetchRequest struct {
 	Received  *atomic.Int64 // told how many bytes have come; nil: nobody asks
 }
 
+// ErrNoHolder is why a fetch fails when each holder has said that it has not what is fetched, or was of no use.
+var ErrNoHolder = errors.New("no holder has it")
+
 // path is where it is at a node.
 func (r FetchRequest) path() string { return pathOf(r.Kind, r.Digest) }
 
@@ -34,8 +37,8 @@ func pathOf(kind, digest string) string { return "/" + cmp.Or(kind, KindModule) 
 // Fetch brings a module into the sink, unless it is there. Holders are asked one after the other, each going on where
 // the one before broke off; the first is one of the nearest, another one for each node and module. A holder that has
 // it not, or delivered wrong bytes, is not asked again; the others are, a few times. While the module is being fetched
-// already, Fetch waits for that instead. Errors are coded: abi.Unavailable when no holder could deliver, abi.Timeout
-// and abi.Unavailable when ctx ended, the sink's own otherwise.
+// already, Fetch waits for that instead. Errors are coded: abi.Unavailable when no holder could deliver, ErrNoHolder among
+// them, abi.Timeout and abi.Unavailable when ctx ended, the sink's own otherwise.
 func (c *Client) Fetch(ctx context.Context, r FetchRequest, into Sink) error {
 	if !isDigest(r.Digest) {
 		return errNoDigest(r.Digest)

@@ -117,6 +117,7 @@ type Config struct {
 	Store   Store
 	Peers   Peers                          // nil: there is no other node, ever
 	Heard   func(app, bucket string) bool  // whether a bucket has Bucket.Events whatever is asked for; nil: none has
+	Admit   func() error                   // why the disk of Dir takes no more now, with a code; nil: it always does
 	Log     *slog.Logger                   // nil: no log
 	Metrics prometheus.Registerer          // nil: no metrics; what is registered goes again on Close
 	create  func(dir string) (file, error) // of a temporary file; tests fail it
@@ -164,6 +165,9 @@ func Open(cfg Config) (*Objects, error) {
 	}
 	if cfg.create != nil {
 		chunks.create = cfg.create
+	}
+	if cfg.Admit != nil {
+		chunks.admit = cfg.Admit
 	}
 	m, err := newMetrics(cfg.Metrics)
 	if err != nil {

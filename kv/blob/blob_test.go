@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -353,6 +355,54 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// unread is a body that nobody has a reason to read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Helper()
+	u.t.Error("the body is read")
+	return 0, errBroken
+}
+
+// TestEarly refuses what does not fit before it takes disk: nothing is read of it, or of one that lies no more than it said.
+func TestEarly(t *testing.T) {
+	o := withBucket(t)
+	ctx := t.Context()
+	if err := o.SetQuota(ctx, app, Quota{Objects: 1, Bytes: 10}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, o, "a", []byte("12345"))
+	try := func(key string, size int64) error {
+		_, err := o.Put(ctx, Put{Name: pics(key), Body: Body{Reader: unread{t}, Size: size}})
+		return err
+	}
+	u, err := o.Create(ctx, pics("parts"), About{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.PutPart(ctx, u, 1, body([]byte("1234"))); err != nil {
+		t.Fatal(err)
+	}
+	part := func(number int, size int64) error {
+		_, err := o.PutPart(ctx, u, number, Body{Reader: unread{t}, Size: size})
+		return err
+	}
+	for name, err := range map[string]error{"an object more": try("b", 0), "one of unknown size": try("b", op.Unsized), "too many bytes": try("a", 7),
+		"a part": part(2, 2), "a larger part": part(1, 6)} {
+		if !errors.Is(err, op.ErrQuota) {
+			t.Errorf("%s: %v, want %v", name, err, op.ErrQuota)
+		}
+	}
+	put(t, o, "a", []byte("123456"))
+	if _, err := o.PutPart(ctx, u, 1, body([]byte("4321"))); err != nil {
+		t.Errorf("a part of the same size: %v", err)
+	}
+	lies := strings.NewReader(strings.Repeat("x", 1000))
+	if _, err := o.Put(ctx, Put{Name: pics("a"), Body: Body{Reader: lies, Size: 5}}); !errors.Is(err, ErrShort) || lies.Len() != 1000-6 {
+		t.Errorf("a body of more than its size: %v, %d bytes are left, want %v and %d", err, lies.Len(), ErrShort, 1000-6)
+	}
+}
+
 func TestDeleteMany(t *testing.T) {
 	o := withBucket(t)
 	var keys []string
@@ -445,5 +495,66 @@ func TestDiskFails(t *testing.T) {
 		if left, _ := filepath.Glob(filepath.Join(o.chunks.dir, "*"+partial)); tt.open == nil && len(left) != 0 {
 			t.Errorf("%+v: left behind: %q", tt, left)
 		}
+	}
+}
+
+// TestDiskReserve has chunks come to a disk that must not become full, in a body and from another node.
+func TestDiskReserve(t *testing.T) {
+	full := abi.WithCode(abi.NoSpace, errors.New("little is free"))
+	room := 3 * ChunkBytes
+	dir := t.TempDir()
+	admit := func() error {
+		taken := 0
+		err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				if info, gone := e.Info(); gone == nil { // it is given its name meanwhile
+					taken += int(info.Size())
+				}
+			}
+			return nil
+		})
+		if err == nil && taken >= room {
+			err = full
+		}
+		return err
+	}
+	o, err := Open(Config{Dir: dir, Store: new(op.Memory), Admit: admit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if err := o.CreateBucket(t.Context(), app, Bucket{Name: "pics"}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, o, "fits", noise(1, ChunkBytes))
+	_, err = o.Put(t.Context(), Put{Name: pics("k"), Body: body(noise(2, 5*ChunkBytes))})
+	if abi.CodeOf(err) != abi.NoSpace || count(t, o) > 3 {
+		t.Errorf("Put = %v, %d chunks, want %s and 3 at most", err, count(t, o), abi.NoSpace)
+	}
+	room = 0
+	data := noise(3, 100)
+	digest := fmt.Sprintf("%x", sha256.Sum256(data))
+	if _, err := o.Chunks().Put(t.Context(), digest, bytes.NewReader(data)); abi.CodeOf(err) != abi.NoSpace || o.Chunks().Has(digest) {
+		t.Errorf("a chunk of another node: %v, want %s", err, abi.NoSpace)
+	}
+	if got := read(t, o, "fits"); len(got) != ChunkBytes {
+		t.Errorf("%d bytes of what was there, want %d", len(got), ChunkBytes)
+	}
+}
+
+// TestLeftBehind removes what a crash has left, whatever the directory is called.
+func TestLeftBehind(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data [1] a[b")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "1"+partial), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenChunks(dir); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/sett-run/sett/kv/op"
@@ -109,6 +110,28 @@ func (t tally) ops(bucket string, q Quota) (ops []op.Op) {
 		ops = append(ops, o)
 	}
 	return ops
+}
+
+// fits refuses a change that the quota would refuse, were it committed with what is held as it is: its body need not be
+// read then.
+func (t tally) fits(bucket string, q Quota, held []op.Item) error {
+	for _, o := range t.ops(bucket, q) {
+		i := slices.IndexFunc(held, func(i op.Item) bool { return i.Key == o.Key })
+		if i < 0 || !o.Bounded {
+			continue
+		}
+		n, err := int64(0), error(nil)
+		if held[i].Revision != 0 {
+			n, err = op.ParseInteger(held[i].Value)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := o.Sum(n); err != nil {
+			return fmt.Errorf("%w (%w)", op.ErrQuota, err)
+		}
+	}
+	return nil
 }
 
 // pending is an object whose bytes are kept and that nobody sees yet. Its methods are called by one goroutine.

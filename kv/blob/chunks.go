@@ -24,6 +24,7 @@ import (
 type Chunks struct {
 	dir    string // has a directory for each first byte of a digest that there was
 	create func(dir string) (file, error)
+	admit  func() error // see Config.Admit
 
 	// mu is held while a file comes or goes, one for each directory: a chunk that is put again while it is being
 	// collected is there afterwards.
@@ -45,15 +46,17 @@ func OpenChunks(dir string) (*Chunks, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "*"+partial))
-	for _, name := range left {
-		err = errors.Join(err, os.Remove(name))
+	left, err := os.ReadDir(dir)
+	for _, e := range left {
+		if strings.HasSuffix(e.Name(), partial) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
 	}
 	if err = errors.Join(err, syncDir(dir)); err != nil {
 		return nil, err
 	}
 	create := func(dir string) (file, error) { return os.CreateTemp(dir, "*"+partial) }
-	return &Chunks{dir: dir, create: create}, nil
+	return &Chunks{dir: dir, create: create, admit: func() error { return nil }}, nil
 }
 
 // Put stores what r holds, which must have the digest. It answers the size. After an error nothing is left behind:
@@ -97,7 +100,7 @@ func (c *Chunks) receive(ctx context.Context, r io.Reader) (in incoming, err err
 		return in, diskError(err)
 	}
 	sum := sha256.New()
-	source := &source{ctx: ctx, r: io.LimitReader(r, ChunkBytes)}
+	source := &source{ctx: ctx, admit: c.admit, r: io.LimitReader(r, ChunkBytes)}
 	in.chunk.SizeBytes, err = io.Copy(io.MultiWriter(in.file, sum), source)
 	in.chunk.Digest = digestOf(sum)
 	if source.err != nil {
@@ -256,15 +259,20 @@ func (c *Chunks) lock(digest string) (unlock func()) {
 	return mu.Unlock
 }
 
-// source keeps a reader's error apart from the writer's, and stops when the context ends.
+// source keeps a reader's error apart from the writer's, and stops when the context ends or the disk is to take no more:
+// the store, which is there too, ends on a disk that is full.
 type source struct {
-	ctx context.Context
-	r   io.Reader
-	err error
+	ctx   context.Context
+	admit func() error
+	r     io.Reader
+	err   error
 }
 
 func (s *source) Read(b []byte) (int, error) {
-	if s.err = s.ctx.Err(); s.err != nil {
+	if s.err = s.ctx.Err(); s.err == nil {
+		s.err = s.admit()
+	}
+	if s.err != nil {
 		return 0, s.err
 	}
 	n, err := s.r.Read(b)

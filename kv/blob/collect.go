@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,7 @@ func (o *Objects) Collect(ctx context.Context) (removed int, err error) {
 	}
 	o.metrics.chunks.Set(float64(len(here)))
 	o.metrics.bytes.Set(float64(bytes))
-	if err := o.named(ctx, func(c Chunk) { delete(here, c.Digest) }); err != nil {
+	if err := named(ctx, o.store, func(c Chunk) { delete(here, c.Digest) }); err != nil {
 		return 0, coded("collect chunks", err)
 	}
 	removed, err = o.remove(here)
@@ -93,19 +94,19 @@ func (o *Objects) remove(unnamed map[string]found) (removed int, err error) {
 
 // named tells of each chunk that a record of any app names: segments first, so that an upload that becomes an object
 // meanwhile is not missed.
-func (o *Objects) named(ctx context.Context, tell func(Chunk)) error {
-	apps, err := o.Apps(ctx, op.Strong)
+func named(ctx context.Context, in op.Lister, tell func(Chunk)) error {
+	apps, err := appsOf(ctx, in, op.Strong)
 	if err != nil {
 		return err
 	}
 	for _, app := range apps {
-		err := o.each(ctx, app, segmentPrefix, func(_ string, v []byte) error {
+		err := each(ctx, in, app, segmentPrefix, func(_ string, v []byte) error {
 			s, err := decodeSegment(v)
 			s.Span.tell(tell)
 			return err
 		})
 		if err == nil {
-			err = o.each(ctx, app, objectPrefix, func(_ string, v []byte) error {
+			err = each(ctx, in, app, objectPrefix, func(_ string, v []byte) error {
 				m, err := decodeManifest(v)
 				m.Span.tell(tell)
 				return err
@@ -124,10 +125,10 @@ func (s span) tell(tell func(Chunk)) {
 	}
 }
 
-// Named answers the sizes in bytes of the chunks that records name, by their digests.
-func (o *Objects) Named(ctx context.Context) (sizes map[string]int64, err error) {
+// Named answers the sizes in bytes of the chunks that the records in a state of the store name, by their digests.
+func Named(ctx context.Context, in op.Lister) (sizes map[string]int64, err error) {
 	sizes = make(map[string]int64)
-	err = o.named(ctx, func(c Chunk) { sizes[c.Digest] = c.SizeBytes })
+	err = named(ctx, in, func(c Chunk) { sizes[c.Digest] = c.SizeBytes })
 	return sizes, coded("list chunks", err)
 }
 
@@ -139,8 +140,12 @@ func (o *Objects) Hold() (release func()) {
 
 // Apps answers the apps that ever had a bucket.
 func (o *Objects) Apps(ctx context.Context, c op.Consistency) (apps []string, err error) {
+	return appsOf(ctx, o.store, c)
+}
+
+func appsOf(ctx context.Context, in op.Lister, c op.Consistency) (apps []string, err error) {
 	q := op.Query{Prefix: appPrefix, KeysOnly: true, Read: op.Read{Consistency: c}}
-	for i, err := range op.All(ctx, o.store, op.System, q) {
+	for i, err := range op.All(ctx, in, op.System, q) {
 		if err != nil {
 			return nil, err
 		}
@@ -150,9 +155,9 @@ func (o *Objects) Apps(ctx context.Context, c op.Consistency) (apps []string, er
 }
 
 // each visits the records of an app whose keys start with prefix, as they are at one moment.
-func (o *Objects) each(ctx context.Context, app, prefix string, visit func(rest string, value []byte) error) error {
+func each(ctx context.Context, in op.Lister, app, prefix string, visit func(rest string, value []byte) error) error {
 	q := op.Query{Prefix: prefix, Read: op.Read{Consistency: op.Strong}}
-	for i, err := range op.All(ctx, o.store, op.ObjectsOf(app), q) {
+	for i, err := range op.All(ctx, in, op.ObjectsOf(app), q) {
 		if err == nil {
 			err = visit(strings.TrimPrefix(i.Key, prefix), i.Value)
 		}
@@ -164,7 +169,8 @@ func (o *Objects) each(ctx context.Context, app, prefix string, visit func(rest 
 }
 
 // Sweep aborts uploads that are older than UploadLife, and removes segments that neither an object nor an upload has
-// named for CollectAfter. An error ends it; the next one begins anew.
+// named for CollectAfter, and those of parts that an upload was completed without. An error ends it; the next one begins
+// anew.
 func (o *Objects) Sweep(ctx context.Context) error {
 	o.background.Lock()
 	defer o.background.Unlock()
@@ -183,7 +189,7 @@ func (o *Objects) Sweep(ctx context.Context) error {
 }
 
 func (o *Objects) sweep(ctx context.Context, app string, orphans map[string]time.Time) error {
-	ids, old, err := o.unnamedSegments(ctx, app)
+	left, old, err := o.unnamedSegments(ctx, app)
 	if err != nil {
 		return err
 	}
@@ -192,8 +198,13 @@ func (o *Objects) sweep(ctx context.Context, app string, orphans map[string]time
 			return err
 		}
 	}
+	for id, named := range left.some {
+		if err := o.deleteUnused(ctx, app, id, named); err != nil {
+			return err
+		}
+	}
 	now := time.Now()
-	for id := range ids {
+	for id := range left.all {
 		name := app + "/" + id
 		first, known := o.orphans[name]
 		if !known {
@@ -210,34 +221,67 @@ func (o *Objects) sweep(ctx context.Context, app string, orphans map[string]time
 	return nil
 }
 
-// unnamedSegments answers the ids of segments that no object and no upload names, and so never will, and the uploads
-// that are too old. Segments are read first: what names them later did so before.
-func (o *Objects) unnamedSegments(ctx context.Context, app string) (ids map[string]bool, old []Upload, err error) {
-	ids = make(map[string]bool)
-	err = o.each(ctx, app, segmentPrefix, func(rest string, _ []byte) error {
+// leftover are segments that no object and no upload names, and so never will, by their ids.
+type leftover struct {
+	all  map[string]int         // ids of which none is named, and how many there are
+	some map[string][]reference // ids of which some are: these
+}
+
+// unnamedSegments answers what segments are left over, and the uploads that are too old. Segments are read first: what
+// names them later did so before.
+func (o *Objects) unnamedSegments(ctx context.Context, app string) (left leftover, old []Upload, err error) {
+	left = leftover{make(map[string]int), make(map[string][]reference)}
+	err = each(ctx, o.store, app, segmentPrefix, func(rest string, _ []byte) error {
 		id, _, _ := strings.Cut(rest, "/")
-		ids[id] = true
+		left.all[id]++
 		return nil
 	})
 	if err == nil {
-		err = o.each(ctx, app, uploadPrefix, func(rest string, _ []byte) error {
+		err = each(ctx, o.store, app, uploadPrefix, func(rest string, _ []byte) error {
 			name, id, _ := strings.Cut(rest, "\x00")
 			bucket, key, _ := strings.Cut(name, "/")
-			delete(ids, id)
+			delete(left.all, id)
 			if time.Since(timeOf(id)) > UploadLife {
 				old = append(old, Upload{Name: Name{App: app, Bucket: bucket, Key: key}, ID: id})
 			}
 			return nil
 		})
 	}
-	if err == nil && len(ids) > 0 {
-		err = o.each(ctx, app, objectPrefix, func(_ string, v []byte) error {
+	if err == nil && len(left.all) > 0 {
+		err = each(ctx, o.store, app, objectPrefix, func(_ string, v []byte) error {
 			m, err := decodeManifest(v)
-			delete(ids, m.Source)
+			if left.all[m.Source] > len(m.Segments) {
+				left.some[m.Source] = m.Segments // copies name the same ones
+			}
+			delete(left.all, m.Source)
 			return err
 		})
 	}
-	return ids, old, err
+	return left, old, err
+}
+
+// deleteUnused deletes an id's segments but those that are named.
+func (o *Objects) deleteUnused(ctx context.Context, app, id string, named []reference) error {
+	keep := make(map[string]bool, len(named))
+	for _, s := range named {
+		keep[segmentKey(id, s.Number)] = true
+	}
+	var unused []op.Op
+	q := op.Query{Prefix: segmentPrefix + id + "/", KeysOnly: true, Read: op.Read{Consistency: op.Strong}}
+	for i, err := range op.All(ctx, o.store, op.ObjectsOf(app), q) {
+		if err != nil {
+			return err
+		}
+		if !keep[i.Key] {
+			unused = append(unused, op.Op{Kind: op.Delete, Key: i.Key})
+		}
+	}
+	for part := range slices.Chunk(unused, op.MaxOps) {
+		if _, err := o.store.Commit(ctx, op.Txn{Namespace: op.ObjectsOf(app), Ops: part}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o *Objects) deleteSegments(ctx context.Context, app, id string) error {

@@ -63,9 +63,9 @@ func TestCollect(t *testing.T) {
 			t.Fatalf("%d chunks, want 10", n)
 		}
 		time.Sleep(24 * time.Hour)
-		// What is kept: kept, new, copy, late, first; and unused, whose upload the object names.
-		if n := count(t, o); n != 6 {
-			t.Errorf("after a day there are %d chunks, want 6", n)
+		// What is kept: kept, new, copy, late, first.
+		if n := count(t, o); n != 5 {
+			t.Errorf("after a day there are %d chunks, want 5", n)
 		}
 		for key, want := range map[string]string{"kept": "kept", "replaced": "new", "copy": "deleted", "parts": "first"} {
 			if got := read(t, o, key); string(got) != want {

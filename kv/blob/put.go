@@ -76,17 +76,26 @@ func (o *Objects) prepare(ctx context.Context, p Put) (*pending, error) {
 
 // early refuses what could not be committed as things are, before the body is read.
 func (o *Objects) early(ctx context.Context, p Put) error {
-	now, err := o.look(ctx, p.Name.App, p.Name.Bucket, p.Name.Key)
+	held := []string{countKey, bytesKey}
+	if o.moment != "" {
+		held = nil // what an invocation has read must stay as it is, and these change with every object
+	}
+	now, err := o.lookBeside(ctx, p.Name.App, p.Name.Bucket, []string{p.Name.Key}, held)
 	if err != nil {
 		return err
 	}
-	if err := holds(p.If, now.objects[0]); err != nil {
+	old := now.objects[0]
+	if err := holds(p.If, old); err != nil {
 		return err
 	}
 	if now.quota.Bytes != 0 && p.Body.Size > now.quota.Bytes {
 		return fmt.Errorf("%d bytes, at most %d are allowed: %w", p.Body.Size, now.quota.Bytes, op.ErrQuota)
 	}
-	return nil
+	grows := tally{objects: 1, bytes: max(0, p.Body.Size)}
+	if old != nil {
+		grows = tally{bytes: grows.bytes - old.Size}
+	}
+	return grows.fits(p.Name.Bucket, now.quota, now.others)
 }
 
 // written is a body whose chunks are where they should be.
@@ -100,14 +109,20 @@ func (o *Objects) write(ctx context.Context, b Body) (w written, err error) {
 	if b.Size > op.MaxObjectPutBytes {
 		return w, fmt.Errorf("body has %d bytes, at most %d are allowed at once: %w", b.Size, int64(op.MaxObjectPutBytes), op.ErrTooLarge)
 	}
+	most := int64(op.MaxObjectPutBytes)
+	if b.Size >= 0 {
+		most = b.Size
+	}
 	sum := md5.New()
-	w.span, err = o.cut(ctx, io.TeeReader(io.LimitReader(b.Reader, op.MaxObjectPutBytes+1), sum))
+	w.span, err = o.cut(ctx, io.TeeReader(io.LimitReader(b.Reader, most+1), sum))
 	w.md5 = sum.Sum(nil)
 	switch {
 	case err != nil:
 		return w, bodyError(ctx, err)
 	case w.span.Size > op.MaxObjectPutBytes:
 		return w, fmt.Errorf("body has more than %d bytes: %w", int64(op.MaxObjectPutBytes), op.ErrTooLarge)
+	case b.Size >= 0 && w.span.Size > b.Size:
+		return w, fmt.Errorf("body has more than %d bytes: %w", b.Size, ErrShort)
 	case b.Size >= 0 && w.span.Size != b.Size:
 		return w, fmt.Errorf("body has %d bytes, not %d: %w", w.span.Size, b.Size, ErrShort)
 	case b.MD5 != nil && string(b.MD5) != string(w.md5):

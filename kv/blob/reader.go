@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // reader reads an object as it was when it was opened.
@@ -184,7 +185,7 @@ func (o *Objects) open(ctx context.Context, c Chunk) (*os.File, error) {
 	}
 	o.noteRot(c, err)
 	if fetchErr := o.peers.Fetch(ctx, c, o.chunks); fetchErr != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || abi.CodeOf(fetchErr) == abi.NoSpace {
 			return nil, fetchErr
 		}
 		return nil, fmt.Errorf("%w: %w: %w", ErrLost, err, fetchErr)

@@ -61,12 +61,8 @@ func (o *Objects) PutPart(ctx context.Context, u Upload, number int, b Body) (Pa
 	if err == nil && (number < 1 || number > MaxParts) {
 		err = fmt.Errorf("part %d, 1 to %d are allowed: %w", number, MaxParts, op.ErrInvalid)
 	}
-	var before upload
 	if err == nil {
-		before, err = o.upload(ctx, u)
-	}
-	if err == nil && before.quota.Bytes != 0 && b.Size > before.quota.Bytes {
-		err = fmt.Errorf("%d bytes, at most %d are allowed: %w", b.Size, before.quota.Bytes, op.ErrQuota)
+		err = o.earlyPart(ctx, u, number, b)
 	}
 	begun := time.Now()
 	var w written
@@ -86,6 +82,28 @@ func (o *Objects) PutPart(ctx context.Context, u Upload, number int, b Body) (Pa
 	return s.part(number), coded("put part", err)
 }
 
+// earlyPart refuses what could not be committed as things are, before the body is read.
+func (o *Objects) earlyPart(ctx context.Context, u Upload, number int, b Body) error {
+	now, err := o.upload(ctx, u, segmentKey(u.ID, number), bytesKey)
+	if err != nil {
+		return err
+	}
+	grows, err := growth(max(0, b.Size), now.others[0])
+	if err != nil {
+		return err
+	}
+	return tally{uploads: grows}.fits(u.Bucket, now.quota, now.others)
+}
+
+// growth is by how much a part of a size makes an upload larger that has an old one, or none.
+func growth(size int64, old op.Item) (int64, error) {
+	if old.Revision == 0 {
+		return size, nil
+	}
+	s, err := decodeSegment(old.Value)
+	return size - s.Span.Size, err
+}
+
 func (s segment) part(number int) Part {
 	return Part{Number: number, Size: s.Span.Size, ETag: hex.EncodeToString(s.MD5), Modified: time.Unix(0, s.Put).UTC()}
 }
@@ -96,14 +114,10 @@ func (o *Objects) putPart(ctx context.Context, u Upload, number int, s segment) 
 	if err != nil {
 		return t, err
 	}
-	grows := s.Span.Size
 	old := now.others[0]
-	if old.Revision != 0 {
-		before, err := decodeSegment(old.Value)
-		if err != nil {
-			return t, err
-		}
-		grows -= before.Span.Size
+	grows, err := growth(s.Span.Size, old)
+	if err != nil {
+		return t, err
 	}
 	t = op.Txn{Namespace: op.ObjectsOf(u.App), Checks: []op.Check{{Kind: op.IsPresent, Key: uploadKey(u)}, {Key: key, Revision: old.Revision}}}
 	t.Ops = append(tally{uploads: grows}.ops(u.Bucket, now.quota), op.Op{Kind: op.Set, Key: key, Value: encode(s)},

@@ -11,7 +11,7 @@ import (
 // Level is the newest feature level this build knows, and that of everything in it. A command of level n acts only
 // once a RaiseLevel has set the group's level to n, which is done when every node knows n: until then it fails on
 // all of them, and so nodes of two versions never differ. A new store begins at level 1. Level 2 has queues; level 3
-// effects, the namespaces of apps' objects, and changes that say what was there before.
+// effects, the namespaces of apps' objects, changes that say what was there before, and dead letters over the quota.
 const Level = 3
 
 // Limits of commands.

@@ -20,6 +20,7 @@ type queueWork struct {
 	revision uint64
 	queues   []*queue // that it came upon; few
 	numbered int      // messages that got an id
+	buried   int64    // bytes that messages got longer by as they died, which no quota refuses
 }
 
 // queue is a queue while a command is at work.
@@ -56,7 +57,9 @@ func (b *batch) tryQueues(revision uint64, c Command) (results []op.OpResult, un
 	b.records.begin()
 	results, err = w.run(c.Steps)
 	if err == nil {
-		err = refuse(s.usage.Quota.Refuses(before, s.usage))
+		had := before
+		had.Bytes += w.buried
+		err = refuse(s.usage.Quota.Refuses(had, s.usage))
 	}
 	if err == nil {
 		err = b.fit(results)

@@ -60,6 +60,34 @@ func TestQueueQuota(t *testing.T) {
 	m.ok(t, 0, QueueStep{Kind: DeleteTaken, Queue: "q", Receipts: receipts}, send("q", "c"))
 }
 
+// TestDeadLetterOverQuota has a queue go on whose app holds all that it may: that a dead letter says where it was is no
+// reason to give out no message, since only what is received can be deleted.
+func TestDeadLetterOverQuota(t *testing.T) {
+	s := plain()
+	s.DeadLetter, s.MaxReceives = "dead", 1
+	m := queues(t, map[string]QueueSettings{"q": s, "dead": plain()})
+	m.entry(t, start, Command{Kind: RaiseLevel, Level: 3})
+	m.ok(t, 0, send("q", "a"))
+	m.receive(t, 0, receive("q", 1))
+	m.ok(t, 0, send("q", "long"))
+	held, err := Usage(m, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.entry(t, start, Command{Kind: SetQuota, Namespace: "app", Quota: op.Quota{Bytes: held.Bytes}})
+
+	after := op.DefaultVisibility + time.Second
+	got, receipts := m.receive(t, after, receive("q", 10))
+	if dead := m.stats(t, after, "dead"); got != "long" || dead != "1: 1 visible, 0 in flight, 0 delayed" {
+		t.Fatalf("received %q, and dead are %s; want long, and 1", got, dead)
+	}
+	if _, err := m.entry(t, start.Add(after), steps(send("q", "c")))[0].Result(); !errors.Is(err, op.ErrQuota) {
+		t.Errorf("send over the quota = %v, want %v", err, op.ErrQuota)
+	}
+	m.ok(t, after, QueueStep{Kind: DeleteTaken, Queue: "q", Receipts: receipts})
+	m.ok(t, after, send("q", "c"))
+}
+
 // TestQueuesAreLevel2 has a group of level 1 refuse them, on nodes of both builds.
 func TestQueuesAreLevel2(t *testing.T) {
 	entry := AppendEntry(nil, start, steps(put("q", plain())).Append(nil), tick(5).Append(nil))

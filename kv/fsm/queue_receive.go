@@ -227,14 +227,20 @@ func (t *taking) moving(m message) bool {
 	return true
 }
 
-// bury moves a message to a dead-letter queue.
+// bury moves a message to a dead-letter queue. From feature level 3 on no quota keeps it back: the others behind it, which
+// could be deleted then, could not be received either.
 func (q *queue) bury(t *taking, target *queue, sequence uint64, m message) (verdict, error) {
 	if !t.moving(m) {
 		return later, nil
 	}
 	dead := message{arrived: q.now(), sent: m.sent, id: m.id, source: q.name, content: m.content}
+	before := q.work.space.usage.Bytes
 	_, err := target.add(dead, 0)
-	return handled, errors.Join(err, q.remove(sequence, m))
+	err = errors.Join(err, q.remove(sequence, m))
+	if q.work.batch.progress.level >= Effects.level() {
+		q.work.buried += max(0, q.work.space.usage.Bytes-before)
+	}
+	return handled, err
 }
 
 // takeFresh takes messages that were never received.

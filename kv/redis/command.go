@@ -148,6 +148,9 @@ func (s *Server) lookup(args [][]byte) (*command, error) {
 	return sub, nil
 }
 
+// isHTTP says whether a command's name is what a request's first line, or a line before its body, begins with.
+func isHTTP(name []byte) bool { return is(name, "post") || is(name, "host:") }
+
 // lower appends an ASCII name in lower case to b. Names too long for a command are cut.
 func lower(b, name []byte) []byte {
 	for _, c := range name[:min(len(name), cap(b))] {

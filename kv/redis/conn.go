@@ -119,6 +119,10 @@ func (c *conn) recovered() {
 
 // handle does a command, or puts it where it is done later.
 func (c *conn) handle(ctx context.Context, args [][]byte, tooLarge bool) {
+	if len(args) > 0 && isHTTP(args[0]) {
+		c.leaveHTTP(ctx)
+		return
+	}
 	start := time.Now()
 	cmd, err := c.server.unknown, error(errCommandSize)
 	if !tooLarge {
@@ -156,6 +160,15 @@ func (c *conn) handle(ctx context.Context, args [][]byte, tooLarge bool) {
 		cmd.run(ctx, c, args)
 	}
 	cmd.count(&c.out, start)
+}
+
+// leaveHTTP ends the connection of a client that speaks HTTP, without a reply, as Redis does. On loopback, where nobody is
+// asked for a token, it may be a browser, and the body a command that a page from anywhere has put there.
+func (c *conn) leaveHTTP(ctx context.Context) {
+	c.settle(ctx)
+	c.server.metrics.broken.Inc()
+	c.server.config.Log.Warn("redis client speaks HTTP", "from", c.nc.RemoteAddr().String())
+	c.quit = true
 }
 
 // admit says whether the connection may use the command.

@@ -61,7 +61,7 @@ const (
 
 var (
 	errKeySize   = replyError(fmt.Sprintf("ERR key is longer than %d bytes", op.MaxKeyBytes))
-	errQueueSize = replyError(fmt.Sprintf("ERR more than %d commands or %d bytes inside MULTI", MaxQueued, MaxQueuedBytes))
+	errQueueSize = replyError(fmt.Sprintf("ERR more than %d commands, %d arguments or %d bytes inside MULTI", MaxQueued, MaxArgs, MaxQueuedBytes))
 )
 
 func invalidExpire(command string) replyError {

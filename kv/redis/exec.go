@@ -18,7 +18,8 @@ type transaction struct {
 	open   bool // after MULTI
 	broken bool // a command was refused: EXEC does nothing
 	queue  []queued
-	bytes  int // of the arguments in queue
+	args   int // in queue
+	bytes  int // of them
 
 	watched map[string]uint64 // revisions of watched keys, 0: absent
 	lost    bool              // the watched keys are those of an app the connection has left
@@ -35,11 +36,12 @@ func (c *conn) enqueue(cmd *command, args [][]byte) {
 	for _, a := range args {
 		size += len(a)
 	}
-	if len(c.tx.queue) == MaxQueued || c.tx.bytes+size > MaxQueuedBytes {
+	if len(c.tx.queue) == MaxQueued || c.tx.args+len(args) > MaxArgs || c.tx.bytes+size > MaxQueuedBytes {
 		c.reject(cmd, errQueueSize)
 		return
 	}
 	c.tx.queue = append(c.tx.queue, queued{cmd, args})
+	c.tx.args += len(args)
 	c.tx.bytes += size
 	c.out.status("QUEUED")
 }
@@ -311,9 +313,14 @@ func (e *execution) try(n *entry, now time.Time) {
 	}
 	s := n.plan.step
 	if n.plan.decide != nil {
-		items := make([]op.Item, len(n.plan.keys))
+		items, size := make([]op.Item, len(n.plan.keys)), 0
 		for i, k := range n.plan.keys {
 			items[i] = e.items[k]
+			size += len(items[i].Value)
+		}
+		if size > MaxReplyBytes && !n.plan.light { // one key may be asked for many times
+			n.err = errReplySize
+			return
 		}
 		s = n.plan.decide(items)
 	}

@@ -107,6 +107,10 @@ func TestTransactionLimits(t *testing.T) {
 	}
 	c.want("ECHO x", "-"+string(errQueueSize))
 	c.want("EXEC", "-"+string(errExecAbort))
+	c.want("MULTI", "OK")
+	c.want("MGET"+strings.Repeat(" k", MaxArgs-1), "QUEUED")
+	c.want("PING", "-"+string(errQueueSize))
+	c.want("EXEC", "-"+string(errExecAbort))
 	c.want("SET t x", "OK") // one that fails among many that do not
 	if got := queue("APPEND t y", "INCR t", "INCR n", "DECRBY n 3", "GET t"); got != `[2 -ERR value is not an integer or out of range 1 -2 "xy"]` {
 		t.Errorf("EXEC with a failure = %s", got)
@@ -114,6 +118,11 @@ func TestTransactionLimits(t *testing.T) {
 	value := strings.Repeat("x", op.MaxValueBytes)
 	for i := range 6 { // more than the store reads at once
 		c.want(fmt.Sprintf("SET large%d %s", i, value), "OK")
+	}
+	most := strings.Repeat(" large0", MaxReplyBytes/op.MaxValueBytes)
+	if got := queue("MGET"+most, "MGET"+most+" large0", "EXISTS"+most+" large0"); !strings.HasSuffix(got, " -"+string(errReplySize)+" 33]") ||
+		len(got) < MaxReplyBytes || len(got) > MaxReplyBytes+1000 {
+		t.Errorf("EXEC of one key again and again = %d bytes, %.100s", len(got), got[max(0, len(got)-100):])
 	}
 	c.want("WATCH large0", "OK")
 	if got := queue("MGET large1 large2 large3 large4 large5 large0"); got != "[["+strings.Repeat(strconv.Quote(value)+" ", 5)+strconv.Quote(value)+"]]" {

@@ -47,6 +47,8 @@ func exchanges() map[string]string {
 		"*1\r\n$536870913\r\n":                   "-ERR Protocol error: invalid bulk length\r\n",
 		"PING\r\n*1\r\n$x\r\nPING\r\n":           "+PONG\r\n-ERR Protocol error: invalid bulk length\r\n",
 		"QUIT\r\nPING\r\n":                       "+OK\r\n",
+		"POST / HTTP/1.1\r\n\r\nSET h 1\r\n":     "", // a page in a browser can send this
+		"Host: localhost\r\n\r\nSET h 1\r\n":     "",
 		"SET k v\r\nQUIT now\r\n":                "+OK\r\n+OK\r\n",
 		"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\nGET k\r\n":    "+OK\r\n$1\r\nv\r\n",
 		"INCR n\r\nINCR n\r\nGET n\r\nINCR k\r\nINCR n\r\n":     ":1\r\n:2\r\n$1\r\n2\r\n:1\r\n:3\r\n",
@@ -60,6 +62,18 @@ func TestProtocol(t *testing.T) {
 		_, addr := start(t, Config{})
 		if got := exchange(t, "tcp", addr, sent); got != want {
 			t.Errorf("%.60q\n got %.200q\nwant %.200q", sent, got, want)
+		}
+	}
+}
+
+// TestBrowser: what a page in a browser sends to the address does nothing.
+func TestBrowser(t *testing.T) {
+	for _, method := range []string{"POST", "PUT", "GET"} {
+		store := newMemory()
+		_, addr := start(t, Config{Store: store})
+		exchange(t, "tcp", addr, method+" / HTTP/1.1\r\nHost: "+addr+"\r\nContent-Type: text/plain\r\n\r\nSET h 1\r\n")
+		if u, err := store.Usage(t.Context(), defaultApp); err != nil || u.Keys != 0 {
+			t.Errorf("%s: %d keys, %v, want none", method, u.Keys, err)
 		}
 	}
 }

@@ -25,7 +25,7 @@ import (
 
 // Limits of a connection. Package op has those of keys, values and transactions.
 const (
-	MaxArgs          = 1 << 16   // arguments of a command, its name included
+	MaxArgs          = 1 << 16   // arguments of a command, its name included; and of those between MULTI and EXEC together
 	MaxCommandBytes  = 4 << 20   // arguments of a command together; what is over is read, thrown away and refused
 	MaxBulkBytes     = 512 << 20 // an argument; one that says it is longer ends the connection, as in Redis
 	MaxInlineBytes   = 16 << 10  // a command that is sent as a line of text; and a connection's buffer

@@ -68,7 +68,8 @@ type Config struct {
 	// Pack makes an entry of 1 to 4096 commands. It is called by one goroutine at a time and does not keep commands.
 	Pack func(commands [][]byte) []byte
 	// Admit answers why this node, as the leader, takes no entry of commands now, wherever they come from. The error goes
-	// to their proposers with its code. Nil: all are taken.
+	// to their proposers with its code. As long as there is one, no snapshot is sent or received either: it is on the disk
+	// of Dir meanwhile. Nil: all are taken.
 	Admit func() error
 
 	// Transport reaches the others; Close closes it. Nil: there are no others.

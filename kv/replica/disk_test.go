@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	wal "github.com/hashicorp/raft-wal"
 
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 // fill has a replica of its own on disk count to n; synced says whether its machine has flushed that.
@@ -244,6 +246,45 @@ func TestSnapshotOnDisk(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(g.disk, away, spoolName+"*")); len(left) != 0 {
 		t.Errorf("files %v are left", left)
 	}
+}
+
+// TestSnapshotOnFullDisk has a follower need a snapshot for which the leader's disk has no room.
+func TestSnapshotOnFullDisk(t *testing.T) {
+	var full atomic.Bool
+	var asked atomic.Int64 // while it was full
+	g := newGroup(t, t.TempDir())
+	adjust := func(c *Config) {
+		smallDisk(c)
+		c.Admit = func() error {
+			if !full.Load() {
+				return nil
+			}
+			asked.Add(1)
+			return abi.WithCode(abi.NoSpace, errors.New("little is free"))
+		}
+	}
+	for _, id := range g.ids {
+		g.start(id, g.members(), adjust)
+	}
+	leader := g.leader()
+	away := g.others(leader)[0]
+	g.stop(away)
+	for i := range 100 {
+		g.mustIncr(leader, "k", int64(i+1))
+	}
+	eventually(t, "a log that forgets", func() bool { return g.replicas[leader].Stats().FirstIndex > 50 })
+	full.Store(true)
+	g.start(away, g.members(), adjust)
+	eventually(t, "a snapshot that is refused", func() bool { return asked.Load() > 0 })
+	if s := g.replicas[away].Stats(); s.SnapshotIndex > 50 || g.machines[away].get("k") == 100 {
+		t.Errorf("stats %+v: a snapshot was installed", s)
+	}
+	full.Store(false)
+	g.mustRead(away, "k", 100)
+	eventually(t, "nothing is left of a snapshot", func() bool {
+		left, err := filepath.Glob(filepath.Join(g.disk, "*", spoolName+"*"))
+		return err == nil && len(left) == 0
+	})
 }
 
 // TestFollowerTornTail has a follower lose its newest entries, which its machine has: the leader sends them again.

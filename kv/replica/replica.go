@@ -285,3 +285,11 @@ func (r *Replica) pause(ctx context.Context, changed <-chan struct{}) {
 	case <-r.failed:
 	}
 }
+
+// rest waits, but not for longer than the replica runs.
+func (r *Replica) rest(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-r.life.Done():
+	}
+}

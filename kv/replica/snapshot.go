@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -19,6 +20,8 @@ const (
 	noteFile  = "snapshot.json"
 	spoolName = "spool-" // then random: a machine's data on its way to or from another node
 	newName   = "new-"   // then random: a file that will replace another
+
+	spoolPause = 2 * time.Second // after a snapshot that could not be written: raft tries again at once
 )
 
 // snapshots is raft's store of snapshots: the note of the newest one, and one that is arriving.
@@ -132,12 +135,13 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 
 // send spools the machine's data, since raft tells the receiver its size first.
 func (s *snapshots) send(n *noted) (*raft.SnapshotMeta, io.ReadCloser, error) {
-	sp, err := newSpool(s.dir)
+	sp, err := s.newSpool()
 	if err != nil {
 		return nil, nil, fmt.Errorf("spool snapshot: %w", err)
 	}
 	if err := s.entries.writeTo(sp, n.Applied); err != nil {
 		sp.remove()
+		s.entries.replica.rest(spoolPause)
 		return nil, nil, err
 	}
 	stream, err := sp.reader()
@@ -214,7 +218,7 @@ func (k *sink) local(applied uint64) { k.here, k.noted.Applied = true, applied }
 
 func (k *sink) Write(p []byte) (int, error) {
 	if k.spool == nil {
-		sp, err := newSpool(k.snapshots.dir)
+		sp, err := k.snapshots.newSpool()
 		if err != nil {
 			return 0, fmt.Errorf("spool snapshot: %w", err)
 		}
@@ -253,21 +257,26 @@ func (k *sink) Cancel() error {
 
 // spool holds a stream: in a file, or in memory when there is no directory.
 type spool struct {
+	admit  func() error // why the disk takes no more now
 	file   *os.File
 	memory bytes.Buffer
 	size   int64
 }
 
-func newSpool(dir string) (*spool, error) {
-	if dir == "" {
+func (s *snapshots) newSpool() (*spool, error) {
+	if s.dir == "" {
 		return &spool{}, nil
 	}
-	f, err := os.CreateTemp(dir, spoolName+"*")
-	return &spool{file: f}, err
+	f, err := os.CreateTemp(s.dir, spoolName+"*")
+	return &spool{admit: s.entries.replica.admit, file: f}, err
 }
 
+// Write leaves the machine, whose state may be larger than what is free, the room that it needs to go on.
 func (s *spool) Write(p []byte) (n int, err error) {
 	if s.file != nil {
+		if err := s.admit(); err != nil {
+			return 0, err
+		}
 		n, err = s.file.Write(p)
 	} else {
 		n, err = s.memory.Write(p)

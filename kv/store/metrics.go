@@ -77,9 +77,9 @@ func (s *Store) lsmBytes() (sum float64) {
 }
 
 func (s *Store) valueLogBytes() (sum float64) {
-	names, _ := filepath.Glob(filepath.Join(s.engine.Load().dir, "*.vlog"))
-	for _, name := range names {
-		if info, err := os.Stat(name); err == nil {
+	files, _ := os.ReadDir(s.engine.Load().dir)
+	for _, f := range files {
+		if info, err := f.Info(); err == nil && filepath.Ext(f.Name()) == ".vlog" {
 			sum += float64(info.Size())
 		}
 	}

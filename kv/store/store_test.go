@@ -412,6 +412,22 @@ func TestSyncFailure(t *testing.T) {
 	}
 }
 
+// TestSyncAnywhere has logs synced in a directory whose name is, as a pattern, that of others, or of none.
+func TestSyncAnywhere(t *testing.T) {
+	for _, name := range []string{"data [1]", "a[b", `a\b*`} {
+		s := open(t, Config{Dir: filepath.Join(t.TempDir(), name)})
+		apply(t, s, put("k", "v"))
+		synced := 0
+		s.syncFile = func(path string) error {
+			synced++
+			return syncFile(path)
+		}
+		if d, err := s.Sync(t.Context()); err != nil || d != 1 || synced != 1 {
+			t.Errorf("%s: Sync = %d, %v, with %d logs, want 1 with 1", name, d, err, synced)
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	cfg := Config{Dir: t.TempDir(), Metrics: r}

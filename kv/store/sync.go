@@ -54,12 +54,15 @@ func (s *Store) syncEngine(e *engine) error {
 	if err := e.db.Sync(); err != nil {
 		return err
 	}
-	logs, err := filepath.Glob(filepath.Join(e.dir, "*.mem"))
+	logs, err := os.ReadDir(e.dir) // a pattern would be one of the directory's name, too
 	if err != nil {
 		return err
 	}
-	for _, name := range logs {
-		if err := s.syncFile(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, log := range logs {
+		if filepath.Ext(log.Name()) != ".mem" {
+			continue
+		}
+		if err := s.syncFile(filepath.Join(e.dir, log.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

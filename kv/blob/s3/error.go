@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/md5"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/xml"
@@ -121,6 +122,9 @@ func readDocument(r *request, into any) error {
 	text, err := io.ReadAll(io.LimitReader(b.Reader, MaxDocumentBytes+1))
 	if err != nil {
 		return err
+	}
+	if sum := md5.Sum(text); b.MD5 != nil && string(b.MD5) != string(sum[:]) {
+		return blob.ErrDigest
 	}
 	if len(text) > MaxDocumentBytes || xml.Unmarshal(text, into) != nil {
 		return problem{http.StatusBadRequest, "MalformedXML", "The document is not as it should be."}

@@ -230,6 +230,8 @@ func TestRefusals(t *testing.T) {
 		"large document": {"POST", "/pics?delete", strings.Repeat("x", MaxDocumentBytes+1), nil, 400, "EntityTooLarge"},
 		"max-keys":       {"GET", "/pics?max-keys=-1", "", nil, 400, "InvalidArgument"},
 		"token":          {"GET", "/pics?list-type=2&continuation-token=x", "", nil, 400, "InvalidArgument"},
+		"MD5 of document": {"POST", "/pics?delete", "<Delete><Object><Key>k</Key></Object></Delete>",
+			func(r *http.Request) { r.Header.Set("Content-Md5", "AAAAAAAAAAAAAAAAAAAAAA==") }, 400, "BadDigest"},
 		"part order": {"POST", "/pics/k?uploadId=x", "<C><Part><PartNumber>2</PartNumber></Part><Part><PartNumber>1</PartNumber></Part></C>", nil,
 			400, "InvalidPartOrder"},
 		"no upload": {"POST", "/pics/k?uploadId=x", "<C><Part><PartNumber>2</PartNumber></Part></C>", nil, 404, "NoSuchUpload"},
