@@ -44,9 +44,9 @@ const (
 func migrate(ctx context.Context, cfg Config) error {
 	dir := filepath.Clean(cfg.Dir)
 	fresh, old := dir+newSuffix, dir+oldSuffix
-	if !exists(dir) && exists(old) && exists(fresh) { // stopped between two renames
+	if !exists(dir) && exists(old) { // stopped between two renames
 		if err := os.Rename(fresh, dir); err != nil {
-			return err
+			return fmt.Errorf("migrate %s: it is only at %s: %w", dir, old, err)
 		}
 	}
 	if !exists(filepath.Join(dir, oldMark)) {

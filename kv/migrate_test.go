@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
@@ -138,6 +139,21 @@ func TestMigrateRefuses(t *testing.T) {
 		t.Error("another program's database was opened")
 	}
 	if !exists(filepath.Join(dir, oldMark)) {
+		t.Error("it is gone")
+	}
+}
+
+// TestMigrateKeepsTheOnly has nothing but the old store be there: it is no leftover.
+func TestMigrateKeepsTheOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	writeOld(t, dir)
+	if err := os.Rename(dir, dir+oldSuffix); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), oldSuffix) {
+		t.Errorf("Open = %v, want an error that names the old store", err)
+	}
+	if !exists(filepath.Join(dir+oldSuffix, oldMark)) {
 		t.Error("it is gone")
 	}
 }

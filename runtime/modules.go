@@ -49,9 +49,14 @@ func openModules(dir string, maxBytes int64) (*Modules, error) {
 
 // removePartial removes what was being written to a directory when the process ended.
 func removePartial(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, "*"+partial))
-	for _, name := range left {
-		err = errors.Join(err, os.RemoveAll(name))
+	left, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range left {
+		if strings.HasSuffix(e.Name(), partial) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
 	}
 	return err
 }

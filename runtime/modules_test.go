@@ -136,7 +136,10 @@ func TestModulesLimitExactly(t *testing.T) {
 }
 
 func TestModulesOpenRemovesPartial(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "data [1]") // as a pattern it is another
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "123"+partial), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,12 @@ func (n *Node) serveS3() {
 			n.report("s3", err)
 		}
 	})
-	n.push("s3", server.Shutdown)
+	n.push("s3", func(ctx context.Context) error {
+		if err := server.Shutdown(ctx); err != nil {
+			return errors.Join(err, server.Close())
+		}
+		return nil
+	})
 }
 
 // s3Key answers what an access key stands for.
