@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -163,6 +164,10 @@ func (c *cli) objectGet() *cobra.Command {
 			return err
 		}
 		info, body, err := node.Get(cmd.Context(), n, r)
+		var refused *client.Error
+		if errors.As(err, &refused) && refused.Status == http.StatusRequestedRangeNotSatisfiable {
+			return abi.WithCode(abi.InvalidInput, fmt.Errorf("--range %s: the object has no such bytes", part))
+		}
 		if err != nil {
 			return err
 		}
@@ -253,9 +258,10 @@ func (g got) into(file string, tell io.Writer) error {
 		}
 		return errors.Join(g.to(f, tell), f.Close())
 	}
-	f, err := os.OpenFile(filepath.Join(filepath.Dir(file), ".sett-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	dir := filepath.Dir(file)
+	f, err := os.OpenFile(filepath.Join(dir, ".sett-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		return abi.WithCode(abi.InvalidInput, err)
+		return abi.WithCode(abi.InvalidInput, notThere(dir, err))
 	}
 	defer os.Remove(f.Name()) // nothing, once it has its name
 	if there {
