@@ -86,6 +86,8 @@ func TestWrongUsage(t *testing.T) {
 		"topic subscribe t mail":                     `topic subscribe: to "mail": it is queue:NAME or a URL`,
 		"topic subscribe t queue:q.fifo":             `topic subscribe: to "queue:q.fifo": a FIFO queue`,
 		"topic subscribe t queue:q --filter-scope=x": `topic subscribe: --filter-scope "x": it is attributes or body`,
+		"up --http=8080":                             `up: http: address "8080": want HOST:PORT like 127.0.0.1:8080`,
+		"up --name=a/b":                              `up: node name "a/b": a name is 1 to 63`,
 		"schedule fire":                              "schedule fire: too few words; it is: sett schedule fire FUNCTION[#SCHEDULE]",
 		"functions -o yaml":                          `functions: --output "yaml": it is table or json`,
 		"functions --app=A":                          `functions: app name "A": a name is 1 to 63 of a-z, 0-9 and -, and neither starts nor ends with -`,
