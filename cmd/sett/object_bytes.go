@@ -35,7 +35,6 @@ func (f *putFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.metadata, "meta", nil, "`NAME=VALUE` metadata (repeatable)")
 	flags.BoolVar(&f.ifAbsent, "if-absent", false, "only if the key is absent")
 	flags.StringVar(&f.ifMatch, "if-match", "", "`ETAG` only if the object has this ETag")
-	cmd.MarkFlagsMutuallyExclusive("if-absent", "if-match")
 }
 
 // put is what the flags say of an object made of a file.
@@ -76,6 +75,12 @@ func (c *cli) objectPut() *cobra.Command {
 		p, err := flags.put(args[0])
 		if err != nil {
 			return err
+		}
+		switch given := cmd.Flags().Changed("if-match"); {
+		case given && flags.ifAbsent:
+			return usage("object put: --if-match and --if-absent exclude each other")
+		case given && p.If.ETag == "":
+			return usage("object put: --if-match %q: it is an ETag as sett object head shows it", flags.ifMatch)
 		}
 		if p.Name, err = c.objectName(cmd, withBase(args[1], filepath.ToSlash(args[0]))); err != nil {
 			return err

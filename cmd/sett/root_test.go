@@ -62,6 +62,8 @@ func TestWrongUsage(t *testing.T) {
 		"--output=yaml":                              `--output "yaml": it is table or json`,
 		"deploy --memory=0 testdata/empty.wasm":      "deploy: --memory: it is more than nothing",
 		"deploy --route=x testdata/empty.wasm":       `deploy: route: pattern "x": `,
+		"object put f b/k --if-match=x --if-absent":  "object put: --if-match and --if-absent exclude each other",
+		"object put f b/k --if-match=":               `object put: --if-match "": it is an ETag as sett object head shows it`,
 		"kv quota":                                   "kv quota: give --keys N, --bytes N or both; 0 is no limit",
 		"kv quota --keys=-1":                         "kv quota: give --keys N, --bytes N or both; 0 is no limit",
 		"queue sned q":                               `unknown command "sned" for sett queue, did you mean send?`,
