@@ -87,7 +87,11 @@ func (c *cli) showLine(line abi.Line) error {
 	if line.Attrs != "" {
 		attrs = " " + printable(line.Attrs)
 	}
-	_, err := fmt.Fprintf(c.out, "%s %s v%d %s %-8s %s%s\n", line.Time.Local().Format("15:04:05.000"), printable(line.Function),
-		line.Version, cmp.Or(printable(line.Invocation), "-"), printable(source), printable(line.Message), attrs)
+	version := "-" // of a line about a node
+	if line.Version != 0 {
+		version = fmt.Sprintf("v%d", line.Version)
+	}
+	_, err := fmt.Fprintf(c.out, "%s %s %s %s %-8s %s%s\n", line.Time.Local().Format("15:04:05.000"), cmp.Or(printable(line.Function), "-"),
+		version, cmp.Or(printable(line.Invocation), "-"), printable(source), printable(line.Message), attrs)
 	return err
 }
