@@ -56,6 +56,8 @@ func TestWrongUsage(t *testing.T) {
 		"kv put k v --if-revision=0":                 "kv put: --if-revision 0: a key that is there has a higher one",
 		"kv put k v --if-absent --if-revision=1":     "kv put: --if-revision and --if-absent exclude each other",
 		"kv put k v --ttl=soon":                      `kv put: --ttl "soon": it is a time such as 90s or 24h`,
+		"kv put k v --ttl=0s":                        "kv put: --ttl 0s: it is between 1ms and 87600h",
+		"kv incr k --ttl=87601h":                     "kv incr: --ttl 87601h: it is between 1ms and 87600h",
 		"kv put k v --if-revision=-1":                `kv put: --if-revision "-1": it is a whole number from 0`,
 		"logs --follow=perhaps":                      `logs: --follow "perhaps": it is true or false`,
 		"--version":                                  "unknown flag --version; see: sett --help",
