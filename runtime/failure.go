@@ -98,7 +98,7 @@ func (c *call) reason(err error) *failure {
 		c.r.config.Log.Error("run guest", "app", c.version.App, "function", c.version.Function, "err", err)
 		return &failure{outcomeTrap, "internal error of the node; its log says more", errInternal}
 	}
-	return failed(outcomeTrap, trapReason(err))
+	return failed(outcomeTrap, "trap: "+trapReason(err))
 }
 
 // maxFrames is how many callers a trap's reason names; further out they say little.

@@ -73,7 +73,10 @@ func advertised(ctx context.Context, r resolver, wanted, bound string) (netip.Ad
 	if wanted != "" {
 		a, err := resolve(ctx, r, wanted)
 		if err == nil && a.Addr().IsUnspecified() {
-			err = fmt.Errorf("advertise %q: others cannot reach it", wanted)
+			err = errors.New("others cannot reach it")
+		}
+		if err != nil {
+			err = fmt.Errorf("advertise %q: %w", wanted, err)
 		}
 		if a.Port() == 0 {
 			a = netip.AddrPortFrom(a.Addr(), here.Port())

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,6 +143,9 @@ type Restored struct {
 // or keys between nodes. After an error the directory is as it was.
 func Restore(ctx context.Context, file, data string) (r Restored, err error) {
 	archive, err := zip.OpenReader(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, abi.WithCode(abi.NotFound, err)
+	}
 	if err != nil {
 		return r, abi.WithCode(abi.InvalidInput, fmt.Errorf("not a whole backup: %w", err))
 	}

@@ -81,9 +81,9 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: address %q: want HOST:PORT like 127.0.0.1:8080", a.name, a.value))
 		}
 	}
-	for _, l := range []struct{ name, value string }{{"name", c.Name}, {"region", c.Region}} {
+	for _, l := range []struct{ kind, value string }{{"node", c.Name}, {"region", c.Region}} {
 		if l.value != "" {
-			errs = append(errs, registry.CheckName(l.name, l.value))
+			errs = append(errs, registry.CheckName(l.kind, l.value))
 		}
 	}
 	return errors.Join(errs...)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sett-run/sett/sdk/abi"
 	"github.com/sett-run/sett/sdk/client"
 )
 
@@ -34,14 +36,22 @@ func (c *cli) bench() *cobra.Command {
 				return err
 			}
 			done := make([]client.BenchResponse, 0, len(names))
+			var faults []error // of functions that fail: the others are measured all the same
 			for _, name := range names {
 				b, err := c.measure(cmd, node, name, request)
-				if err != nil {
+				switch {
+				case abi.CodeOf(err) == abi.FunctionFailed, abi.CodeOf(err) == abi.Timeout:
+					faults = append(faults, fmt.Errorf("bench %s: %w; see: sett logs %s", name, err, name))
+				case err != nil:
 					return fmt.Errorf("bench %s: %w", name, err)
+				default:
+					done = append(done, b)
 				}
-				done = append(done, b)
 			}
-			return c.showBench(done, len(args) == 1)
+			if len(args) == 0 || len(faults) == 0 {
+				err = c.showBench(done, len(args) == 1)
+			}
+			return errors.Join(append(faults, err)...)
 		},
 	}
 	f := cmd.Flags()

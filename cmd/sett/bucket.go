@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,9 @@ func (c *cli) noBucket(ctx context.Context, node client.Objects, bucket string, 
 	var names []string
 	for _, b := range all {
 		names = append(names, b.Name)
+	}
+	if slices.Contains(names, bucket) { // it is another that is not there, which err names
+		return err
 	}
 	return c.absent("bucket", bucket, names)
 }

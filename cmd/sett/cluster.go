@@ -288,7 +288,7 @@ func (c *cli) restore() *cobra.Command {
 		Short: "Make a data directory of a backup",
 		Long: "No node is asked. sett up on the directory begins a new cluster with the functions and the state of\n" +
 			"the old one.",
-		Example: "  sett cluster restore monday.sett --data /var/lib/sett\n" +
+		Example: "  sett cluster restore monday.zip --data /var/lib/sett\n" +
 			"  sett up --data /var/lib/sett",
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {

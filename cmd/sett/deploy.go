@@ -151,7 +151,10 @@ func (d deployFlags) apply(cmd *cobra.Command, p *project) error {
 	s.Env = env
 	faults = append(faults, err, cmp.Or(s.Validate(), trigger.Check(s)))
 	f.settings = s
-	return errors.Join(faults...)
+	if err := errors.Join(faults...); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 // triggers are what invokes the function besides HTTP.

@@ -187,13 +187,14 @@ func (c *cli) eventsTest() *cobra.Command {
 			return usageError{fmt.Errorf("events test: %w", err)}
 		}
 		if c.format == formatJSON {
-			return c.json(map[string]any{"matches": place == "", "unmatched": place})
-		}
-		if place == "" {
+			err = c.json(map[string]any{"matches": place == "", "unmatched": place})
+		} else if place == "" {
 			_, err = fmt.Fprintln(c.out, "it matches")
+		}
+		if err != nil || place == "" {
 			return err
 		}
-		return abi.WithCode(abi.Conflict, fmt.Errorf("it does not match: %s is not as the pattern wants it", place))
+		return abi.WithCode(abi.Conflict, fmt.Errorf("events test: it does not match: %s is not as the pattern wants it", place))
 	}
 	return cmd
 }

@@ -156,3 +156,11 @@ func usageLine(cmd *cobra.Command) string {
 func verb(cmd *cobra.Command) string {
 	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
+
+// before is what an error of a command begins with: its verb, and nothing for sett itself.
+func before(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return ""
+	}
+	return verb(cmd) + ": "
+}

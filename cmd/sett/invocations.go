@@ -13,6 +13,9 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
+// maxInvocations is how many invocations a node answers at once.
+const maxInvocations = 1000
+
 // invocations lists what ran lately, on all nodes.
 func (c *cli) invocations() *cobra.Command {
 	var query client.InvocationQuery
@@ -32,8 +35,8 @@ func (c *cli) invocations() *cobra.Command {
 					return fmt.Errorf("invocations %s: %w", args[0], err)
 				}
 			}
-			if query.Limit < 0 {
-				return usage("invocations: --limit %d: it is a number from 0", query.Limit)
+			if query.Limit < 1 || query.Limit > maxInvocations {
+				return usage("invocations: --limit %d: it is between 1 and %d", query.Limit, maxInvocations)
 			}
 			list, err := node.Invocations(cmd.Context(), query)
 			if err != nil {
@@ -57,7 +60,7 @@ func (c *cli) invocations() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&query.Failed, "failed", false, "only those answered with 4xx or 5xx")
 	cmd.Flags().BoolVar(&query.Waiting, "waiting", false, "those that are asynchronous or of schedules and have not ended")
-	cmd.Flags().IntVar(&query.Limit, "limit", 0, "at most the newest `N` (default 100)")
+	cmd.Flags().IntVar(&query.Limit, "limit", 100, fmt.Sprintf("at most the newest `N`, up to %d", maxInvocations))
 	return cmd
 }
 

@@ -115,6 +115,9 @@ func (c *cli) onKey(flags *kvFlags, do func(keyCall) error) func(*cobra.Command,
 		if err != nil {
 			return err
 		}
+		if cmd.Flags().Changed("ttl") && (flags.ttl < op.MinTTL || flags.ttl > op.MaxTTL) {
+			return usage("%s: --ttl %s: it is between %s and %s", verb(cmd), durationText(flags.ttl), durationText(op.MinTTL), durationText(op.MaxTTL))
+		}
 		node, err := c.client()
 		if err != nil {
 			return err

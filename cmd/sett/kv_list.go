@@ -138,6 +138,7 @@ func (c *cli) kvUsage() *cobra.Command {
 	return &cobra.Command{
 		Use:   "usage",
 		Short: "Show how much the app keeps, and how much it may keep",
+		Long:  "Each message of the app's queues counts as a key.",
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := c.client()

@@ -14,6 +14,9 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
+// maxLogLines is the most lines that a node answers, or that come before new ones are followed.
+const maxLogLines = 10_000
+
 // logs prints what functions wrote and what the node said of their invocations.
 func (c *cli) logs() *cobra.Command {
 	var query client.LogQuery
@@ -34,8 +37,8 @@ func (c *cli) logs() *cobra.Command {
 					return fmt.Errorf("logs %s: %w", args[0], err)
 				}
 			}
-			if query.Limit < 0 {
-				return usage("logs: --limit %d: it is a number from 0", query.Limit)
+			if query.Limit < 1 || query.Limit > maxLogLines {
+				return usage("logs: --limit %d: it is between 1 and %d", query.Limit, maxLogLines)
 			}
 			if query.Since, err = pastTime(since, time.Now(), time.Time{}); err != nil {
 				return usage("logs: --since %w", err)
@@ -47,7 +50,7 @@ func (c *cli) logs() *cobra.Command {
 	f.BoolVarP(&query.Follow, "follow", "f", false, "go on with new lines until interrupted")
 	f.StringVar(&since, "since", "", "`TIME` only lines of this time or later: 10m for so long ago, or 2026-11-26T09:00:00Z")
 	f.StringVar(&query.Invocation, "invocation", "", "`ID` only lines of this invocation")
-	f.IntVar(&query.Limit, "limit", 0, "at most the newest `N` lines (default all)")
+	f.IntVar(&query.Limit, "limit", 1000, fmt.Sprintf("at most the newest `N` lines, up to %d", maxLogLines))
 	return cmd
 }
 
@@ -84,7 +87,11 @@ func (c *cli) showLine(line abi.Line) error {
 	if line.Attrs != "" {
 		attrs = " " + printable(line.Attrs)
 	}
-	_, err := fmt.Fprintf(c.out, "%s %s v%d %s %-8s %s%s\n", line.Time.Local().Format("15:04:05.000"), printable(line.Function),
-		line.Version, cmp.Or(printable(line.Invocation), "-"), printable(source), printable(line.Message), attrs)
+	version := "-" // of a line about a node
+	if line.Version != 0 {
+		version = fmt.Sprintf("v%d", line.Version)
+	}
+	_, err := fmt.Fprintf(c.out, "%s %s %s %s %-8s %s%s\n", line.Time.Local().Format("15:04:05.000"), cmp.Or(printable(line.Function), "-"),
+		version, cmp.Or(printable(line.Invocation), "-"), printable(source), printable(line.Message), attrs)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -34,7 +35,6 @@ func (f *putFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.metadata, "meta", nil, "`NAME=VALUE` metadata (repeatable)")
 	flags.BoolVar(&f.ifAbsent, "if-absent", false, "only if the key is absent")
 	flags.StringVar(&f.ifMatch, "if-match", "", "`ETAG` only if the object has this ETag")
-	cmd.MarkFlagsMutuallyExclusive("if-absent", "if-match")
 }
 
 // put is what the flags say of an object made of a file.
@@ -75,6 +75,12 @@ func (c *cli) objectPut() *cobra.Command {
 		p, err := flags.put(args[0])
 		if err != nil {
 			return err
+		}
+		switch given := cmd.Flags().Changed("if-match"); {
+		case given && flags.ifAbsent:
+			return usage("object put: --if-match and --if-absent exclude each other")
+		case given && p.If.ETag == "":
+			return usage("object put: --if-match %q: it is an ETag as sett object head shows it", flags.ifMatch)
 		}
 		if p.Name, err = c.objectName(cmd, withBase(args[1], filepath.ToSlash(args[0]))); err != nil {
 			return err
@@ -163,6 +169,10 @@ func (c *cli) objectGet() *cobra.Command {
 			return err
 		}
 		info, body, err := node.Get(cmd.Context(), n, r)
+		var refused *client.Error
+		if errors.As(err, &refused) && refused.Status == http.StatusRequestedRangeNotSatisfiable {
+			return abi.WithCode(abi.InvalidInput, fmt.Errorf("--range %s: the object has no such bytes", part))
+		}
 		if err != nil {
 			return err
 		}
@@ -253,9 +263,10 @@ func (g got) into(file string, tell io.Writer) error {
 		}
 		return errors.Join(g.to(f, tell), f.Close())
 	}
-	f, err := os.OpenFile(filepath.Join(filepath.Dir(file), ".sett-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	dir := filepath.Dir(file)
+	f, err := os.OpenFile(filepath.Join(dir, ".sett-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		return abi.WithCode(abi.InvalidInput, err)
+		return abi.WithCode(abi.InvalidInput, notThere(dir, err))
 	}
 	defer os.Remove(f.Name()) // nothing, once it has its name
 	if there {

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/sett-run/sett/sdk/abi"
 )
 
 func TestPrintable(t *testing.T) {
@@ -18,6 +20,20 @@ func TestPrintable(t *testing.T) {
 	} {
 		if got := printable(in); got != want {
 			t.Errorf("printable(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestLine(t *testing.T) {
+	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.Local)
+	for want, line := range map[string]abi.Line{
+		"09:00:00.000 hello v4 01K INFO     hi n=1\n": {Time: at, Function: "hello", Version: 4, Invocation: "01K", Stream: abi.StreamLog,
+			Level: "INFO", Message: "hi", Attrs: "n=1"},
+		"09:00:00.000 - - - platform no lines of node b\n": {Time: at, Stream: abi.StreamPlatform, Level: "WARN", Message: "no lines of node b"},
+	} {
+		var out strings.Builder
+		if err := (&cli{out: &out}).showLine(line); err != nil || out.String() != want {
+			t.Errorf("showLine(%+v) = %q, %v, want %q", line, out.String(), err, want)
 		}
 	}
 }

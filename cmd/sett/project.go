@@ -107,8 +107,11 @@ func openProject(path string, v variables) (*project, error) {
 	if info.IsDir() {
 		return openFolder(path, v)
 	}
-	if ext := filepath.Ext(path); ext == ".yaml" || ext == ".yml" {
+	switch filepath.Ext(path) {
+	case ".yaml", ".yml":
 		return openManifest(path, v)
+	case ".go", ".js", ".mjs", ".py", ".c", ".rs":
+		return nil, abi.WithCode(abi.InvalidInput, fmt.Errorf("%s is source: give its folder, or a manifest that names it", path))
 	}
 	name := strings.TrimSuffix(filepath.Base(path), ".wasm")
 	return &project{dir: filepath.Dir(path), functions: []function{{name: name, module: module{name: name, file: path}}}}, nil

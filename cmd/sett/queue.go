@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,7 +40,11 @@ func (c *cli) noQueue(k call, err error) error {
 	if !errors.Is(err, op.ErrNoQueue) {
 		return err
 	}
-	return c.absent("queue", k.name, c.queueNames(k.ctx(), k.node.Queues()))
+	names := c.queueNames(k.ctx(), k.node.Queues())
+	if slices.Contains(names, k.name) { // it is another that is not there, which err names
+		return err
+	}
+	return c.absent("queue", k.name, names)
 }
 
 // queueNames answers the names of some queues for a hint, none when they cannot be had.

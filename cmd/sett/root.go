@@ -135,10 +135,10 @@ func (c *cli) globals(cmd *cobra.Command) error {
 		}
 	}
 	if c.format != formatTable && c.format != formatJSON {
-		return usage("%s: --output %q: it is table or json", verb(cmd), c.format)
+		return usage("%s--output %q: it is table or json", before(cmd), c.format)
 	}
 	if err := registry.CheckName("app", c.app); err != nil {
-		return usageError{fmt.Errorf("%s: %w", verb(cmd), err)}
+		return usageError{fmt.Errorf("%s%w", before(cmd), err)}
 	}
 	return nil
 }
@@ -232,8 +232,12 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 // flagError explains a flag that could not be read; an unknown one is answered with the nearest there is.
 func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
-	if !errors.As(err, &missing) {
-		return usage("%s: %w; see: %s --help", verb(cmd), err, cmd.CommandPath())
+	var wrong *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &wrong):
+		return usage("%s--%s %q: it is %s", before(cmd), wrong.GetFlag().Name, wrong.GetValue(), kindOf(wrong.GetFlag()))
+	case !errors.As(err, &missing):
+		return usage("%s%w; see: %s --help", before(cmd), err, cmd.CommandPath())
 	}
 	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -244,9 +248,22 @@ func flagError(cmd *cobra.Command, err error) error {
 	slices.Sort(known)
 	name := missing.GetSpecifiedName()
 	if missing.GetSpecifiedShortnames() != "" {
-		return usage("%s: unknown flag -%s; see: %s --help", verb(cmd), name, cmd.CommandPath())
+		return usage("%sunknown flag -%s; see: %s --help", before(cmd), name, cmd.CommandPath())
 	}
-	return usage("%s: unknown flag --%s%s", verb(cmd), name, didYouMean(cmd, "--"+name, known))
+	return usage("%sunknown flag --%s%s", before(cmd), name, didYouMean(cmd, "--"+name, known))
+}
+
+// kindOf says what a flag's values are, of those that can be wrong.
+func kindOf(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "duration":
+		return "a time such as 90s or 24h"
+	case "bool":
+		return "true or false"
+	case "uint64":
+		return "a whole number from 0"
+	}
+	return "a whole number"
 }
 
 func didYouMean(cmd *cobra.Command, word string, known []string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -157,6 +158,11 @@ func (c *cli) topicSubscribe() *cobra.Command {
 		}
 		if err := k.node.Topics().Subscribe(k.ctx(), c.app, s); err != nil {
 			return err
+		}
+		if dead := s.DeadLetter; dead != "" {
+			if _, err := k.node.Queues().Get(k.ctx(), c.app, dead); errors.Is(err, op.ErrNoQueue) {
+				fmt.Fprintf(c.err, "sett: note: queue %s is not there, and until it is what the URL does not take is lost: sett queue create %s\n", dead, dead)
+			}
 		}
 		if c.format == formatJSON {
 			return c.json(s)

@@ -55,10 +55,14 @@ func (c *cli) runNode(ctx context.Context, config upConfig) error {
 	}
 	logger := newLogger(c.err)
 	limitMemory(logger)
-	n, err := node.Start(ctx, node.Config{
+	start := node.Config{
 		Data: config.Data, HTTP: config.HTTP, Admin: config.Admin, Cluster: config.Cluster, Redis: config.Redis, S3: config.S3, S3Domain: config.S3Domain, Name: config.Name,
 		Region: config.Region, Join: config.Join, Advertise: config.Advertise, Version: buildVersion(), FirstToken: config.PrintToken, FuelHeader: config.FuelHeader, Log: logger,
-	})
+	}
+	if err := start.Validate(); err != nil {
+		return usageError{err}
+	}
+	n, err := node.Start(ctx, start)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@
 package trigger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -252,13 +253,14 @@ func (d *Delivery) ended(ctx context.Context, i *Invocation, o Outcome) Outcome 
 	return o
 }
 
-// failure is why an attempt did not succeed: nil for exit code 0, and for a status of 2xx.
+// failure is why an attempt did not succeed: nil for exit code 0, and for a status of 2xx. What the handler said goes before
+// the error beside it, which is for clients and does not tell it.
 func failure(r *abi.Result, err error) error {
 	switch {
+	case r.Error != "":
+		return abi.WithCode(cmp.Or(abi.CodeOf(err), abi.FunctionFailed), errors.New(r.Error))
 	case err != nil:
 		return err
-	case r.Error != "":
-		return abi.WithCode(abi.FunctionFailed, errors.New(r.Error))
 	case r.Status != 0 && r.Status/100 != 2:
 		return abi.WithCode(abi.FunctionFailed, fmt.Errorf("the function answered status %d", r.Status))
 	}

@@ -53,9 +53,9 @@ func (d *door) seen() []call {
 	return slices.Clone(d.calls)
 }
 
-// fails answers a handler's failure.
+// fails answers a handler's failure as the runtime does: why, and an error that does not say it.
 func fails(context.Context, call) (*abi.Result, error) {
-	return &abi.Result{Reply: abi.Reply{Error: "broken"}}, nil
+	return &abi.Result{Reply: abi.Reply{Error: "broken"}}, abi.WithCode(abi.FunctionFailed, errors.New("function failed"))
 }
 
 // mailbox is Destinations that remembers.

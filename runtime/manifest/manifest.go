@@ -210,7 +210,11 @@ func (r *reader) checkNames(app *App) {
 		switch {
 		case slices.Contains(names, u.name):
 		case u.kind == registry.DestinationFunction:
-			r.faultAt(u.at.value, u.at.path, "there is no function %q%s", clip(u.name), didYouMean(near))
+			hint := didYouMean(near)
+			if near == "" {
+				hint = "; a queue is " + kindQueue + ":NAME, a topic " + kindTopic + ":NAME"
+			}
+			r.faultAt(u.at.value, u.at.path, "there is no function %q%s", clip(u.name), hint)
 		case near != "":
 			r.note(u.at.value, u.at.path, "%s %q is declared nowhere here%s", u.kind, clip(u.name), didYouMean(near))
 		}

@@ -40,7 +40,7 @@ func (r *reader) target(f field, kinds ...string) (found resource, ok bool) {
 		if found, ok = r.logical(f, logical); !ok {
 			return found, false
 		}
-	} else if found, ok = r.named(f, text, kinds[0]); !ok {
+	} else if found, ok = r.named(f, text, kinds); !ok {
 		return found, false
 	}
 	if !slices.Contains(kinds, found.kind) {
@@ -118,8 +118,8 @@ func (r *reader) logical(f field, id string) (resource, bool) {
 	return resource{}, false
 }
 
-// named reads NAME, KIND:NAME or an ARN.
-func (r *reader) named(f field, text, kind string) (resource, bool) {
+// named reads NAME, which is of the first kind, KIND:NAME or an ARN.
+func (r *reader) named(f field, text string, kinds []string) (resource, bool) {
 	if strings.HasPrefix(text, "arn:") {
 		return r.arn(f, text)
 	}
@@ -128,8 +128,12 @@ func (r *reader) named(f field, text, kind string) (resource, bool) {
 		case kindQueue, kindTopic, kindFunction:
 			return resource{prefix, name}, true
 		}
+		if kinds[0] != kindBucket {
+			r.faultAt(f.value, f.path, "%q: it is a name, an ARN, %s:NAME", clip(text), strings.Join(kinds, ":NAME, "))
+			return resource{}, false
+		}
 	}
-	return resource{kind, text}, true
+	return resource{kinds[0], text}, true
 }
 
 // arn reads arn:PARTITION:SERVICE:REGION:ACCOUNT:NAME, of which only service and name mean something here.

@@ -42,14 +42,18 @@ func (s *Snapshot) checkTies(previous *Snapshot) error {
 	return abi.WithCode(abi.Conflict, errors.Join(ties...))
 }
 
+// tiesBetween answers the ties of two functions' routes; one that several live versions have is told once.
 func tiesBetween(as, bs []liveRoute) (ties []error) {
+	told := map[[2]string]bool{}
 	for _, a := range as {
 		for _, b := range bs {
 			if !a.pattern.Conflicts(b.pattern) {
 				continue
 			}
+			both := [2]string{a.pattern.String(), b.pattern.String()}
 			switch {
-			case a.owner != b.owner:
+			case a.owner != b.owner && !told[both]:
+				told[both] = true
 				ties = append(ties, fmt.Errorf("function %s: route %q ties with %q of function %s; make one more specific",
 					qualified(a.owner), a.pattern, b.pattern, qualified(b.owner)))
 			case a.version < b.version && a.pattern.Compare(b.pattern) != 0:

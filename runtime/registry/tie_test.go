@@ -13,6 +13,11 @@ func TestTies(t *testing.T) {
 	mustDeploy(t, r, "default", changeOf("web", 2, "/b"))
 	mustDeploy(t, r, "shop", changeOf("cart", 3, "GET /a/{id}")) // version 1 of web is not live
 	mustDeploy(t, r, "default", changeOf("plain", 4))
+	mustDeploy(t, r, "default", changeOf("pair", 6, "/pair"))
+	mustDeploy(t, r, "default", changeOf("pair", 7, "/pair"))
+	if _, err := r.SetAlias(background, "default", "pair", "live", []Weight{{1, 1}, {2, 1}}); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		do   func() error
@@ -27,6 +32,7 @@ func TestTies(t *testing.T) {
 			_, err := r.SetAlias(background, "default", "web", "live", []Weight{{2, 99}, {1, 1}})
 			return err
 		}, []string{"function shop/cart"}},
+		{"with versions that share live", deploying(r, "default", changeOf("other", 5, "/pair")), []string{`function other: route "/pair" ties with "/pair" of function pair`}},
 		{"within one deployment", deploying(r, "default", changeOf("p", 5, "GET /p"), changeOf("q", 5, "GET /p/{x...}")), nil},
 		{"two of one deployment", deploying(r, "default", changeOf("r", 5, "POST /r/{x}"), changeOf("s", 5, "POST /{y}/s")), []string{"function r", "function s"}},
 		{"explicit over default", deploying(r, "default", changeOf("other", 5, "/plain")), nil},

@@ -96,6 +96,7 @@ func TestErrorsKeepTheirCode(t *testing.T) {
 	}{
 		{"problem", problem, `{"status":422,"code":"invalid_module","detail":"module imports env.foo"}`, 422, abi.InvalidModule, "module imports env.foo"},
 		{"unknown code", problem, `{"status":418,"code":"teapot","detail":"short and stout"}`, 418, "teapot", "short and stout"},
+		{"data plane", problem, `{"status":404,"code":"not_found","detail":"no route","invocation":"01"}`, 404, abi.NotFound, "no route: http://127.0.0.1:"},
 		{"problem without code", problem, `{"detail":"x"}`, 404, abi.NotFound, "answered 404"},
 		{"not JSON", problem, `<html>`, 502, abi.Unavailable, "answered 502"},
 		{"another server", "text/plain", "no such page\nmore", 404, abi.NotFound, "no such page"},
