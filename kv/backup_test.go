@@ -144,15 +144,11 @@ func testRestored(t *testing.T, g *trio, newest uint64) {
 	}
 	for _, id := range []string{"b", "c"} {
 		other := g.open1(id, nil)
-		if err := s.Replica().AddReader(t.Context(), id, id); err != nil {
-			t.Fatal(err)
-		}
+		g.asLeader(func(r *replica.Replica) error { return r.AddReader(t.Context(), id, id) })
 		if err := other.CaughtUp(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Replica().AddVoter(t.Context(), id, id); err != nil {
-			t.Fatal(err)
-		}
+		g.asLeader(func(r *replica.Replica) error { return r.AddVoter(t.Context(), id, id) })
 	}
 	g.mustBeEqual()
 	for _, id := range g.ids {

@@ -133,7 +133,7 @@ func TestPrepareRefuses(t *testing.T) {
 			m.Memory(0, 1)
 			start(m)
 			m.Start(m.Func("", "", wasmtest.Unreachable()))
-		}), abi.InvalidModule, "initialize module: unreachable"},
+		}), abi.InvalidModule, "initialize module: trap: unreachable"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, _ := open(t, Config{})
