@@ -158,22 +158,36 @@ func TestBackupOfWhatChanges(t *testing.T) {
 func TestBackupOfWhatIsElsewhere(t *testing.T) {
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
-	ctx := t.Context()
-	if err := a.objects.CreateBucket(ctx, "default", blob.Bucket{Name: "pics"}); err != nil {
+	putAndLose(t, a)
+	if err := b.den.server.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Backup(t.Context(), io.Discard); abi.CodeOf(err) != abi.Unavailable {
+		t.Errorf("Backup = %v, want %s", err, abi.Unavailable)
+	}
+}
+
+// TestBackupOfWhatIsLost backs up an object whose chunk is nowhere: the backup has the rest.
+func TestBackupOfWhatIsLost(t *testing.T) {
+	a := start(t, t.TempDir())
+	putAndLose(t, a)
+	if err := a.Backup(t.Context(), io.Discard); err != nil {
+		t.Error(err)
+	}
+}
+
+// putAndLose puts an object at a node, whose own copy of its chunk goes.
+func putAndLose(t *testing.T, n *Node) {
+	t.Helper()
+	if err := n.objects.CreateBucket(t.Context(), "default", blob.Bucket{Name: "pics"}); err != nil {
 		t.Fatal(err)
 	}
 	name := blob.Name{App: "default", Bucket: "pics", Key: "cat"}
-	if _, err := a.objects.Put(ctx, blob.Put{Name: name, Body: blob.Body{Reader: strings.NewReader("meow"), Size: 4}}); err != nil {
+	if _, err := n.objects.Put(t.Context(), blob.Put{Name: name, Body: blob.Body{Reader: strings.NewReader("meow"), Size: 4}}); err != nil {
 		t.Fatal(err)
 	}
 	digest := fmt.Sprintf("%x", sha256.Sum256([]byte("meow")))
-	if err := os.Remove(filepath.Join(a.dir.join(objectsDir), digest[:2], digest)); err != nil {
+	if err := os.Remove(filepath.Join(n.dir.join(objectsDir), digest[:2], digest)); err != nil {
 		t.Fatal(err)
-	}
-	if err := b.den.server.Shutdown(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Backup(ctx, io.Discard); abi.CodeOf(err) != abi.Unavailable {
-		t.Errorf("Backup = %v, want %s", err, abi.Unavailable)
 	}
 }
