@@ -296,7 +296,7 @@ func (r *Router) unrouted(ctx *fasthttp.RequestCtx, q *request, t *Table) {
 			return
 		}
 	}
-	r.refuse(ctx, q, refusal{404, abi.NotFound, "no route", r.rejected.noRoute, false})
+	r.refuse(ctx, q, refusal{404, abi.NotFound, abi.NoRoute, r.rejected.noRoute, false})
 }
 
 // otherSlash is path with its final slash taken away or added. It refuses what a browser would read as another

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -36,10 +35,7 @@ func (c *cli) noBucket(ctx context.Context, node client.Objects, bucket string, 
 	for _, b := range all {
 		names = append(names, b.Name)
 	}
-	if slices.Contains(names, bucket) { // it is another that is not there, which err names
-		return err
-	}
-	return c.absent("bucket", bucket, names)
+	return c.absent("bucket", bucket, names, err)
 }
 
 func (c *cli) bucketCreate() *cobra.Command {

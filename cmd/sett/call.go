@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,9 +64,12 @@ func (c *cli) on(n noun, do func(call) error) func(*cobra.Command, []string) err
 	}
 }
 
-// absent is the error for a thing that is not there: the nearest of those that are, else what to do. Group is the
-// command that creates such things.
-func (c *cli) absent(group, name string, names []string) error {
+// absent is the error for a thing that is not there: the nearest of those that are, else what to do. When it is among them
+// something else is not there, which err names. Group is the command that creates such things.
+func (c *cli) absent(group, name string, names []string, err error) error {
+	if slices.Contains(names, name) {
+		return err
+	}
 	kind := group[strings.LastIndexByte(group, ' ')+1:]
 	hint := fmt.Sprintf("; create it with: sett %s create %s", group, name)
 	if !c.appGiven {

@@ -325,12 +325,9 @@ func (c *cli) noArchive(k call, err error) error {
 	}
 	var names []string
 	for _, a := range list {
-		if a.Name == k.name {
-			return err
-		}
 		names = append(names, a.Name)
 	}
-	return c.absent("events archive", k.name, names)
+	return c.absent("events archive", k.name, names, err)
 }
 
 func (c *cli) eventsReplay() *cobra.Command {

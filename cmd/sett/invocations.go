@@ -13,9 +13,6 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// maxInvocations is how many invocations a node answers at once.
-const maxInvocations = 1000
-
 // invocations lists what ran lately, on all nodes.
 func (c *cli) invocations() *cobra.Command {
 	var query client.InvocationQuery
@@ -35,8 +32,8 @@ func (c *cli) invocations() *cobra.Command {
 					return fmt.Errorf("invocations %s: %w", args[0], err)
 				}
 			}
-			if query.Limit < 1 || query.Limit > maxInvocations {
-				return usage("invocations: --limit %d: it is between 1 and %d", query.Limit, maxInvocations)
+			if query.Limit < 1 || query.Limit > client.MaxInvocations {
+				return usage("invocations: --limit %d: it is between 1 and %d", query.Limit, client.MaxInvocations)
 			}
 			list, err := node.Invocations(cmd.Context(), query)
 			if err != nil {
@@ -60,7 +57,7 @@ func (c *cli) invocations() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&query.Failed, "failed", false, "only those answered with 4xx or 5xx")
 	cmd.Flags().BoolVar(&query.Waiting, "waiting", false, "those that are asynchronous or of schedules and have not ended")
-	cmd.Flags().IntVar(&query.Limit, "limit", 100, fmt.Sprintf("at most the newest `N`, up to %d", maxInvocations))
+	cmd.Flags().IntVar(&query.Limit, "limit", client.DefaultInvocations, fmt.Sprintf("at most the newest `N`, up to %d", client.MaxInvocations))
 	return cmd
 }
 

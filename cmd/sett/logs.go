@@ -14,9 +14,6 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// maxLogLines is the most lines that a node answers, or that come before new ones are followed.
-const maxLogLines = 10_000
-
 // logs prints what functions wrote and what the node said of their invocations.
 func (c *cli) logs() *cobra.Command {
 	var query client.LogQuery
@@ -37,8 +34,8 @@ func (c *cli) logs() *cobra.Command {
 					return fmt.Errorf("logs %s: %w", args[0], err)
 				}
 			}
-			if query.Limit < 1 || query.Limit > maxLogLines {
-				return usage("logs: --limit %d: it is between 1 and %d", query.Limit, maxLogLines)
+			if query.Limit < 1 || query.Limit > client.MaxLogLines {
+				return usage("logs: --limit %d: it is between 1 and %d", query.Limit, client.MaxLogLines)
 			}
 			if query.Since, err = pastTime(since, time.Now(), time.Time{}); err != nil {
 				return usage("logs: --since %w", err)
@@ -50,7 +47,7 @@ func (c *cli) logs() *cobra.Command {
 	f.BoolVarP(&query.Follow, "follow", "f", false, "go on with new lines until interrupted")
 	f.StringVar(&since, "since", "", "`TIME` only lines of this time or later: 10m for so long ago, or 2026-11-26T09:00:00Z")
 	f.StringVar(&query.Invocation, "invocation", "", "`ID` only lines of this invocation")
-	f.IntVar(&query.Limit, "limit", 1000, fmt.Sprintf("at most the newest `N` lines, up to %d", maxLogLines))
+	f.IntVar(&query.Limit, "limit", client.DefaultLogLines, fmt.Sprintf("at most the newest `N` lines, up to %d", client.MaxLogLines))
 	return cmd
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,11 +39,17 @@ func (c *cli) noQueue(k call, err error) error {
 	if !errors.Is(err, op.ErrNoQueue) {
 		return err
 	}
-	names := c.queueNames(k.ctx(), k.node.Queues())
-	if slices.Contains(names, k.name) { // it is another that is not there, which err names
-		return err
+	return c.absent("queue", k.name, c.queueNames(k.ctx(), k.node.Queues()), err)
+}
+
+// noteDeadLetter says what happens until the queue of dead letters is there, if there is to be one and it is not.
+func (c *cli) noteDeadLetter(k call, queue, until string) {
+	if queue == "" {
+		return
 	}
-	return c.absent("queue", k.name, names)
+	if _, err := k.node.Queues().Get(k.ctx(), c.app, queue); errors.Is(err, op.ErrNoQueue) {
+		fmt.Fprintf(c.err, "sett: note: queue %s is not there, and until it is %s: sett queue create %s\n", queue, until, queue)
+	}
 }
 
 // queueNames answers the names of some queues for a hint, none when they cannot be had.
@@ -150,11 +155,7 @@ func (c *cli) queueCreate() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if dead := wanted.DeadLetter; dead != "" {
-			if _, err := k.node.Queues().Get(ctx, c.app, dead); errors.Is(err, op.ErrNoQueue) {
-				fmt.Fprintf(c.err, "sett: note: queue %s is not there, and until it is messages stay: sett queue create %s\n", dead, dead)
-			}
-		}
+		c.noteDeadLetter(k, wanted.DeadLetter, "messages stay")
 		if c.format != formatJSON {
 			_, err = fmt.Fprintf(c.out, "queue %s %s\n", k.name, change)
 			return err

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,14 +37,14 @@ func (c *cli) topics() *cobra.Command {
 // noTopic tells of a topic that is not there.
 func (c *cli) noTopic(k call, err error) error {
 	topics, listErr := k.node.Topics().List(k.ctx(), c.app)
-	if abi.CodeOf(err) != abi.NotFound || listErr != nil || slices.Contains(topics, registry.Topic{Name: k.name}) {
+	if abi.CodeOf(err) != abi.NotFound || listErr != nil {
 		return err
 	}
 	var names []string
 	for _, t := range topics {
 		names = append(names, t.Name)
 	}
-	return c.absent("topic", k.name, names)
+	return c.absent("topic", k.name, names, err)
 }
 
 func (c *cli) topicCreate() *cobra.Command {
@@ -159,11 +157,7 @@ func (c *cli) topicSubscribe() *cobra.Command {
 		if err := k.node.Topics().Subscribe(k.ctx(), c.app, s); err != nil {
 			return err
 		}
-		if dead := s.DeadLetter; dead != "" {
-			if _, err := k.node.Queues().Get(k.ctx(), c.app, dead); errors.Is(err, op.ErrNoQueue) {
-				fmt.Fprintf(c.err, "sett: note: queue %s is not there, and until it is what the URL does not take is lost: sett queue create %s\n", dead, dead)
-			}
-		}
+		c.noteDeadLetter(k, s.DeadLetter, "what the URL does not take is lost")
 		if c.format == formatJSON {
 			return c.json(s)
 		}

@@ -10,12 +10,6 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// Limits of reading logs.
-const (
-	defaultLogLines = 1000   // lines answered when none is asked for
-	maxLogLines     = 10_000 // more in one answer takes more memory
-)
-
 // readLogs answers lines as newline-delimited JSON, and goes on with new ones when asked to follow. Nobody's
 // silence is heart-beaten: TCP notices a dead reader at the next line, at most Limits.Stall later.
 func (a *Admin) readLogs(w http.ResponseWriter, r *http.Request, who caller) error {
@@ -88,7 +82,7 @@ func logQuery(r *http.Request) (client.LogQuery, error) {
 		return client.LogQuery{}, err
 	}
 	ask := client.LogQuery{App: q.name("app"), Function: q.name("function"), Invocation: q.text("invocation"),
-		Limit: q.limit(defaultLogLines, maxLogLines), Follow: q.flag("follow"), Local: q.flag("local")}
+		Limit: q.limit(client.DefaultLogLines, client.MaxLogLines), Follow: q.flag("follow"), Local: q.flag("local")}
 	if len(ask.Invocation) > 64 {
 		q.invalid("invocation: longer than an invocation's id")
 	}

@@ -178,7 +178,7 @@ func TestReaderThatStopsReadingIsLetGo(t *testing.T) {
 			set(t, &w.keys, "k", strings.Repeat("x", op.MaxValueBytes))
 		}
 		line := abi.Line{Stream: abi.StreamLog, Message: strings.Repeat("x", 16<<10)}
-		for range defaultLogLines {
+		for range client.DefaultLogLines {
 			w.lines = append(w.lines, line) // 16 MB, more than sockets hold
 		}
 		c := w.config()

@@ -7,12 +7,6 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// Limits of listing invocations.
-const (
-	defaultInvocations = 100
-	maxInvocations     = 1000 // more than a node keeps would only look like more
-)
-
 // Activity says what nodes did lately. A node that does not answer is named.
 type Activity interface {
 	Invocations(ctx context.Context, q client.InvocationQuery) client.InvocationList
@@ -45,7 +39,7 @@ func (a *Admin) listInvocations(w http.ResponseWriter, r *http.Request, who call
 	if err != nil {
 		return err
 	}
-	ask := client.InvocationQuery{App: q.name("app"), Function: q.name("function"), Limit: q.limit(defaultInvocations, maxInvocations),
+	ask := client.InvocationQuery{App: q.name("app"), Function: q.name("function"), Limit: q.limit(client.DefaultInvocations, client.MaxInvocations),
 		Failed: q.flag("failed"), Waiting: q.flag("waiting"), Local: client.LocalOnly(q.flag("local"))}
 	if q.err != nil {
 		return q.err

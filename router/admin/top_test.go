@@ -45,14 +45,14 @@ func roundTripActivity(t *testing.T, c *client.Client, p *past) {
 	if err != nil || len(list.Invocations) != 1 || !slices.Equal(list.Silent, []string{"two"}) {
 		t.Errorf("Invocations() = %+v, %v", list, err)
 	}
-	if want := (client.InvocationQuery{Limit: defaultInvocations}); p.asked != want {
+	if want := (client.InvocationQuery{Limit: client.DefaultInvocations}); p.asked != want {
 		t.Errorf("asked for %+v, want %+v", p.asked, want)
 	}
 	q := client.InvocationQuery{App: "shop", Function: "none", Failed: true, Limit: 7, Local: true}
 	if list, err = c.Invocations(ctx, q); err != nil || len(list.Invocations) != 0 || p.asked != q {
 		t.Errorf("Invocations(%+v) = %+v, %v, asked for %+v", q, list, err, p.asked)
 	}
-	for _, q := range []client.InvocationQuery{{Limit: maxInvocations + 1}, {Limit: -1}, {App: "No App"}} {
+	for _, q := range []client.InvocationQuery{{Limit: client.MaxInvocations + 1}, {Limit: -1}, {App: "No App"}} {
 		if _, err := c.Invocations(ctx, q); abi.CodeOf(err) != abi.InvalidInput {
 			t.Errorf("Invocations(%+v): %v, want invalid input", q, err)
 		}

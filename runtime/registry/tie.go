@@ -52,10 +52,12 @@ func tiesBetween(as, bs []liveRoute) (ties []error) {
 			}
 			both := [2]string{a.pattern.String(), b.pattern.String()}
 			switch {
-			case a.owner != b.owner && !told[both]:
+			case a.owner != b.owner:
+				if !told[both] {
+					ties = append(ties, fmt.Errorf("function %s: route %q ties with %q of function %s; make one more specific",
+						qualified(a.owner), a.pattern, b.pattern, qualified(b.owner)))
+				}
 				told[both] = true
-				ties = append(ties, fmt.Errorf("function %s: route %q ties with %q of function %s; make one more specific",
-					qualified(a.owner), a.pattern, b.pattern, qualified(b.owner)))
 			case a.version < b.version && a.pattern.Compare(b.pattern) != 0:
 				// Versions that share live may share routes, but not tie otherwise: the pattern chosen must be one.
 				ties = append(ties, fmt.Errorf("function %s: route %q of version %d ties with %q of version %d; they cannot be live together",

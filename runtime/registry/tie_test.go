@@ -13,8 +13,8 @@ func TestTies(t *testing.T) {
 	mustDeploy(t, r, "default", changeOf("web", 2, "/b"))
 	mustDeploy(t, r, "shop", changeOf("cart", 3, "GET /a/{id}")) // version 1 of web is not live
 	mustDeploy(t, r, "default", changeOf("plain", 4))
-	mustDeploy(t, r, "default", changeOf("pair", 6, "/pair"))
-	mustDeploy(t, r, "default", changeOf("pair", 7, "/pair"))
+	mustDeploy(t, r, "default", changeOf("pair", 6, "/pair", "PUT /pair/{x}"))
+	mustDeploy(t, r, "default", changeOf("pair", 7, "/pair", "PUT /pair/{x}"))
 	if _, err := r.SetAlias(background, "default", "pair", "live", []Weight{{1, 1}, {2, 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +33,7 @@ func TestTies(t *testing.T) {
 			return err
 		}, []string{"function shop/cart"}},
 		{"with versions that share live", deploying(r, "default", changeOf("other", 5, "/pair")), []string{`function other: route "/pair" ties with "/pair" of function pair`}},
+		{"otherwise, with versions that share live", deploying(r, "default", changeOf("other", 5, "PUT /{y}/b")), []string{`"PUT /pair/{x}" of function pair; make one more specific`}},
 		{"within one deployment", deploying(r, "default", changeOf("p", 5, "GET /p"), changeOf("q", 5, "GET /p/{x...}")), nil},
 		{"two of one deployment", deploying(r, "default", changeOf("r", 5, "POST /r/{x}"), changeOf("s", 5, "POST /{y}/s")), []string{"function r", "function s"}},
 		{"explicit over default", deploying(r, "default", changeOf("other", 5, "/plain")), nil},

@@ -71,6 +71,9 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap answers the error below the code.
 func (e *Error) Unwrap() error { return e.Err }
 
+// NoRoute is what the data plane says of a request that no function answers, coded NotFound; the admin plane never does.
+const NoRoute = "no route"
+
 // WithCode gives err a code: abi.WithCode(abi.NotFound, fmt.Errorf("function %s: no such function", name)).
 // It answers nil for a nil err.
 func WithCode(code Code, err error) error {

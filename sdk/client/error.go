@@ -48,9 +48,6 @@ type Problem struct {
 	Reason     Reason   `json:"reason,omitempty"`
 }
 
-// noRoute is what a node's data plane says of what no function answers; its admin plane never does.
-const noRoute = "no route"
-
 // readError makes an Error of a response that is not 2xx. Whatever answers in the node's place (a proxy, another
 // server) yields a code from the status and the beginning of its text.
 func readError(res *http.Response) error {
@@ -59,8 +56,8 @@ func readError(res *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	address := res.Request.URL.Scheme + "://" + res.Request.URL.Host
 	if kind == "application/problem+json" && json.Unmarshal(text, &p) == nil && p.Code != "" && p.Detail != "" {
-		if p.Detail == noRoute {
-			return newError(p.Code, res.StatusCode, fmt.Errorf("%s: %s is a node's data plane, not its admin address such as %s", noRoute, address, DefaultNode))
+		if p.Detail == abi.NoRoute {
+			return newError(p.Code, res.StatusCode, fmt.Errorf("%s: %s is a node's data plane, not its admin address such as %s", abi.NoRoute, address, DefaultNode))
 		}
 		return p.asError(res.StatusCode)
 	}

@@ -17,13 +17,19 @@ import (
 // maxLineBytes bounds one line of a log on the wire; a node's own limit on a message is far below.
 const maxLineBytes = 1 << 20
 
+// Limits of LogQuery.Limit.
+const (
+	DefaultLogLines = 1000
+	MaxLogLines     = 10_000 // more in one answer takes more memory
+)
+
 // LogQuery chooses lines. The zero value is everything the node still has and the token may see.
 type LogQuery struct {
 	App        string
 	Function   string    // needs App
 	Invocation string    // one invocation's lines
 	Since      time.Time // zero: from the beginning
-	Limit      int       // the newest so many; 0: the node's own limit
+	Limit      int       // the newest so many, up to MaxLogLines; 0: DefaultLogLines
 	Follow     bool      // then go on with new lines until the context ends
 	Local      bool      // of the node that is asked alone; else of all nodes
 }

@@ -10,12 +10,18 @@ import (
 	"github.com/sett-run/sett/sdk/abi"
 )
 
+// Limits of InvocationQuery.Limit.
+const (
+	DefaultInvocations = 100
+	MaxInvocations     = 1000 // more than a node keeps would only look like more
+)
+
 // InvocationQuery chooses recent invocations: nodes keep their last 1024. The zero value is all of them.
 type InvocationQuery struct {
 	App      string
 	Function string // needs App
 	Failed   bool   // only those answered with 4xx or 5xx
-	Limit    int    // the newest so many; 0: 100
+	Limit    int    // the newest so many, up to MaxInvocations; 0: DefaultInvocations
 	Local    LocalOnly
 	Waiting  bool // those that are kept and have not ended, instead: InvocationList.Waiting, of which the oldest 100 of an app
 }
