@@ -189,6 +189,19 @@ func (c *den) deployForTest(t *testing.T) {
 	}
 }
 
+// uploadModule writes a module and uploads it to the first node.
+func (c *den) uploadModule(t *testing.T, m module, text []byte) (digest string) {
+	t.Helper()
+	if err := os.WriteFile(m.file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := c.upload(t.Context(), c.nodes[0].client, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest
+}
+
 // counting is where an increment of the counter is asked for.
 func counting(nodes []*process) (path string, at []*process) {
 	if !testing.Short() {

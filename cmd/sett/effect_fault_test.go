@@ -12,26 +12,19 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// TestEffectFaults is TestQueueFaults with a worker whose effects are transactional, an object for each batch among them:
-// although messages come more than once, what is done for each has happened exactly once.
-func TestEffectFaults(t *testing.T) {
-	if raceEnabled || testing.Short() {
-		t.Skip("compiling a Go guest takes minutes with the race detector")
-	}
-	t.Parallel() // most of its time it waits
-	plan := planFaults()
-	c := startCluster(t, 3)
-	c.deployFaulty(t, plan, registry.Settings{Handler: "exact", Effects: registry.EffectsTransactional, Reserved: 4})
-	if _, err := c.client.Objects().PutBucket(t.Context(), c.app, "done", client.BucketRequest{}); err != nil {
+// effectWork is queueWork with a worker whose effects are transactional, an object for each batch among them: although
+// messages come more than once, what is done for each has happened exactly once.
+func effectWork(t *testing.T, f *faultRun) (load, check func(*testing.T)) {
+	f.deployFaulty(t, registry.Settings{Handler: "exact", Effects: registry.EffectsTransactional, Reserved: 4})
+	if _, err := f.client.Objects().PutBucket(t.Context(), f.app, "done", client.BucketRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	f := newFaultRun(c, plan)
-	f.run(t)
-	f.checkExact(t)
+	return f.sendAll, f.checkExact
 }
 
 // checkExact compares how often each message had its effects with how often it was sent.
 func (f *faultRun) checkExact(t *testing.T) {
+	f.settle(t)
 	handled, sum := f.counts(t, "handled/"), f.counts(t, "sum")
 	done, written, twice := f.received(t, "done", ""), f.written(t, "done"), 0
 	total := 0

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,28 +11,21 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// Of TestEventFaults.
+// Of eventWork.
 const (
-	eventFaultKills    = 4
 	eventFaultEach     = 150 // publications, and as many events and asynchronous invocations
 	eventFaultSchedule = 10  // of which a schedule is fired once
 )
 
-// TestEventFaults publishes, puts events on the bus, invokes asynchronously and fires a schedule while nodes are killed.
-// Whatever was accepted reaches its functions at least once, and nothing is left.
-func TestEventFaults(t *testing.T) {
-	if raceEnabled || testing.Short() {
-		t.Skip("compiling a Go guest takes minutes with the race detector, and what a killed node had waits 15 seconds")
-	}
-	t.Parallel() // most of its time it waits
-	c := startCluster(t, 3)
-	c.deployNoting(t)
-	f := newFaultRun(c, faultPlan{kills: eventFaultKills})
-	var asking sync.WaitGroup
+// eventWork publishes, puts events on the bus, invokes asynchronously and fires a schedule. Whatever was accepted reaches its
+// functions at least once, and nothing is left.
+func eventWork(t *testing.T, f *faultRun) (load, check func(*testing.T)) {
+	f.deployNoting(t)
 	var expected []string // keys
-	asking.Go(func() { expected = f.events(t) })
-	f.harm(t)
-	asking.Wait()
+	return func(t *testing.T) { expected = f.events(t) }, func(t *testing.T) { f.checkNoted(t, expected) }
+}
+
+func (f *faultRun) checkNoted(t *testing.T, expected []string) {
 	if len(expected) == 0 {
 		t.Fatal("nothing was accepted")
 	}
@@ -58,20 +50,19 @@ func TestEventFaults(t *testing.T) {
 }
 
 // deployNoting deploys two functions that subscribe to a topic, one of them with a schedule, the other with a rule.
-func (c *den) deployNoting(t *testing.T) {
+func (f *faultRun) deployNoting(t *testing.T) {
 	t.Helper()
-	digest := c.uploadFaulty(t)
-	if err := c.client.Topics().Put(t.Context(), c.app, registry.Topic{Name: "news"}); err != nil {
+	if err := f.client.Topics().Put(t.Context(), f.app, registry.Topic{Name: "news"}); err != nil {
 		t.Fatal(err)
 	}
 	subscribed := registry.Trigger{Topic: &registry.TopicSource{Topic: "news"}}
 	rule := registry.Trigger{Event: &registry.EventSource{Pattern: []byte(`{"detail": {"amount": [{"numeric": [">=", 0]}]}}`)}}
 	daily := registry.Trigger{Schedule: &registry.Schedule{Expressions: []string{"rate(1 day)"}}}
 	request := client.DeployRequest{Functions: []client.DeployFunction{
-		{Name: "one", Digest: digest, Settings: registry.Settings{Handler: "note", Triggers: []registry.Trigger{subscribed, daily}}},
-		{Name: "two", Digest: digest, Settings: registry.Settings{Handler: "note", Triggers: []registry.Trigger{subscribed, rule}}},
+		{Name: "one", Digest: f.digest, Settings: registry.Settings{Handler: "note", Triggers: []registry.Trigger{subscribed, daily}}},
+		{Name: "two", Digest: f.digest, Settings: registry.Settings{Handler: "note", Triggers: []registry.Trigger{subscribed, rule}}},
 	}}
-	if _, err := c.client.Deploy(t.Context(), c.app, request); err != nil {
+	if _, err := f.client.Deploy(t.Context(), f.app, request); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -11,42 +10,36 @@ import (
 	"github.com/sett-run/sett/sdk/client"
 )
 
-// Of TestStreamFaults.
+// Of streamWork.
 const (
-	streamFaultKills    = 4
 	streamFaultCounters = 20
 	streamFaultEach     = 40 // times that each counter grows
 )
 
-// TestStreamFaults counts while nodes are killed. A function that follows the counters, and fails one attempt in ten, sees
-// each grow by one, in order, with the value before, up to where it ends.
-func TestStreamFaults(t *testing.T) {
-	if raceEnabled || testing.Short() {
-		t.Skip("compiling a Go guest takes minutes with the race detector, and what a killed node owned waits 15 seconds")
-	}
-	t.Parallel() // most of its time it waits
-	c := startCluster(t, 3)
-	digest := c.uploadFaulty(t)
+// streamWork counts. A function that follows the counters, and fails one attempt in ten, sees each grow by one, in order, with
+// the value before, up to where it ends.
+func streamWork(t *testing.T, f *faultRun) (load, check func(*testing.T)) {
 	stream := registry.StreamSource{Prefix: "counter/", Parallel: 3, BatchSize: 20, ReportItems: true, Bisect: true}
 	request := client.DeployRequest{Functions: []client.DeployFunction{
-		{Name: "follow", Digest: digest, Settings: registry.Settings{Handler: "follow", Triggers: []registry.Trigger{{Stream: &stream}}}},
+		{Name: "follow", Digest: f.digest, Settings: registry.Settings{Handler: "follow", Triggers: []registry.Trigger{{Stream: &stream}}}},
 	}}
-	if _, err := c.client.Deploy(t.Context(), c.app, request); err != nil {
+	if _, err := f.client.Deploy(t.Context(), f.app, request); err != nil {
 		t.Fatal(err)
 	}
-	f := newFaultRun(c, faultPlan{kills: streamFaultKills})
-	var counting sync.WaitGroup
-	counting.Go(func() {
-		for n := range streamFaultCounters * streamFaultEach {
-			f.ask(t, func(ctx context.Context, at *client.Client) error {
-				_, err := at.KV().Incr(ctx, f.app, fmt.Sprint("counter/", n%streamFaultCounters), client.Incr{Delta: 1})
-				return err
-			})
-			time.Sleep(20 * time.Millisecond) // so that it goes on while nodes are killed
-		}
-	})
-	f.harm(t)
-	counting.Wait()
+	return f.count, f.checkFollowed
+}
+
+func (f *faultRun) count(t *testing.T) {
+	for n := range streamFaultCounters * streamFaultEach {
+		f.ask(t, func(ctx context.Context, at *client.Client) error {
+			_, err := at.KV().Incr(ctx, f.app, fmt.Sprint("counter/", n%streamFaultCounters), client.Incr{Delta: 1})
+			return err
+		})
+		time.Sleep(20 * time.Millisecond) // so that it goes on while nodes are killed
+	}
+}
+
+func (f *faultRun) checkFollowed(t *testing.T) {
 	want := f.counts(t, "counter/")
 	eventually(t, "the function has followed", func(context.Context) error {
 		followed := f.counts(t, "followed/")

@@ -1,8 +1,7 @@
-// Command faulty is what the fault tests deploy. Handle exact is the worker of TestEffectFaults, and handle follow that of
-// TestStreamFaults. Handle note marks what has come: see TestEventFaults. Handle work is the
-// worker of TestQueueFaults. It handles messages whose bodies are numbers: it counts an attempt of
-// each, marks those that succeed and reports the others. Those that end in "x" never succeed; of the others one attempt
-// in ten fails.
+// Command faulty is what TestFaults deploys, with a handle for each kind of work. Handle work is the worker of queueWork. It
+// handles messages whose bodies are numbers: it counts an attempt of each, marks those that succeed and reports the others.
+// Those that end in "x" never succeed; of the others one attempt in ten fails. Handle exact is the worker of effectWork, and
+// handle follow that of streamWork. Handle note marks what has come, for eventWork.
 package main
 
 import (
