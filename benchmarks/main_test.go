@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sett-run/sett/benchmarks/benchtest"
 	"github.com/sett-run/sett/benchmarks/record"
 )
 
@@ -27,9 +28,7 @@ func runBenchmarks(t *testing.T, args ...string) (out, faults string, code int) 
 
 // TestHTTP checks that servers of ours are compared and what is printed and kept; how fast anything is depends on the machine.
 func TestHTTP(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts servers")
-	}
+	benchtest.Whole(t)
 	file := filepath.Join(t.TempDir(), "out.json")
 	out, faults, code := runBenchmarks(t, "http", "--small", "--pin=false", "--server", "sett go", "--json", file)
 	if code != 0 {

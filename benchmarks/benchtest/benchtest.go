@@ -1,5 +1,5 @@
-// Package benchtest runs sub-commands in tests: Main is their TestMain, Run runs one. Their processes, nodes and stores,
-// are the test binary with other arguments.
+// Package benchtest runs sub-commands in tests: Main is their TestMain, Run runs one, Whole skips a test that takes long. Their
+// processes, nodes and stores are the test binary with other arguments.
 package benchtest
 
 import (
@@ -27,6 +27,15 @@ func Main(m *testing.M, name string, command Command) {
 		os.Exit(record.Execute(context.Background(), command(out), os.Args[2:], out))
 	}
 	os.Exit(m.Run())
+}
+
+// Whole skips a test that runs a benchmark from one end to the other, which takes ten seconds and more: .ci/run does it, with
+// SETT_TEST_ALL=1.
+func Whole(t *testing.T) {
+	t.Helper()
+	if os.Getenv("SETT_TEST_ALL") == "" || testing.Short() {
+		t.Skip("runs a whole benchmark; SETT_TEST_ALL=1 has it run")
+	}
 }
 
 // Result is what a sub-command came to.

@@ -12,9 +12,7 @@ func TestMain(m *testing.M) { benchtest.Main(m, name, Command) }
 
 // TestRun measures Sett alone, shortly, on one node and on three: what is printed, not how fast anything is.
 func TestRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts groups of processes")
-	}
+	benchtest.Whole(t)
 	r := benchtest.Run(t, Command, "--run", "load,failover,lag,inside", "--rounds", "1", "--time", "50ms", "--failovers", "1", "--lags", "2",
 		"--only", "128 B", "--dir", t.TempDir(), "--etcd", "no-etcd", "--redis", "no-redis")
 	if r.Code != 0 {

@@ -12,9 +12,7 @@ func TestMain(m *testing.M) { benchtest.Main(m, name, Command) }
 
 // TestRun measures shortly, beside Redis where there is one: what is printed, not how fast anything is.
 func TestRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts groups of processes")
-	}
+	benchtest.Whole(t)
 	for _, redis := range []string{"redis-server", "no-redis"} {
 		r := benchtest.Run(t, Command, "--rounds", "1", "--time", "50ms", "--clients", "2", "--dir", t.TempDir(), "--redis", redis)
 		if r.Code != 0 {

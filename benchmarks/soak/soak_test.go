@@ -14,9 +14,7 @@ func TestMain(m *testing.M) { benchtest.Main(m, name, Command) }
 
 // TestRun soaks a node for a few seconds: everything happens, is counted and right. Nothing can be said of growth.
 func TestRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds and starts a node")
-	}
+	benchtest.Whole(t)
 	r := benchtest.Run(t, Command, "--duration", smallest.String(), "--dir", t.TempDir())
 	if r.Code != 0 {
 		t.Fatalf("soak = %d: %s", r.Code, r.Faults)
