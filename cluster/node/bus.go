@@ -55,7 +55,9 @@ func eventRules(f *registry.Function) (all []ruled) {
 // busSubscribers answers who gets what this node has received of an app's bus, and makes the queues that they have not
 // got yet. A rule that cannot be read is left out: deploys refuse it.
 func (n *Node) busSubscribers(ctx context.Context, app string) (all []trigger.Subscriber, err error) {
-	n.refresh(ctx) // what was deployed before the event was put is here: the receive has seen both
+	if err := n.refreshed(ctx); err != nil { // what was deployed before the event was put is here: the receive has seen both
+		return nil, err
+	}
 	there, err := n.inner(ctx, app, queue.BusQueue+"/")
 	if err != nil {
 		return nil, err

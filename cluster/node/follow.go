@@ -42,17 +42,23 @@ func (n *Node) followStore() {
 	}
 }
 
-// refresh serves what other nodes have deployed. When it returns, whatever a concurrent call has read is served, too.
+// refresh is refreshed for who can do with what was served before.
 func (n *Node) refresh(ctx context.Context) {
+	if err := n.refreshed(ctx); err != nil && ctx.Err() == nil {
+		n.log.Error("refresh functions", "err", err)
+	}
+}
+
+// refreshed serves what other nodes have deployed. When it returns without an error, whatever a concurrent call has read is
+// served, too.
+func (n *Node) refreshed(ctx context.Context) error {
 	n.refreshing.Lock()
 	defer n.refreshing.Unlock()
 	changed, err := n.registry.Refresh(ctx)
 	if err == nil && changed {
 		err = n.changed()
 	}
-	if err != nil && ctx.Err() == nil {
-		n.log.Error("refresh functions", "err", err)
-	}
+	return err
 }
 
 // changed serves the registry's state. Versions that this node cannot run yet wait: requests for them go to nodes that

@@ -64,7 +64,9 @@ func (n *Node) subscriptions(ctx context.Context, app, topic string) (all []subs
 
 // subscribers answers who gets what this node has received of a topic, and makes the queues that they have not got yet.
 func (n *Node) subscribers(ctx context.Context, app, topic string) ([]trigger.Subscriber, error) {
-	n.refresh(ctx) // what was deployed before the publication is here: the receive has seen both
+	if err := n.refreshed(ctx); err != nil { // what was deployed before the publication is here: the receive has seen both
+		return nil, err
+	}
 	all, err := n.subscriptions(ctx, app, topic)
 	if err != nil {
 		return nil, err

@@ -247,3 +247,23 @@ func TestShare(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreadableFunctions: while the functions cannot be read nobody is said to want an event, a publication or what becomes of an
+// object, as it would be lost to who was deployed just before.
+func TestUnreadableFunctions(t *testing.T) {
+	n := start(t, t.TempDir())
+	ctx := t.Context()
+	broken := op.Txn{Namespace: op.System, Ops: []op.Op{{Kind: op.Set, Key: "f/default/broken", Value: []byte("{")}, {Kind: op.Set, Key: "generation"}}}
+	if _, err := n.store.Commit(ctx, broken); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := n.listeners(ctx, "default"); err == nil {
+		t.Errorf("listeners = %v, want an error", all)
+	}
+	if all, err := n.subscribers(ctx, "default", "news"); err == nil {
+		t.Errorf("subscribers = %v, want an error", all)
+	}
+	if all, err := n.busSubscribers(ctx, "default"); err == nil {
+		t.Errorf("busSubscribers = %v, want an error", all)
+	}
+}

@@ -84,7 +84,9 @@ func (n *Node) addUploads(all map[string]worker, there map[fsm.QueueName]bool) e
 
 // listeners answers the functions that listen to buckets of an app, and makes the queues that they have not got yet.
 func (n *Node) listeners(ctx context.Context, app string) (all []trigger.UploadListener, err error) {
-	n.refresh(ctx) // what was deployed before the event is here: reading that has seen both
+	if err := n.refreshed(ctx); err != nil { // what was deployed before the event is here: reading that has seen both
+		return nil, err
+	}
 	there, err := n.inner(ctx, app, queue.UploadPrefix)
 	if err != nil {
 		return nil, err
@@ -206,7 +208,9 @@ func (n *Node) sweepBucketsOf(ctx context.Context, app string, before, after map
 	if err != nil || !slices.ContainsFunc(buckets, func(b blob.Bucket) bool { return b.Events != n.heard(app, b.Name) }) {
 		return err
 	}
-	n.refresh(ctx)
+	if err := n.refreshed(ctx); err != nil {
+		return err
+	}
 	n.listenToBuckets(ctx, app)
 	for _, b := range buckets {
 		if !b.Events || n.heard(app, b.Name) {
