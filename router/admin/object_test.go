@@ -188,7 +188,7 @@ func roundTripObjects(t *testing.T, url string, c *client.Client) {
 	if b, err := o.PutBucket(ctx, "shop", "pics", client.BucketRequest{Events: true}); err != nil || !b.Events {
 		t.Errorf("PutBucket again = %+v, %v", b, err)
 	}
-	name := op.ObjectName{App: "shop", Bucket: "pics", Key: "a b/ü+?&\U0001f9a1"}
+	name := op.ObjectName{App: "shop", Bucket: "pics", Key: "a b/ü+?&\x7f\U0001f9a1"}
 	about := op.ObjectAbout{Headers: op.ObjectHeaders{ContentType: "text/html"}, Metadata: map[string]string{"by": "mä\U0001f9a1"}}
 	put := op.ObjectPut{Name: name, About: about, Body: op.ObjectBody{Reader: strings.NewReader("0123456789"), Size: 10}, If: op.ObjectCondition{Absent: true}}
 	info, err := o.Put(ctx, put)
