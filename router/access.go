@@ -45,7 +45,7 @@ type record struct {
 	time       time.Time
 	invocation [invocationIDBytes]byte
 	target     *target
-	trigger    string // constant
+	trigger    short[[accessMethodBytes]byte]
 	method     short[[accessMethodBytes]byte]
 	path       short[[accessPathBytes]byte]
 	remote     short[[accessRemoteBytes]byte]
@@ -105,8 +105,9 @@ func (r *ring) write(a *access) {
 		return // lapped by a faster writer
 	}
 	e := a.event
-	k.sequence, k.time, k.target, k.trigger = sequence, a.time, a.target, e.Trigger
+	k.sequence, k.time, k.target = sequence, a.time, a.target
 	copy(k.invocation[:], e.Invocation)
+	k.trigger.n = uint8(copy(k.trigger.bytes[:], e.Trigger))
 	k.method.n = uint8(copy(k.method.bytes[:], e.Method))
 	k.path.n = uint8(copy(k.path.bytes[:], e.Path))
 	k.remote.n = uint8(copy(k.remote.bytes[:], e.Remote))
@@ -140,8 +141,8 @@ func (r *ring) read(after uint64, limit int) ([]Access, uint64) {
 
 func (k *record) access() Access {
 	a := Access{
-		Sequence: k.sequence, Time: k.time, Invocation: string(k.invocation[:]), Trigger: k.trigger,
-		Method: string(k.method.bytes[:k.method.n]), Path: string(k.path.bytes[:k.path.n]),
+		Sequence: k.sequence, Time: k.time, Invocation: string(k.invocation[:]),
+		Trigger: string(k.trigger.bytes[:k.trigger.n]), Method: string(k.method.bytes[:k.method.n]), Path: string(k.path.bytes[:k.path.n]),
 		Remote: string(k.remote.bytes[:k.remote.n]),
 		Status: k.status, Code: k.code, Start: k.start, Took: k.took, Fuel: k.fuel,
 		RequestBytes: k.request, ReplyBytes: k.reply,

@@ -48,6 +48,23 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+// TestAccessKeepsNothing: another node's event is one piece of memory, up to 1 MiB of headers, which its record must not keep.
+func TestAccessKeepsNothing(t *testing.T) {
+	r := newRouter(t, Config{Invoker: answer("hello")}, live("f", routes("POST /f")))
+	wire := []byte("queue POST /f 10.0.0.1:80 01HZZZZZZZZZZZZZZZZZZZZZZZ")
+	words := strings.Fields(text(wire))
+	e := abi.Event{Trigger: words[0], Method: words[1], Path: words[2], Remote: words[3], Invocation: words[4]}
+	if _, err := r.Take(t.Context(), Call{App: "default", Function: "f", Event: &e}, 1); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Fields(string(wire))
+	clear(wire)
+	got, _ := r.Access(0, 1)
+	if a := got[0]; a.Trigger != want[0] || a.Method != want[1] || a.Path != want[2] || a.Remote != want[3] || a.Invocation != want[4] {
+		t.Errorf("record = %+v, want %q", a, want)
+	}
+}
+
 // TestFuel checks that what an invocation took is in its record always, and in its reply where that is asked for,
 // also when it failed.
 func TestFuel(t *testing.T) {

@@ -68,12 +68,12 @@ func (n *Node) backUp(ctx context.Context, archive *zip.Writer) error {
 	if err != nil {
 		return err
 	}
-	var modules map[string]bool
-	var chunks map[string]int64
-	_, err = n.store.BackupAnd(ctx, state, func(then kv.Moment) error { // what is put, or goes, meanwhile does not count
+	var modules, chunks map[string]int64 // sizes, by digest
+	// What is put, or goes, meanwhile does not count.
+	_, err = n.store.BackupAnd(ctx, state, func(then kv.Moment) error {
 		functions, err := registry.Open(ctx, then)
 		if err == nil {
-			modules = functions.Snapshot().Modules()
+			modules = moduleSizes(functions.Snapshot())
 			chunks, err = blob.Named(ctx, then)
 		}
 		return err
@@ -81,8 +81,8 @@ func (n *Node) backUp(ctx context.Context, archive *zip.Writer) error {
 	if err != nil {
 		return err
 	}
-	for digest := range modules {
-		if err := n.backUpModule(ctx, archive, digest); err != nil {
+	for digest, size := range modules {
+		if err := n.backUpModule(ctx, archive, peer.Module{Digest: digest, SizeBytes: size}); err != nil {
 			return err
 		}
 	}
@@ -111,19 +111,31 @@ func (n *Node) backUpChunk(ctx context.Context, archive *zip.Writer, c blob.Chun
 	return err
 }
 
-func (n *Node) backUpModule(ctx context.Context, archive *zip.Writer, digest string) error {
-	module, err := n.runtime.Modules().Open(digest)
+// moduleSizes answers how large the modules of all versions are, by their digest.
+func moduleSizes(s *registry.Snapshot) map[string]int64 {
+	sizes := map[string]int64{}
+	for _, f := range s.Functions() {
+		for i := range f.Versions {
+			m := &f.Versions[i].Module
+			sizes[m.Digest] = m.SizeBytes
+		}
+	}
+	return sizes
+}
+
+func (n *Node) backUpModule(ctx context.Context, archive *zip.Writer, m peer.Module) error {
+	module, err := n.runtime.Modules().Open(m.Digest)
 	if abi.CodeOf(err) == abi.NotFound {
-		err = n.den.client.Fetch(ctx, peer.FetchRequest{Digest: digest, Holders: n.holders(digest)}, n.runtime.Modules())
+		err = n.den.client.Fetch(ctx, peer.FetchRequest{Digest: m.Digest, SizeBytes: m.SizeBytes, Holders: n.holders(m.Digest)}, n.runtime.Modules())
 		if err == nil {
-			module, err = n.runtime.Modules().Open(digest)
+			module, err = n.runtime.Modules().Open(m.Digest)
 		}
 	}
 	if err != nil {
 		return err
 	}
 	defer module.Close()
-	out, err := archive.Create(backupModules + digest + ".wasm")
+	out, err := archive.Create(backupModules + m.Digest + ".wasm")
 	if err == nil {
 		_, err = io.Copy(out, module)
 	}

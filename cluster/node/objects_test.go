@@ -15,6 +15,7 @@ import (
 
 	"github.com/sett-run/sett/kv/blob"
 	"github.com/sett-run/sett/kv/op"
+	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
 )
 
@@ -173,6 +174,27 @@ func TestBackupOfWhatIsLost(t *testing.T) {
 	putAndLose(t, a)
 	if err := a.Backup(t.Context(), io.Discard); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestBackupOfAModuleElsewhere backs up a function whose module only another node has, as a node does that has just joined.
+func TestBackupOfAModuleElsewhere(t *testing.T) {
+	a := start(t, t.TempDir())
+	join(t, a, "b")
+	d := deploy(t, a, "hello", wasmtest.Answer("one"))
+	if err := os.Remove(filepath.Join(a.dir.join(runtimeDir), "modules", d.Digest+".wasm")); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "backup")
+	f, err := os.Create(file)
+	if err == nil {
+		err = errors.Join(a.Backup(t.Context(), f), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Restore(t.Context(), file, filepath.Join(t.TempDir(), "restored")); err != nil || r.Modules != 1 {
+		t.Errorf("Restore = %+v, %v, want a module", r, err)
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 const (
 	joinsPerSecond   = 5
 	joinBurst        = 10
-	wrongTokenPause  = 12 * time.Second // a host that has shown wrong tokens may try again that often
-	wrongTokenBurst  = 5                // wrong tokens of a host before it has to pause
+	wrongTokenPause  = 12 * time.Second // a host that has shown wrong tokens, or asked what cannot be, may try again that often
+	wrongTokenBurst  = 5                // such requests of a host before it has to pause
 	maxWrongHosts    = 1024             // hosts that are remembered for it; those beyond count as one
 	joinReadTimeout  = 5 * time.Second
 	joinAdmitTimeout = 20 * time.Second
@@ -86,12 +86,16 @@ func (j *joins) answer(ctx context.Context, host string, c net.Conn) (Answer, er
 	if err != nil {
 		return Answer{}, refused(reasonRequest, err)
 	}
-	if !j.wrong.allowed(host) || !j.all.Allow() {
-		return Answer{}, refused(reasonRate, abi.WithCode(abi.TooManyRequests, errors.New("too many have asked to join; try again in a minute")))
+	if !j.wrong.allowed(host) {
+		return Answer{}, tooMany()
 	}
 	r, err := decodeRequest(b)
 	if err != nil {
+		j.wrong.note(host)
 		return Answer{}, refused(reasonRequest, err)
+	}
+	if !j.all.Allow() {
+		return Answer{}, tooMany()
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinAdmitTimeout)
 	defer cancel()
@@ -106,11 +110,17 @@ func (j *joins) answer(ctx context.Context, host string, c net.Conn) (Answer, er
 		return Answer{}, refused(reasonToken, err)
 	case abi.Forbidden:
 		return Answer{}, refused(reasonToken, err)
+	case abi.Conflict, abi.InvalidInput: // maybe before the token was looked at
+		j.wrong.note(host)
 	}
 	return Answer{}, refused(reasonRequest, err)
 }
 
-// wrongTokens slows down hosts that show them.
+func tooMany() *refusal {
+	return refused(reasonRate, abi.WithCode(abi.TooManyRequests, errors.New("too many have asked to join; try again in a minute")))
+}
+
+// wrongTokens slows down hosts that show them, or ask what cannot be.
 type wrongTokens struct {
 	mu    sync.Mutex // guards hosts
 	hosts map[string]*rate.Limiter

@@ -15,7 +15,7 @@ import (
 
 // Limits of invites. Each is a way into the cluster until it is used or expires.
 const (
-	MaxInvites       = 64 // that have not expired; invites made at the same moment may pass it
+	MaxInvites       = 64 // that wait to be used; invites made at the same moment may pass it
 	DefaultInviteTTL = time.Hour
 	MinInviteTTL     = time.Second
 	MaxInviteTTL     = 7 * 24 * time.Hour
@@ -38,7 +38,7 @@ type invite struct {
 }
 
 // Invite makes a token for one node. It forgets the invites that have expired, and answers abi.TooManyRequests when
-// MaxInvites are left.
+// MaxInvites are left that nobody has used.
 func (r *Records) Invite(ctx context.Context, i Invitation) (Token, error) {
 	t, err := r.invite(ctx, i)
 	if err != nil {
@@ -84,7 +84,7 @@ func (r *Records) expiredInvites(ctx context.Context) (ops []op.Op, err error) {
 	if err != nil {
 		return nil, coded(err)
 	}
-	live := 0
+	waiting := 0
 	for _, item := range page.Items {
 		var i invite
 		if err := json.Unmarshal(item.Value, &i); err != nil {
@@ -92,13 +92,15 @@ func (r *Records) expiredInvites(ctx context.Context) (ops []op.Op, err error) {
 		}
 		switch {
 		case time.Now().Before(i.Expires):
-			live++
+			if i.Node == "" {
+				waiting++
+			}
 		case len(ops) < op.MaxOps-1: // the others next time
 			ops = append(ops, op.Op{Kind: op.Delete, Key: item.Key})
 		}
 	}
-	if live >= MaxInvites {
-		return nil, abi.WithCode(abi.TooManyRequests, fmt.Errorf("%d invites have not expired yet, no more are allowed", live))
+	if waiting >= MaxInvites {
+		return nil, abi.WithCode(abi.TooManyRequests, fmt.Errorf("%d invites wait to be used and have not expired, no more are allowed", waiting))
 	}
 	return ops, nil
 }

@@ -298,6 +298,39 @@ func TestJoinRates(t *testing.T) {
 	})
 }
 
+// TestJoinRatesOfGarbage: whoever sends what is no request, or is refused before the token is looked at, keeps nobody else out.
+func TestJoinRatesOfGarbage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDen(t)
+		tooOld := func(_ context.Context, r Request) error {
+			if r.Level == 0 {
+				return abi.WithCode(abi.Conflict, errors.New("too old"))
+			}
+			return nil
+		}
+		d.serve(d.node("a"), Admission{Records: d.records, Peers: func(context.Context) []Peer { return nil }, Accept: tooOld})
+		for range 2 * joinBurst {
+			c := d.dialJoin(t)
+			if err := writeFrame(c, []byte("garbage")); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.ReadAll(c)
+			c.Close()
+		}
+		_, old := newcomer(t)
+		old.Level = 0
+		for range 2 * joinBurst {
+			if _, err := Join(t.Context(), d.network.host("old"), d.invite(Invitation{}), old); err == nil {
+				t.Fatal("an old node joins")
+			}
+		}
+		_, r := newcomer(t)
+		if _, err := Join(t.Context(), d.network.host("other"), d.invite(Invitation{}), r); err != nil {
+			t.Errorf("join of another host: %v", err)
+		}
+	})
+}
+
 func TestWrongTokensHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWrongTokens()

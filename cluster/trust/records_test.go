@@ -103,6 +103,12 @@ func TestInvites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDen(t)
 		r, ctx, addresses := d.records, t.Context(), []string{"a:1"}
+		for range 2 { // are used, and do not count
+			used, member := d.invite(Invitation{}), Member{ID: newID(), Name: "n", Role: Voter}
+			if _, err := r.Redeem(ctx, Redemption{Invite: used.Invite, Secret: used.Secret, Member: member}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		for range MaxInvites {
 			d.invite(Invitation{})
 		}

@@ -137,6 +137,7 @@ func (a *Admin) rotate(w http.ResponseWriter, r *http.Request, _ caller) error {
 func (a *Admin) backup(w http.ResponseWriter, r *http.Request, _ caller) error {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	out := &steady{w, http.NewResponseController(w), a.limits.Stall}
+	defer func() { setWriteDeadline(out.control, out.stall) }() // for the stream's end
 	return a.config.Backuper.Backup(r.Context(), out)
 }
 
@@ -147,8 +148,8 @@ type steady struct {
 	stall   time.Duration
 }
 
+// Write begins the reader's time anew: what is written next may be long in coming, which is no fault of the reader's.
 func (s *steady) Write(b []byte) (int, error) {
-	n, err := s.w.Write(b)
 	setWriteDeadline(s.control, s.stall)
-	return n, err
+	return s.w.Write(b)
 }

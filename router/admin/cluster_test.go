@@ -1,11 +1,16 @@
 package admin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sett-run/sett/sdk/abi"
@@ -168,4 +173,50 @@ func TestNoCluster(t *testing.T) {
 			t.Errorf("without a cluster: %v, want unsupported", err)
 		}
 	}
+}
+
+// searching is a den whose backups come with long pauses, as while it asks other nodes for what it has not got.
+type searching struct{ *den }
+
+func (d searching) Backup(_ context.Context, w io.Writer) error {
+	for _, piece := range []string{"sta", "te"} {
+		if _, err := io.WriteString(w, strings.Repeat(piece, 4<<10)); err != nil { // more than net/http keeps
+			return err
+		}
+		time.Sleep(4 * defaultStallTimeout)
+	}
+	return nil
+}
+
+// TestBackupThatTakesLong holds that the time of a reader who stalls is not that of a node which has nothing to tell.
+func TestBackupThatTakesLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newWorld(t).config()
+		c.Cluster, c.Backuper = &den{}, searching{}
+		a, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, served := make(pipes), make(chan error)
+		go func() { served <- a.Serve(l) }()
+		conn, theirs := net.Pipe()
+		l <- theirs
+		if _, err := io.WriteString(conn, "GET /v1/cluster/backup HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(res.Body); err != nil || len(text) != 5*4<<10 {
+			t.Errorf("backup: %d bytes, %v; want all %d", len(text), err, 5*4<<10)
+		}
+		conn.Close()
+		if err := a.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
 }

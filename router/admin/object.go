@@ -91,12 +91,24 @@ func (q *query) objectName(r *http.Request) op.ObjectName {
 
 // objectCondition reads what must hold of an object that is changed.
 func objectCondition(r *http.Request) (c op.ObjectCondition, err error) {
-	none, match := r.Header.Get("If-None-Match"), r.Header.Get("If-Match")
-	if none != "" && none != "*" || match == "*" || strings.Contains(match, ",") {
-		return c, abi.WithCode(abi.InvalidInput, errors.New("a change takes If-None-Match: * or If-Match with one ETag"))
+	for _, none := range r.Header.Values("If-None-Match") {
+		c.Absent = true
+		if none != "*" {
+			err = errCondition
+		}
 	}
-	return op.ObjectCondition{Absent: none != "", ETag: strings.Trim(match, `"`)}, nil
+	for _, match := range r.Header.Values("If-Match") {
+		if c.ETag != "" {
+			err = errCondition
+		}
+		if c.ETag = strings.Trim(match, `"`); c.ETag == "" || c.ETag == "*" || strings.Contains(c.ETag, ",") {
+			err = errCondition // an empty one would be no condition
+		}
+	}
+	return c, err
 }
+
+var errCondition = abi.WithCode(abi.InvalidInput, errors.New("a change takes If-None-Match: * or If-Match with one ETag"))
 
 // unmet gives a condition that does not hold its status.
 func unmet(err error) error {

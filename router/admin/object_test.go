@@ -188,7 +188,7 @@ func roundTripObjects(t *testing.T, url string, c *client.Client) {
 	if b, err := o.PutBucket(ctx, "shop", "pics", client.BucketRequest{Events: true}); err != nil || !b.Events {
 		t.Errorf("PutBucket again = %+v, %v", b, err)
 	}
-	name := op.ObjectName{App: "shop", Bucket: "pics", Key: "a b/ü+?&\U0001f9a1"}
+	name := op.ObjectName{App: "shop", Bucket: "pics", Key: "a b/ü+?&\x7f\U0001f9a1"}
 	about := op.ObjectAbout{Headers: op.ObjectHeaders{ContentType: "text/html"}, Metadata: map[string]string{"by": "mä\U0001f9a1"}}
 	put := op.ObjectPut{Name: name, About: about, Body: op.ObjectBody{Reader: strings.NewReader("0123456789"), Size: 10}, If: op.ObjectCondition{Absent: true}}
 	info, err := o.Put(ctx, put)
@@ -258,5 +258,34 @@ func roundTripObjects(t *testing.T, url string, c *client.Client) {
 	}
 	if _, err := o.Bucket(ctx, "shop", "pics"); !errors.Is(err, op.ErrNoBucket) {
 		t.Errorf("Bucket = %v", err)
+	}
+}
+
+// TestObjectConditions holds that a condition that cannot be read changes nothing.
+func TestObjectConditions(t *testing.T) {
+	_, server := newWorld(t).start(t, nil)
+	const bucket = "/v1/apps/shop/buckets/pics"
+	call(t, server, "PUT", bucket, "{}")
+	for _, test := range []struct {
+		header, value string
+		status        int
+	}{
+		{"If-Match", `"R"`, 200}, {"If-Match", `R`, 200}, {"If-Match", `"other"`, 412}, {"If-None-Match", `*`, 412},
+		{"If-Match", `""`, 400}, {"If-Match", ``, 400}, {"If-Match", `*`, 400}, {"If-Match", `"R", "other"`, 400},
+		{"If-None-Match", `"R"`, 400}, {"If-None-Match", ``, 400},
+	} {
+		for _, method := range []string{"PUT", "DELETE"} {
+			res, text := call(t, server, "PUT", bucket+"/object?key=k", "old")
+			value := strings.ReplaceAll(test.value, "R", strings.Trim(res.Header.Get("ETag"), `"`))
+			if res.StatusCode != 200 {
+				t.Fatalf("PUT: %d %s", res.StatusCode, text)
+			}
+			if method == "DELETE" && test.value == "*" && test.header == "If-None-Match" {
+				continue // of an object that is there
+			}
+			if res, text = call(t, server, method, bucket+"/object?key=k", "", test.header, value); res.StatusCode != test.status {
+				t.Errorf("%s, %s: %s: %d %s, want %d", method, test.header, value, res.StatusCode, text, test.status)
+			}
+		}
 	}
 }

@@ -51,8 +51,10 @@ type tokens struct {
 	store TokenStore
 	log   *slog.Logger
 	cache atomic.Pointer[tokenCache]
-	mu    sync.Mutex // held while the cache is read anew or the store changed
-	seen  uint64     // of the newest change made here, under mu: what is read is not older
+
+	changing sync.Mutex // held while tokens are changed, which waits for a leader; taken before mu
+	mu       sync.Mutex // held while the cache is read anew, as it is here
+	seen     uint64     // of the newest change made here, under mu: what is read is not older
 }
 
 // tokenCache is what the store held at a time.
@@ -98,13 +100,29 @@ func (t *tokens) current(ctx context.Context) (*tokenCache, error) {
 	if c := t.cache.Load(); c != nil && time.Since(c.read) < tokenCacheAge {
 		return c, nil // another request read it meanwhile
 	}
-	return t.read(ctx, op.Session)
+	return t.fill(ctx)
 }
 
-// read fills the cache from the store. The caller holds mu.
-func (t *tokens) read(ctx context.Context, see op.Consistency) (*tokenCache, error) {
+// fresh answers the tokens as they are here now.
+func (t *tokens) fresh(ctx context.Context) (*tokenCache, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.fill(ctx)
+}
+
+// fill fills the cache from the store. The caller holds mu.
+func (t *tokens) fill(ctx context.Context) (*tokenCache, error) {
+	c, err := t.read(ctx, op.Read{Consistency: op.Session, Seen: t.seen})
+	if err == nil {
+		t.cache.Store(c)
+	}
+	return c, err
+}
+
+// read answers what the store holds.
+func (t *tokens) read(ctx context.Context, see op.Read) (*tokenCache, error) {
 	c := &tokenCache{read: time.Now()}
-	q := op.Query{Prefix: tokenKeyPrefix, Read: op.Read{Consistency: see, Seen: t.seen}}
+	q := op.Query{Prefix: tokenKeyPrefix, Read: see}
 	for item, err := range op.All(ctx, t.store, op.System, q) {
 		if err != nil {
 			return nil, fmt.Errorf("read tokens: %w", err)
@@ -116,7 +134,6 @@ func (t *tokens) read(ctx context.Context, see op.Consistency) (*tokenCache, err
 		}
 		c.entries = append(c.entries, e)
 	}
-	t.cache.Store(c)
 	return c, nil
 }
 
@@ -153,9 +170,9 @@ func (t *tokens) create(ctx context.Context, r client.TokenRequest) (client.Toke
 	if err != nil {
 		return client.TokenResponse{}, fmt.Errorf("encode token: %w", err)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c, err := t.read(ctx, op.Session)
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	c, err := t.fresh(ctx)
 	if err != nil {
 		return client.TokenResponse{}, err
 	}
@@ -187,9 +204,7 @@ func checkTokenRequest(r client.TokenRequest) error {
 
 // list answers the tokens, oldest first.
 func (t *tokens) list(ctx context.Context) ([]client.Token, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c, err := t.read(ctx, op.Session)
+	c, err := t.fresh(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -203,9 +218,9 @@ func (t *tokens) list(ctx context.Context) ([]client.Token, error) {
 
 // revoke ends a token. This node refuses it from then on, others within tokenCacheAge.
 func (t *tokens) revoke(ctx context.Context, id string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c, err := t.read(ctx, op.Strong) // else one made elsewhere may not be found
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	c, err := t.read(ctx, op.Read{Consistency: op.Strong}) // else one made elsewhere may not be found
 	if err != nil {
 		return err
 	}
@@ -220,12 +235,14 @@ func (t *tokens) revoke(ctx context.Context, id string) error {
 	return nil
 }
 
-// commit changes a token, and lets no one go on with what the cache says. The caller holds mu.
+// commit changes a token, and lets no one go on with what the cache says. The caller holds changing.
 func (t *tokens) commit(ctx context.Context, c op.Check, o op.Op) error {
 	done, err := t.store.Commit(ctx, op.Txn{Namespace: op.System, Checks: []op.Check{c}, Ops: []op.Op{o}})
 	if err != nil {
 		return err
 	}
+	t.mu.Lock() // what is being read now may be older
+	defer t.mu.Unlock()
 	t.seen = done.Revision
 	t.cache.Store(nil)
 	return nil

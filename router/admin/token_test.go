@@ -166,6 +166,53 @@ func TestTokenRevokedElsewhereEndsWithinTheCachesAge(t *testing.T) {
 	})
 }
 
+// leaderless is a store that reads, and whose changes wait for a leader.
+type leaderless struct{ *memory }
+
+func (leaderless) Commit(ctx context.Context, _ op.Txn) (op.Result, error) {
+	<-ctx.Done()
+	return op.Result{}, ctx.Err()
+}
+
+func (l leaderless) List(ctx context.Context, namespace string, q op.Query) (op.Page, error) {
+	if q.Read.Consistency == op.Strong {
+		<-ctx.Done()
+		return op.Page{}, ctx.Err()
+	}
+	return l.memory.List(ctx, namespace, q)
+}
+
+// TestTokensWithoutALeader holds that whoever has a token does not wait for who changes one.
+func TestTokensWithoutALeader(t *testing.T) {
+	for name, change := range map[string]func(context.Context, *tokens) error{
+		"create": func(ctx context.Context, tokens *tokens) error {
+			_, err := tokens.create(ctx, client.TokenRequest{Name: "x"})
+			return err
+		},
+		"revoke": func(ctx context.Context, tokens *tokens) error { return tokens.revoke(ctx, "x") },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newMemory()
+			made, err := tokensOn(store).create(context.Background(), client.TokenRequest{Name: "kept"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tokens := &tokens{store: leaderless{store}, log: slog.New(slog.DiscardHandler)}
+			ctx, cancel := context.WithCancel(context.Background())
+			changed := make(chan error)
+			go func() { changed <- change(ctx, tokens) }()
+			time.Sleep(tokenCacheAge)
+			if _, err := tokens.check(context.Background(), made.Secret); err != nil { // never returns, if it waits
+				t.Errorf("check during %s: %v", name, err)
+			}
+			cancel()
+			if err := <-changed; !errors.Is(err, context.Canceled) {
+				t.Errorf("%s = %v, want %v", name, err, context.Canceled)
+			}
+		})
+	}
+}
+
 // TestTokenCacheUnderRace checks, creates and revokes at once; a token never works once its revocation returned.
 func TestTokenCacheUnderRace(t *testing.T) {
 	tokens := tokensOn(newMemory())

@@ -56,8 +56,15 @@ type Client struct {
 	metrics *fetchMetrics
 	slots   chan struct{} // one value for each fetch that runs
 
-	mu    sync.Mutex // guards pools
+	mu    sync.Mutex // guards the rest
 	pools map[string]*pool
+	apps  map[string]*appFetches // that fetch
+}
+
+// appFetches are those of an app, whatever its functions' egress lists.
+type appFetches struct {
+	slots chan struct{} // one value for each that runs
+	all   int           // that run or wait; guarded by the client's mu
 }
 
 // pool is the connections of an app under one egress list.
@@ -65,7 +72,6 @@ type pool struct {
 	client    *Client
 	egress    *egress
 	transport *http.Transport
-	slots     chan struct{}
 	used      time.Time // last; guarded by the client's mu
 }
 
@@ -87,7 +93,8 @@ func NewClient(c ClientConfig) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open outgoing client: %w", err)
 	}
-	return &Client{config: c, metrics: m, slots: make(chan struct{}, c.Fetches), pools: make(map[string]*pool)}, nil
+	return &Client{config: c, metrics: m, slots: make(chan struct{}, c.Fetches),
+		pools: make(map[string]*pool), apps: make(map[string]*appFetches)}, nil
 }
 
 // Close closes the connections that are not in use; those in use close when their fetch ends, as its context does. It is
@@ -123,7 +130,9 @@ func (c *Client) fetch(ctx context.Context, by Caller, r *abi.FetchRequest) (*ab
 	if request.Header.Get("User-Agent") == "" {
 		request.Header.Set("User-Agent", c.config.Name)
 	}
-	for _, slots := range []chan struct{}{p.slots, c.slots} {
+	app := c.begin(by.App)
+	defer c.end(by.App, app)
+	for _, slots := range []chan struct{}{app.slots, c.slots} {
 		select {
 		case slots <- struct{}{}:
 			defer func() { <-slots }()
@@ -137,6 +146,27 @@ func (c *Client) fetch(ctx context.Context, by Caller, r *abi.FetchRequest) (*ab
 	}
 	defer response.Body.Close()
 	return readReply(response)
+}
+
+// begin answers the fetches of an app, one more. Call end.
+func (c *Client) begin(app string) *appFetches {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := c.apps[app]
+	if f == nil {
+		f = &appFetches{slots: make(chan struct{}, c.config.AppFetches)}
+		c.apps[app] = f
+	}
+	f.all++
+	return f
+}
+
+func (c *Client) end(app string, f *appFetches) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.all--; f.all == 0 {
+		delete(c.apps, app)
+	}
 }
 
 // pool answers the connections of whom to fetch for.
@@ -170,7 +200,7 @@ func (c *Client) makeRoom() {
 }
 
 func (c *Client) newPool(by Caller) *pool {
-	p := &pool{client: c, egress: parseEgress(by.Egress), slots: make(chan struct{}, c.config.AppFetches)}
+	p := &pool{client: c, egress: parseEgress(by.Egress)}
 	secure := &tls.Config{
 		RootCAs: c.config.Roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		ClientSessionCache: tls.NewLRUClientSessionCache(maxTLSTokens),

@@ -450,8 +450,8 @@ func TestFetchesAtOnce(t *testing.T) {
 	hold, held := make(chan struct{}), make(chan struct{}, 2)
 	address, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { held <- struct{}{}; <-hold })
 	c := newClient(t, host.ClientConfig{Fetches: 2, AppFetches: 1})
-	fetch := func(ctx context.Context, app string) error {
-		_, err := c.Fetch(ctx, host.Caller{App: app, Egress: []string{address}}, get("http://"+address))
+	fetch := func(ctx context.Context, app string, more ...string) error {
+		_, err := c.Fetch(ctx, host.Caller{App: app, Egress: append(more, address)}, get("http://"+address))
 		return err
 	}
 	var running sync.WaitGroup
@@ -468,6 +468,12 @@ func TestFetchesAtOnce(t *testing.T) {
 	begin("a")
 	if err := fetch(over, "a"); !errors.Is(err, abi.ErrBusy) {
 		t.Errorf("the app's second fetch: %v, want %v", err, abi.ErrBusy)
+	}
+	for range 64 { // with room, and no time, it is busy or canceled
+		if err := fetch(over, "a", "example.com"); !errors.Is(err, abi.ErrBusy) {
+			t.Errorf("the app's second fetch, by a function with other egress hosts: %v, want %v", err, abi.ErrBusy)
+			break
+		}
 	}
 	begin("b")
 	if err := fetch(over, "c"); !errors.Is(err, abi.ErrBusy) {

@@ -22,7 +22,7 @@ func ObjectText(v any) (string, error) {
 	var b strings.Builder
 	for _, r := range string(text) {
 		switch {
-		case r < 0x80:
+		case r < 0x7f: // which a header cannot have
 			b.WriteRune(r)
 		case r < 0x10000:
 			fmt.Fprintf(&b, `\u%04x`, r)
