@@ -19,11 +19,12 @@ func (r *request) name(key string) blob.Name {
 
 // condition reads what must hold of the object that is written.
 func (r *request) condition() (c blob.Condition, err error) {
-	none, match := r.Header.Get("If-None-Match"), r.Header.Get("If-Match")
-	if none != "" && none != "*" || match == "*" {
+	none, match := r.Header.Values("If-None-Match"), r.Header.Values("If-Match")
+	c = blob.Condition{Absent: len(none) > 0, ETag: strings.Trim(strings.Join(match, ","), `"`)}
+	if c.Absent && strings.Join(none, ",") != "*" || c.ETag == "*" || len(match) > 0 && c.ETag == "" { // an empty one would be none
 		return c, problem{http.StatusNotImplemented, "NotImplemented", "A write takes If-None-Match: * or If-Match with one ETag."}
 	}
-	return blob.Condition{Absent: none != "", ETag: strings.Trim(match, `"`)}, nil
+	return c, nil
 }
 
 const metaPrefix = "X-Amz-Meta-"
