@@ -245,10 +245,11 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) (s o
 	o := Outcome{Verdict: Interrupted}
 	for ctx.Err() == nil {
 		o = w.delivery.Attempt(lingering, &i, policy, func(ctx context.Context, o Outcome) error {
-			s = w.settlement(ctx, batch, &i, o)
-			return w.source.Commit(ctx, *o.Result.Effects, s)
+			s = w.succeeded(batch, o)
+			return w.commit(ctx, &i, o, s)
 		})
 		if o.Committed {
+			w.countSettled(s)
 			return op.Settlement{}, s.Release
 		}
 		if o.Verdict != Again || i.Refused == 0 || i.Refused > maxConflicts && abi.CodeOf(o.Err) == abi.Conflict || !pause(ctx, o.Delay) {
@@ -309,11 +310,22 @@ func receives(batch []op.Message) int {
 	return most
 }
 
+// commit has what an invocation asks for happen together with the end of its messages, and with the record for its
+// destination when they are invoked one by one.
+func (w *Worker) commit(ctx context.Context, i *Invocation, o Outcome, s op.Settlement) error {
+	e := *o.Result.Effects
+	if w.each {
+		var err error
+		if e, err = w.delivery.withRecord(ctx, i, o, w.delivery.async(i.App, i.Function)); err != nil {
+			return err
+		}
+	}
+	return w.source.Commit(ctx, e, s)
+}
+
 // settlement says what becomes of a batch.
 func (w *Worker) settlement(ctx context.Context, batch []op.Message, i *Invocation, o Outcome) op.Settlement {
 	switch {
-	case o.Verdict == Succeeded && w.reportItems:
-		return w.partial(batch, o.Result.Body)
 	case o.Verdict == GivenUp && w.each:
 		if !w.bury(ctx, batch[0], i, o) {
 			return w.again(batch, 0)
@@ -324,8 +336,9 @@ func (w *Worker) settlement(ctx context.Context, batch []op.Message, i *Invocati
 		if w.each && !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
 			return w.again(batch, storePause)
 		}
-		w.count(messageHandled, len(batch))
-		return op.Settlement{Delete: receipts(batch)}
+		s := w.succeeded(batch, o)
+		w.countSettled(s)
+		return s
 	case o.Verdict == Again && abi.CodeOf(o.Err) == abi.Conflict:
 		return w.again(batch, o.Delay)
 	case o.Verdict == Interrupted || o.Verdict == Again && i.Refused > 0:
@@ -335,6 +348,20 @@ func (w *Worker) settlement(ctx context.Context, batch []op.Message, i *Invocati
 	}
 	w.count(messageFailed, len(batch))
 	return w.again(batch, o.Delay)
+}
+
+// succeeded says what becomes of a batch when the function has succeeded.
+func (w *Worker) succeeded(batch []op.Message, o Outcome) op.Settlement {
+	if w.reportItems {
+		return w.partial(batch, o.Result.Body)
+	}
+	return op.Settlement{Delete: receipts(batch)}
+}
+
+// countSettled counts the messages of a batch that has succeeded, or parts of which have.
+func (w *Worker) countSettled(s op.Settlement) {
+	w.count(messageHandled, len(s.Delete))
+	w.count(messageFailed, len(s.Release))
 }
 
 func receipts(batch []op.Message) []string {
@@ -389,8 +416,6 @@ func (w *Worker) partial(batch []op.Message, reply []byte) op.Settlement {
 		}
 	}
 	s.Release = w.later(broken).Release
-	w.count(messageHandled, len(s.Delete))
-	w.count(messageFailed, len(s.Release))
 	return s
 }
 
