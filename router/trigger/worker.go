@@ -323,19 +323,18 @@ func (w *Worker) commit(ctx context.Context, i *Invocation, o Outcome, s op.Sett
 	return w.source.Commit(ctx, e, s)
 }
 
-// settlement says what becomes of a batch.
+// settlement says what becomes of a batch. When a message that was invoked alone has ended, its destination and the dead
+// letters are told first.
 func (w *Worker) settlement(ctx context.Context, batch []op.Message, i *Invocation, o Outcome) op.Settlement {
+	if w.each {
+		w.delivery.report(ctx, i, &o, w.delivery.async(i.App, i.Function))
+		w.bury(ctx, batch[0], i, &o)
+	}
 	switch {
 	case o.Verdict == GivenUp && w.each:
-		if !w.bury(ctx, batch[0], i, o) {
-			return w.again(batch, 0)
-		}
 		w.count(messageDead, len(batch))
 		return op.Settlement{Delete: receipts(batch)}
 	case o.Verdict == Succeeded:
-		if w.each && !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
-			return w.again(batch, storePause)
-		}
 		s := w.succeeded(batch, o)
 		w.countSettled(s)
 		return s
@@ -380,12 +379,18 @@ func (w *Worker) again(batch []op.Message, delay time.Duration) (s op.Settlement
 	return s
 }
 
-// bury sends a topic's message to the dead letters, and its record to the function's destination. False: not yet.
-func (w *Worker) bury(ctx context.Context, m op.Message, i *Invocation, o Outcome) bool {
-	if !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
-		return false
+// bury sends a message that is given up to the dead letters until it is there; when ctx ends before, the attempt counts as
+// interrupted.
+func (w *Worker) bury(ctx context.Context, m op.Message, i *Invocation, o *Outcome) {
+	if o.Verdict != GivenUp || w.deadLetter == "" {
+		return
 	}
-	return w.deadLetter == "" || w.delivery.send(ctx, i, Parcel{App: i.App, Destination: w.deadLetter, Body: m.Body, Attributes: m.Attributes})
+	for !w.delivery.send(ctx, i, Parcel{App: i.App, Destination: w.deadLetter, Body: m.Body, Attributes: m.Attributes}) {
+		if !pause(ctx, storePause) {
+			o.Verdict = Interrupted
+			return
+		}
+	}
 }
 
 // partial reads which messages the function reports as failed: none for an empty reply, all for one that cannot be

@@ -476,6 +476,31 @@ func TestTopicWorker(t *testing.T) {
 	})
 }
 
+// TestEachWorkerDestinationAway has a destination, or dead letters, that cannot be reached for a while: the function is not
+// invoked again for that.
+func TestEachWorkerDestinationAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer   func(context.Context, call) (*abi.Result, error)
+		attempts int
+		parcels  int
+	}{"success": {nil, 1, 1}, "failure": {fails, registry.MaxRetries + 1, 2}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, d, b := newFakeQueue("hello"), &door{answer: c.answer}, &mailbox{errs: []error{errFake, errFake, errFake}}
+				r := openRegistry(t, new(op.Memory))
+				deploy(t, r, "mail", registry.Settings{Async: &registry.Async{OnSuccess: "queue:told", OnFailure: "queue:told"}})
+				w := NewTopicWorker(WorkerConfig{App: "shop", Function: "mail", Source: q, Delivery: newDelivery(t, d, r, b)},
+					registry.TopicSource{Topic: "orders", DeadLetter: "dead"})
+				defer startRunner(t, w)()
+				sleep(time.Hour)
+				if len(d.seen()) != c.attempts || len(b.parcels) != c.parcels || len(q.left()) != 0 {
+					t.Errorf("%d calls, %d parcels, %v left; want %d, %d, none", len(d.seen()), len(b.parcels), q.left(), c.attempts, c.parcels)
+				}
+			})
+		})
+	}
+}
+
 func TestQueueEvent(t *testing.T) {
 	sent := time.UnixMilli(1_545_082_649_183)
 	got, err := queueEvent([]op.Message{{
