@@ -219,6 +219,15 @@ func TestURLSubscription(t *testing.T) {
 	if err != nil || len(all) != 2 {
 		t.Errorf("Subscriptions() = %+v, %v", all, err)
 	}
+	if err := (channels{n.queues, n}).RemoveTopic(ctx, "default", "placed"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.queues.PutTopic(ctx, "default", registry.Topic{Name: "placed"}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := n.Subscriptions(ctx, "default", "placed"); err != nil || len(all) != 0 {
+		t.Errorf("Subscriptions() of a topic that was made anew = %+v, %v, want none", all, err)
+	}
 }
 
 // TestEventsAreNotForged has no route lead to a function that is there for events alone.
