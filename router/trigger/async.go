@@ -185,11 +185,9 @@ func (a *Async) run(ctx context.Context, m op.Message) {
 	release := d.hold(ctx, a.config.Queue, []op.Message{m}, visibility)
 	settings := d.async(i.App, i.Function)
 	o := d.Attempt(ctx, &i, AsyncPolicy(settings), func(ctx context.Context, o Outcome) error {
-		e, err := d.withRecord(ctx, &i, o, settings)
-		if err != nil {
-			return err
-		}
-		return a.config.Queue.Commit(ctx, e, op.Settlement{Delete: []string{m.Receipt}})
+		return d.commitWithRecord(ctx, &i, o, settings, func(e op.Effects) error {
+			return a.config.Queue.Commit(ctx, e, op.Settlement{Delete: []string{m.Receipt}})
+		})
 	})
 	d.report(ctx, &i, &o, settings)
 	release()

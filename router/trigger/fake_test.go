@@ -128,8 +128,9 @@ type fakeQueue struct {
 	asked    int // receives
 	fail     error
 
-	conflicts int   // commits that fail
-	refuse    error // what all others answer
+	conflicts int    // commits that fail
+	refuse    error  // what all others answer
+	missing   string // a queue that is not there: commits that send to it are refused
 	effects   []op.Effects
 }
 
@@ -272,6 +273,10 @@ func (q *fakeQueue) Commit(ctx context.Context, e op.Effects, s op.Settlement) e
 		defer q.mu.Unlock()
 		return q.refuse
 	}
+	if slices.ContainsFunc(e.Sends, func(s op.Sending) bool { return s.Queue == q.missing }) {
+		q.mu.Unlock()
+		return abi.WithCode(abi.NotFound, op.ErrNoQueue)
+	}
 	q.effects = append(q.effects, e)
 	q.mu.Unlock()
 	return q.Settle(ctx, s)
@@ -300,8 +305,11 @@ func (q *fakeQueue) fault(err error) {
 	q.fail = err
 }
 
-// Sending answers a parcel as a message to a queue named by its destination.
+// Sending answers a parcel as a message to a queue named by its destination. There is no function gone.
 func (m *mailbox) Sending(_ context.Context, p Parcel) (op.Sending, error) {
+	if p.Destination == "function:gone" {
+		return op.Sending{}, registry.NoFunction(p.App, "gone")
+	}
 	return op.Sending{Queue: p.Destination, Messages: []op.Outgoing{{Body: p.Body}}}, nil
 }
 

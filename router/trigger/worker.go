@@ -313,14 +313,11 @@ func receives(batch []op.Message) int {
 // commit has what an invocation asks for happen together with the end of its messages, and with the record for its
 // destination when they are invoked one by one.
 func (w *Worker) commit(ctx context.Context, i *Invocation, o Outcome, s op.Settlement) error {
-	e := *o.Result.Effects
-	if w.each {
-		var err error
-		if e, err = w.delivery.withRecord(ctx, i, o, w.delivery.async(i.App, i.Function)); err != nil {
-			return err
-		}
+	commit := func(e op.Effects) error { return w.source.Commit(ctx, e, s) }
+	if !w.each {
+		return commit(*o.Result.Effects)
 	}
-	return w.source.Commit(ctx, e, s)
+	return w.delivery.commitWithRecord(ctx, i, o, w.delivery.async(i.App, i.Function), commit)
 }
 
 // settlement says what becomes of a batch. When a message that was invoked alone has ended, its destination and the dead
