@@ -171,7 +171,7 @@ func (w *Worker) collect(ctx, lingering context.Context) (batch []op.Message, re
 		}
 		w.delivery.settle(lingering, w.source, dropped)
 		for _, m := range got {
-			size += len(m.Body)
+			size += op.Outgoing{Body: m.Body, Attributes: m.Attributes}.Bytes()
 		}
 		if w.window == 0 && len(batch) > 0 || ctx.Err() != nil {
 			break

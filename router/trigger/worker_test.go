@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,6 +101,21 @@ func TestWorkerWindow(t *testing.T) {
 		sleep(time.Second)
 		if calls := d.seen(); len(calls) != 2 || len(bodies(t, calls[1])) != 3 {
 			t.Errorf("%d calls, want a full batch at once", len(calls))
+		}
+	})
+}
+
+// TestWorkerWindowBytes has what waits for a batch to be full be no more than an event may have, attributes included.
+func TestWorkerWindowBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, d := newFakeQueue(), new(door)
+		defer worker(t, q, d, registry.QueueSource{BatchSize: 1000, WindowMS: 300_000})()
+		for range MaxWaitingBytes>>20 + 1 {
+			q.put(op.Outgoing{Body: []byte("a"), Attributes: []op.Attribute{{Name: "b", Type: "String", Value: bytes.Repeat([]byte("b"), 1<<20)}}})
+			sleep(time.Second)
+		}
+		if calls := d.seen(); len(calls) == 0 {
+			t.Error("more than an event may have waits for a batch to be full")
 		}
 	})
 }
