@@ -183,6 +183,42 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
+// TestWaitingInFullApp counts the attempts of an invocation that the app's quota has no room for the error of.
+func TestWaitingInFullApp(t *testing.T) {
+	n := start(t, t.TempDir())
+	ctx := t.Context()
+	deployWith(t, n, "broken", broken(), registry.Settings{})
+	failed := func(count int) (errors int) {
+		await(t, fmt.Sprintf("attempt %d to fail", count), func() bool {
+			waiting, err := n.Waiting(ctx, "default", "broken")
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := 0
+			errors = 0
+			for _, w := range waiting {
+				all += w.Attempts
+				errors += min(1, len(w.Error))
+			}
+			return all == count
+		})
+		return errors
+	}
+	postAsync(t, n, "/broken")
+	failed(1)
+	u, err := n.store.Usage(ctx, "default")
+	if err == nil {
+		err = n.store.SetQuota(ctx, "default", op.Quota{Bytes: 2*u.Bytes - 1})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	postAsync(t, n, "/broken")
+	if errors := failed(2); errors != 1 {
+		t.Errorf("%d invocations have their error, want the first", errors)
+	}
+}
+
 // TestURLSubscription posts publications to a URL, and to none that only this node may reach.
 func TestURLSubscription(t *testing.T) {
 	var mu sync.Mutex

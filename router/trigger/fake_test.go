@@ -130,6 +130,7 @@ type fakeQueue struct {
 
 	conflicts int    // commits that fail
 	refuse    error  // what all others answer
+	full      bool   // no message may be longer than the one it replaces
 	missing   string // a queue that is not there: commits that send to it are refused
 	effects   []op.Effects
 }
@@ -173,6 +174,9 @@ func (q *fakeQueue) Replace(_ context.Context, receipt string, m op.Outgoing) er
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if held := q.held(receipt); held != nil {
+		if before := (op.Outgoing{Body: held.Body, Attributes: held.Attributes}); q.full && m.Bytes() > before.Bytes() {
+			return abi.WithCode(abi.NoSpace, op.ErrQuota)
+		}
 		delete(q.messages, held.Message.ID)
 		q.add(m)
 	}
