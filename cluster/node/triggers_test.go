@@ -12,6 +12,7 @@ import (
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
@@ -160,6 +161,33 @@ func TestDestinations(t *testing.T) {
 	if err := n.Unsubscribe(ctx, "default", "nothing", "none"); abi.CodeOf(err) != abi.NotFound {
 		t.Errorf("Unsubscribe() of what is not there = %v", err)
 	}
+}
+
+// TestAsyncBeforeRefresh runs the invocation of a function that another node has deployed before this one has read it.
+func TestAsyncBeforeRefresh(t *testing.T) {
+	n := start(t, t.TempDir())
+	ctx := t.Context()
+	deployWith(t, n, "work", wasmtest.Answer("done"), registry.Settings{})
+	other, err := registry.Open(ctx, n.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.refreshing.Lock()
+	v := n.registry.Snapshot().Function("default", "work").Live()[0]
+	_, err = other.Deploy(ctx, "default", []registry.Change{{Name: "new", Module: v.Module, Settings: v.Settings, Seed: v.Seed}})
+	if err == nil {
+		_, err = trigger.NewAsync(trigger.AsyncConfig{App: "default", Queue: channel{n.queues, "default", asyncQueue}, Delivery: n.delivery}).
+			Submit(ctx, trigger.Invocation{Function: "new"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the invocation to be received", func() bool {
+		s, err := n.queues.Stats(ctx, "default", asyncQueue)
+		return err != nil || s.Messages == 0 || s.InFlight > 0
+	})
+	n.refreshing.Unlock()
+	await(t, "the invocation", func() bool { return len(invoked(n, "new")[abi.TriggerAsync]) == 1 && empty(t, n, asyncQueue) })
 }
 
 // TestWaiting shows an asynchronous invocation that failed and waits for its next attempt.
