@@ -211,6 +211,20 @@ func (n *Node) Unsubscribe(ctx context.Context, app, topic, name string) error {
 	return nil
 }
 
+// channels are the queues and topics of all apps, for package admin.
+type channels struct {
+	*queue.Queues
+	node *Node
+}
+
+// RemoveTopic takes a topic away with all who have subscribed, so that one of its name begins without.
+func (c channels) RemoveTopic(ctx context.Context, app, topic string) error {
+	if err := trigger.DeleteSubscriptions(ctx, c.node.store, app, topic); err != nil {
+		return err
+	}
+	return c.Queues.RemoveTopic(ctx, app, topic)
+}
+
 // Subscriptions answers a topic's subscriptions by name.
 func (n *Node) Subscriptions(ctx context.Context, app, topic string) ([]registry.Subscription, error) {
 	if _, err := n.queues.Get(ctx, app, queue.TopicQueue(topic)); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sett-run/sett/kv/fsm"
 	"github.com/sett-run/sett/kv/queue"
+	"github.com/sett-run/sett/router"
 	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/host"
 	"github.com/sett-run/sett/runtime/registry"
@@ -37,7 +38,7 @@ type triggers struct {
 }
 
 func (n *Node) openTriggers(context.Context) (err error) {
-	n.delivery, err = trigger.NewDelivery(trigger.DeliveryConfig{Dispatcher: n.router, Functions: n.registry, Destinations: destinations{n},
+	n.delivery, err = trigger.NewDelivery(trigger.DeliveryConfig{Dispatcher: door{n}, Functions: n.registry, Destinations: destinations{n},
 		Region: n.config.Region, GivenUp: n.announceGivenUp, Log: n.log, Registerer: n.metrics})
 	if err != nil {
 		return err
@@ -49,6 +50,20 @@ func (n *Node) openTriggers(context.Context) (err error) {
 	n.triggers = triggers{running: map[string]context.CancelFunc{}, over: make(chan struct{}), wake: make(chan struct{}, 1),
 		orphans: map[string]time.Time{}, plain: map[string]time.Time{}}
 	return n.changed() // from now on there is who serves
+}
+
+// door is the way that triggers take to functions.
+type door struct{ *Node }
+
+// Dispatch is for trigger.Dispatcher. A function that is not there may have been deployed by another node before its event:
+// whoever received that has the record of it, too.
+func (n door) Dispatch(ctx context.Context, c router.Call) (*abi.Result, error) {
+	result, err := n.router.Dispatch(ctx, c)
+	if abi.CodeOf(err) != abi.NotFound || c.Event.Version != 0 {
+		return result, err
+	}
+	n.refresh(ctx)
+	return n.router.Dispatch(ctx, c)
 }
 
 // wakeTriggers has runTriggers look at what is to run.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/router"
+	"github.com/sett-run/sett/router/trigger"
 	"github.com/sett-run/sett/runtime/registry"
 	"github.com/sett-run/sett/runtime/wasmtest"
 	"github.com/sett-run/sett/sdk/abi"
@@ -162,6 +163,33 @@ func TestDestinations(t *testing.T) {
 	}
 }
 
+// TestAsyncBeforeRefresh runs the invocation of a function that another node has deployed before this one has read it.
+func TestAsyncBeforeRefresh(t *testing.T) {
+	n := start(t, t.TempDir())
+	ctx := t.Context()
+	deployWith(t, n, "work", wasmtest.Answer("done"), registry.Settings{})
+	other, err := registry.Open(ctx, n.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.refreshing.Lock()
+	v := n.registry.Snapshot().Function("default", "work").Live()[0]
+	_, err = other.Deploy(ctx, "default", []registry.Change{{Name: "new", Module: v.Module, Settings: v.Settings, Seed: v.Seed}})
+	if err == nil {
+		_, err = trigger.NewAsync(trigger.AsyncConfig{App: "default", Queue: channel{n.queues, "default", asyncQueue}, Delivery: n.delivery}).
+			Submit(ctx, trigger.Invocation{Function: "new"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the invocation to be received", func() bool {
+		s, err := n.queues.Stats(ctx, "default", asyncQueue)
+		return err != nil || s.Messages == 0 || s.InFlight > 0
+	})
+	n.refreshing.Unlock()
+	await(t, "the invocation", func() bool { return len(invoked(n, "new")[abi.TriggerAsync]) == 1 && empty(t, n, asyncQueue) })
+}
+
 // TestWaiting shows an asynchronous invocation that failed and waits for its next attempt.
 func TestWaiting(t *testing.T) {
 	n := start(t, t.TempDir())
@@ -180,6 +208,42 @@ func TestWaiting(t *testing.T) {
 	}
 	if other, err := n.Waiting(t.Context(), "default", "other"); err != nil || len(other) != 0 {
 		t.Errorf("of another function: %+v, %v", other, err)
+	}
+}
+
+// TestWaitingInFullApp counts the attempts of an invocation that the app's quota has no room for the error of.
+func TestWaitingInFullApp(t *testing.T) {
+	n := start(t, t.TempDir())
+	ctx := t.Context()
+	deployWith(t, n, "broken", broken(), registry.Settings{})
+	failed := func(count int) (errors int) {
+		await(t, fmt.Sprintf("attempt %d to fail", count), func() bool {
+			waiting, err := n.Waiting(ctx, "default", "broken")
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := 0
+			errors = 0
+			for _, w := range waiting {
+				all += w.Attempts
+				errors += min(1, len(w.Error))
+			}
+			return all == count
+		})
+		return errors
+	}
+	postAsync(t, n, "/broken")
+	failed(1)
+	u, err := n.store.Usage(ctx, "default")
+	if err == nil {
+		err = n.store.SetQuota(ctx, "default", op.Quota{Bytes: 2*u.Bytes - 1})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	postAsync(t, n, "/broken")
+	if errors := failed(2); errors != 1 {
+		t.Errorf("%d invocations have their error, want the first", errors)
 	}
 }
 
@@ -218,6 +282,15 @@ func TestURLSubscription(t *testing.T) {
 	all, err := n.Subscriptions(ctx, "default", "placed")
 	if err != nil || len(all) != 2 {
 		t.Errorf("Subscriptions() = %+v, %v", all, err)
+	}
+	if err := (channels{n.queues, n}).RemoveTopic(ctx, "default", "placed"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.queues.PutTopic(ctx, "default", registry.Topic{Name: "placed"}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := n.Subscriptions(ctx, "default", "placed"); err != nil || len(all) != 0 {
+		t.Errorf("Subscriptions() of a topic that was made anew = %+v, %v, want none", all, err)
 	}
 }
 

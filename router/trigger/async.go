@@ -185,11 +185,9 @@ func (a *Async) run(ctx context.Context, m op.Message) {
 	release := d.hold(ctx, a.config.Queue, []op.Message{m}, visibility)
 	settings := d.async(i.App, i.Function)
 	o := d.Attempt(ctx, &i, AsyncPolicy(settings), func(ctx context.Context, o Outcome) error {
-		e, err := d.withRecord(ctx, &i, o, settings)
-		if err != nil {
-			return err
-		}
-		return a.config.Queue.Commit(ctx, e, op.Settlement{Delete: []string{m.Receipt}})
+		return d.commitWithRecord(ctx, &i, o, settings, func(e op.Effects) error {
+			return a.config.Queue.Commit(ctx, e, op.Settlement{Delete: []string{m.Receipt}})
+		})
 	})
 	d.report(ctx, &i, &o, settings)
 	release()
@@ -204,13 +202,32 @@ func (a *Async) run(ctx context.Context, m op.Message) {
 	}
 }
 
-// replace has the invocation come again with its new counts.
+// replace has the invocation come again with its new counts. Where it may not grow, as in an app whose quota is full, it goes
+// without the error, for the counts have room; and when that is not enough the counts stay as they were.
 func (a *Async) replace(ctx context.Context, m op.Message, i Invocation, delay time.Duration) {
+	a.config.Delivery.persist(ctx, func(ctx context.Context) error {
+		err := a.tryReplace(ctx, m, i, delay)
+		if mayNotGrow(err) {
+			i.Error = ""
+			err = a.tryReplace(ctx, m, i, delay)
+		}
+		if mayNotGrow(err) {
+			err = a.config.Queue.Settle(ctx, op.Settlement{Release: []op.Release{{Receipt: m.Receipt, Delay: delay}}})
+		}
+		return err
+	})
+}
+
+func (a *Async) tryReplace(ctx context.Context, m op.Message, i Invocation, delay time.Duration) error {
 	next, err := envelope(i)
 	if err != nil {
-		a.config.Delivery.log.Error("encode invocation", "app", i.App, "invocation", i.ID, "err", err)
-		return
+		return err
 	}
 	next.Delay = delay
-	a.config.Delivery.persist(ctx, func(ctx context.Context) error { return a.config.Queue.Replace(ctx, m.Receipt, next) })
+	return a.config.Queue.Replace(ctx, m.Receipt, next)
+}
+
+func mayNotGrow(err error) bool {
+	code := abi.CodeOf(err)
+	return code == abi.NoSpace || code == abi.TooLarge
 }

@@ -66,6 +66,32 @@ func TestAsyncSucceeds(t *testing.T) {
 	})
 }
 
+// TestAsyncFull has an app whose quota is full: its invocations may not grow, and are tried as often as others all the same.
+func TestAsyncFull(t *testing.T) {
+	busy := func(context.Context, call) (*abi.Result, error) {
+		return nil, abi.WithCode(abi.TooManyRequests, errors.New("busy"))
+	}
+	for name, c := range map[string]struct {
+		answer func(context.Context, call) (*abi.Result, error)
+		calls  int // at most
+		left   int
+	}{"fails": {fails, 3, 0}, "busy": {busy, 30, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newAsyncHouse(t, both)
+				a := h.async()
+				h.door.answer, h.queue.full = c.answer, true
+				defer startRunner(t, a)()
+				h.submit(a, "no json")
+				sleep(time.Hour)
+				if n := len(h.door.seen()); n > c.calls || len(h.queue.left()) != c.left || len(h.mail.parcels) != 1-c.left {
+					t.Errorf("%d calls, %v left, %d parcels", n, h.queue.left(), len(h.mail.parcels))
+				}
+			})
+		})
+	}
+}
+
 func TestAsyncFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newAsyncHouse(t, both)

@@ -1,9 +1,11 @@
 package trigger
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 )
@@ -123,7 +125,7 @@ func numeric(argument any) (test, error) {
 	}
 	type bound struct {
 		sign  string
-		value float64
+		value json.Number
 	}
 	var bounds []bound
 	for i := 0; i < len(parts); i += 2 {
@@ -134,43 +136,62 @@ func numeric(argument any) (test, error) {
 		}
 		bounds = append(bounds, bound{sign, value})
 	}
-	if len(bounds) == 2 && (bounds[0].sign[0] != '>' || bounds[1].sign[0] != '<' || bounds[0].value >= bounds[1].value) {
+	if len(bounds) == 2 && (bounds[0].sign[0] != '>' || bounds[1].sign[0] != '<' || compare(bounds[0].value, bounds[1].value) >= 0) {
 		return nil, errors.New("a range has its lower bound first, with > or >=, then its upper one, with < or <=")
 	}
 	return func(v any, _ bool) bool {
 		n, ok := number(v)
 		for _, b := range bounds {
+			if !ok {
+				return false
+			}
+			c := compare(n, b.value)
 			switch b.sign {
 			case "=":
-				ok = ok && n == b.value
+				ok = c == 0
 			case "<":
-				ok = ok && n < b.value
+				ok = c < 0
 			case "<=":
-				ok = ok && n <= b.value
+				ok = c <= 0
 			case ">":
-				ok = ok && n > b.value
+				ok = c > 0
 			case ">=":
-				ok = ok && n >= b.value
+				ok = c >= 0
 			}
 		}
 		return ok
 	}, nil
 }
 
-func number(v any) (float64, bool) {
+// number answers a number that a float64 is near to.
+func number(v any) (json.Number, bool) {
 	n, ok := v.(json.Number)
 	if !ok {
-		return 0, false
+		return "", false
 	}
-	f, err := n.Float64()
-	return f, err == nil
+	_, err := n.Float64()
+	return n, err == nil
+}
+
+// compare is cmp.Compare of numbers by their value. Whole ones are told apart also where a float64 does not, as ids are long.
+func compare(a, b json.Number) int {
+	x, _ := a.Float64()
+	y, _ := b.Float64()
+	if x == y {
+		m, whole := new(big.Int).SetString(a.String(), 10)
+		n, both := new(big.Int).SetString(b.String(), 10)
+		if whole && both {
+			return m.Cmp(n)
+		}
+	}
+	return cmp.Compare(x, y)
 }
 
 // same says whether two JSON values that are no arrays or objects are equal; numbers by their value.
 func same(a, b any) bool {
 	if x, ok := number(a); ok {
 		y, ok := number(b)
-		return ok && x == y
+		return ok && compare(x, y) == 0
 	}
 	switch b.(type) {
 	case map[string]any, []any:

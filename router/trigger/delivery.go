@@ -109,10 +109,10 @@ type Invocation struct {
 	Event    *abi.Event `json:"event,omitempty"`
 	Payload  []byte     `json:"payload,omitempty"`
 	Accepted time.Time  `json:"accepted"`
-	Failed   int        `json:"failed,omitempty"`  // attempts that failed
-	Refused  int        `json:"refused,omitempty"` // times it was refused, since the last attempt
-	Error    string     `json:"error,omitempty"`   // why the last attempt failed, or was refused
-	Depth    int        `json:"depth,omitempty"`   // functions and destinations that led to it
+	Failed   int        `json:"failed"`          // attempts that failed; not left out, so that it takes no room when it grows
+	Refused  int        `json:"refused"`         // times it was refused, since the last attempt
+	Error    string     `json:"error,omitempty"` // why the last attempt failed, or was refused
+	Depth    int        `json:"depth,omitempty"` // functions and destinations that led to it
 
 	quiet bool // it is of an event of the platform's
 }

@@ -133,22 +133,33 @@ func (d *Delivery) report(ctx context.Context, i *Invocation, o *Outcome, a *reg
 	}
 }
 
-// withRecord answers the effects of an invocation that succeeded, with the record for its destination.
-func (d *Delivery) withRecord(ctx context.Context, i *Invocation, o Outcome, a *registry.Async) (op.Effects, error) {
+// commitWithRecord has the effects of an invocation that succeeded happen with the record for its destination. Without it
+// when there is no such destination: as for other invocations, that is no failure of the function.
+func (d *Delivery) commitWithRecord(ctx context.Context, i *Invocation, o Outcome, a *registry.Async, commit func(op.Effects) error) error {
 	e := *o.Result.Effects
 	if a == nil || a.OnSuccess == "" || d.config.Destinations == nil {
-		return e, nil
+		return commit(e)
 	}
 	body, err := d.encodeRecord(i, o)
 	if err != nil {
-		return e, err
+		return err
 	}
-	s, err := d.config.Destinations.Sending(ctx, Parcel{App: i.App, Destination: a.OnSuccess, Body: body, Depth: i.Depth + 1})
-	if err != nil {
-		return e, err
+	p := Parcel{App: i.App, Destination: a.OnSuccess, Body: body, Depth: i.Depth + 1}
+	s, err := d.config.Destinations.Sending(ctx, p)
+	if err == nil {
+		full := e
+		full.Sends = append(slices.Clip(e.Sends), s)
+		if err = commit(full); abi.CodeOf(err) != abi.NotFound {
+			return err
+		}
+	} else if !isFinal(err) {
+		return err
 	}
-	e.Sends = append(slices.Clip(e.Sends), s)
-	return e, nil
+	missing := err
+	if err = commit(e); err == nil {
+		d.notSent(i, p, missing)
+	}
+	return err
 }
 
 // send gives a parcel to its destination. False: it has to be tried again.
@@ -165,10 +176,19 @@ func (d *Delivery) send(ctx context.Context, i *Invocation, p Parcel) bool {
 	if err == nil {
 		return true
 	}
-	d.log.Error("send to destination", "app", i.App, "function", i.Function, "invocation", i.ID, "destination", p.Destination, "err", err)
+	d.notSent(i, p, err)
+	return isFinal(err)
+}
+
+// isFinal says whether a parcel that could not be sent never can.
+func isFinal(err error) bool {
 	switch abi.CodeOf(err) {
 	case abi.NotFound, abi.InvalidInput, abi.TooLarge:
 		return true
 	}
 	return false
+}
+
+func (d *Delivery) notSent(i *Invocation, p Parcel, err error) {
+	d.log.Error("send to destination", "app", i.App, "function", i.Function, "invocation", i.ID, "destination", p.Destination, "err", err)
 }

@@ -88,6 +88,56 @@ func TestAsyncCommits(t *testing.T) {
 	})
 }
 
+// TestEachWorkerCommits has the record for the destination of a message that is invoked alone among the effects, once.
+func TestEachWorkerCommits(t *testing.T) {
+	for name, c := range map[string]struct {
+		conflicts int
+		errs      []error
+	}{"at once": {}, "after conflicts": {conflicts: 3}, "destination away": {errs: []error{errFake, errFake}}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, d, b := newFakeQueue("hello"), &door{answer: asks}, &mailbox{errs: c.errs}
+				q.conflicts = c.conflicts
+				r := openRegistry(t, new(op.Memory))
+				deploy(t, r, "mail", registry.Settings{Async: &registry.Async{OnSuccess: "queue:told"}})
+				w := NewTopicWorker(WorkerConfig{App: "shop", Function: "mail", Source: q, Delivery: newDelivery(t, d, r, b)}, registry.TopicSource{Topic: "orders"})
+				defer startRunner(t, w)()
+				sleep(time.Hour)
+				if len(q.effects) != 1 || len(q.effects[0].Sends) != 1 || q.effects[0].Sends[0].Queue != "queue:told" {
+					t.Errorf("effects %+v", q.effects)
+				}
+				if len(b.parcels) != 0 || len(q.left()) != 0 || len(d.seen()) != c.conflicts+1 {
+					t.Errorf("%d parcels besides, %v left after %d calls", len(b.parcels), q.left(), len(d.seen()))
+				}
+			})
+		})
+	}
+}
+
+// TestCommitsWithoutDestination has a destination that is not there: the record is lost, as that of any invocation, and what
+// the function asks for happens.
+func TestCommitsWithoutDestination(t *testing.T) {
+	for _, to := range []string{"queue:gone", "function:gone"} {
+		t.Run(to, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, d, b := newFakeQueue(), &door{answer: asks}, new(mailbox)
+				q.missing = "queue:gone"
+				r := openRegistry(t, new(op.Memory))
+				deploy(t, r, "mail", registry.Settings{Async: &registry.Async{OnSuccess: to}})
+				a := NewAsync(AsyncConfig{App: "shop", Queue: q, Delivery: newDelivery(t, d, r, b)})
+				if _, err := a.Submit(t.Context(), Invocation{Function: "mail"}); err != nil {
+					t.Fatal(err)
+				}
+				defer startRunner(t, a)()
+				sleep(time.Hour)
+				if len(d.seen()) != 1 || len(q.effects) != 1 || len(q.effects[0].Sends) != 0 || len(q.left()) != 0 {
+					t.Errorf("%d calls, effects %+v, %v left", len(d.seen()), q.effects, q.left())
+				}
+			})
+		})
+	}
+}
+
 // TestAsyncCommitsIntoNothing has a function publish to no topic: it has failed, and is tried again as often as it may be.
 func TestAsyncCommitsIntoNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

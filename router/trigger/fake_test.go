@@ -128,8 +128,10 @@ type fakeQueue struct {
 	asked    int // receives
 	fail     error
 
-	conflicts int   // commits that fail
-	refuse    error // what all others answer
+	conflicts int    // commits that fail
+	refuse    error  // what all others answer
+	full      bool   // no message may be longer than the one it replaces
+	missing   string // a queue that is not there: commits that send to it are refused
 	effects   []op.Effects
 }
 
@@ -172,6 +174,9 @@ func (q *fakeQueue) Replace(_ context.Context, receipt string, m op.Outgoing) er
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if held := q.held(receipt); held != nil {
+		if before := (op.Outgoing{Body: held.Body, Attributes: held.Attributes}); q.full && m.Bytes() > before.Bytes() {
+			return abi.WithCode(abi.NoSpace, op.ErrQuota)
+		}
 		delete(q.messages, held.Message.ID)
 		q.add(m)
 	}
@@ -272,6 +277,10 @@ func (q *fakeQueue) Commit(ctx context.Context, e op.Effects, s op.Settlement) e
 		defer q.mu.Unlock()
 		return q.refuse
 	}
+	if slices.ContainsFunc(e.Sends, func(s op.Sending) bool { return s.Queue == q.missing }) {
+		q.mu.Unlock()
+		return abi.WithCode(abi.NotFound, op.ErrNoQueue)
+	}
 	q.effects = append(q.effects, e)
 	q.mu.Unlock()
 	return q.Settle(ctx, s)
@@ -300,8 +309,11 @@ func (q *fakeQueue) fault(err error) {
 	q.fail = err
 }
 
-// Sending answers a parcel as a message to a queue named by its destination.
+// Sending answers a parcel as a message to a queue named by its destination. There is no function gone.
 func (m *mailbox) Sending(_ context.Context, p Parcel) (op.Sending, error) {
+	if p.Destination == "function:gone" {
+		return op.Sending{}, registry.NoFunction(p.App, "gone")
+	}
 	return op.Sending{Queue: p.Destination, Messages: []op.Outgoing{{Body: p.Body}}}, nil
 }
 

@@ -54,12 +54,10 @@ func (l *lease) run(ctx context.Context) ended {
 	d := l.s.delivery
 	async := d.async(i.App, i.Function)
 	o := d.Attempt(l.ctx, &i, AsyncPolicy(async), func(ctx context.Context, o Outcome) error {
-		e, err := d.withRecord(ctx, &i, o, async)
-		if err != nil {
-			return err
-		}
-		stopRenewing()
-		return l.commitEffects(ctx, i.App, e)
+		return d.commitWithRecord(ctx, &i, o, async, func(e op.Effects) error {
+			stopRenewing()
+			return l.commitEffects(ctx, i.App, e)
+		})
 	})
 	d.report(l.ctx, &i, &o, async)
 	stopRenewing()

@@ -42,6 +42,20 @@ func DeleteSubscription(ctx context.Context, from Store, app, topic, name string
 	return forget(ctx, from, "unsubscribe", subscriptionKey(app, topic, name), missing)
 }
 
+// DeleteSubscriptions forgets all subscriptions of a topic.
+func DeleteSubscriptions(ctx context.Context, from Store, app, topic string) error {
+	t := op.Txn{Namespace: op.System, Ops: []op.Op{{Kind: op.DeletePrefix, Key: subscriptionKey(app, topic, "")}}}
+	for {
+		did, err := from.Commit(ctx, t)
+		if err != nil {
+			return coded("unsubscribe", err)
+		}
+		if did.Ops[0].Integer < op.MaxDeleteKeys {
+			return nil
+		}
+	}
+}
+
 // ListSubscriptions answers the subscriptions that PutSubscription made, as this node knows them: of a topic, or without
 // one of all the app's, or without an app of all apps.
 func ListSubscriptions(ctx context.Context, in Store, app, topic string) ([]registry.Subscription, error) {

@@ -171,7 +171,7 @@ func (w *Worker) collect(ctx, lingering context.Context) (batch []op.Message, re
 		}
 		w.delivery.settle(lingering, w.source, dropped)
 		for _, m := range got {
-			size += len(m.Body)
+			size += op.Outgoing{Body: m.Body, Attributes: m.Attributes}.Bytes()
 		}
 		if w.window == 0 && len(batch) > 0 || ctx.Err() != nil {
 			break
@@ -245,10 +245,11 @@ func (w *Worker) invoke(ctx, lingering context.Context, batch []op.Message) (s o
 	o := Outcome{Verdict: Interrupted}
 	for ctx.Err() == nil {
 		o = w.delivery.Attempt(lingering, &i, policy, func(ctx context.Context, o Outcome) error {
-			s = w.settlement(ctx, batch, &i, o)
-			return w.source.Commit(ctx, *o.Result.Effects, s)
+			s = w.succeeded(batch, o)
+			return w.commit(ctx, &i, o, s)
 		})
 		if o.Committed {
+			w.countSettled(s)
 			return op.Settlement{}, s.Release
 		}
 		if o.Verdict != Again || i.Refused == 0 || i.Refused > maxConflicts && abi.CodeOf(o.Err) == abi.Conflict || !pause(ctx, o.Delay) {
@@ -309,23 +310,31 @@ func receives(batch []op.Message) int {
 	return most
 }
 
-// settlement says what becomes of a batch.
+// commit has what an invocation asks for happen together with the end of its messages, and with the record for its
+// destination when they are invoked one by one.
+func (w *Worker) commit(ctx context.Context, i *Invocation, o Outcome, s op.Settlement) error {
+	commit := func(e op.Effects) error { return w.source.Commit(ctx, e, s) }
+	if !w.each {
+		return commit(*o.Result.Effects)
+	}
+	return w.delivery.commitWithRecord(ctx, i, o, w.delivery.async(i.App, i.Function), commit)
+}
+
+// settlement says what becomes of a batch. When a message that was invoked alone has ended, its destination and the dead
+// letters are told first.
 func (w *Worker) settlement(ctx context.Context, batch []op.Message, i *Invocation, o Outcome) op.Settlement {
+	if w.each {
+		w.delivery.report(ctx, i, &o, w.delivery.async(i.App, i.Function))
+		w.bury(ctx, batch[0], i, &o)
+	}
 	switch {
-	case o.Verdict == Succeeded && w.reportItems:
-		return w.partial(batch, o.Result.Body)
 	case o.Verdict == GivenUp && w.each:
-		if !w.bury(ctx, batch[0], i, o) {
-			return w.again(batch, 0)
-		}
 		w.count(messageDead, len(batch))
 		return op.Settlement{Delete: receipts(batch)}
 	case o.Verdict == Succeeded:
-		if w.each && !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
-			return w.again(batch, storePause)
-		}
-		w.count(messageHandled, len(batch))
-		return op.Settlement{Delete: receipts(batch)}
+		s := w.succeeded(batch, o)
+		w.countSettled(s)
+		return s
 	case o.Verdict == Again && abi.CodeOf(o.Err) == abi.Conflict:
 		return w.again(batch, o.Delay)
 	case o.Verdict == Interrupted || o.Verdict == Again && i.Refused > 0:
@@ -335,6 +344,20 @@ func (w *Worker) settlement(ctx context.Context, batch []op.Message, i *Invocati
 	}
 	w.count(messageFailed, len(batch))
 	return w.again(batch, o.Delay)
+}
+
+// succeeded says what becomes of a batch when the function has succeeded.
+func (w *Worker) succeeded(batch []op.Message, o Outcome) op.Settlement {
+	if w.reportItems {
+		return w.partial(batch, o.Result.Body)
+	}
+	return op.Settlement{Delete: receipts(batch)}
+}
+
+// countSettled counts the messages of a batch that has succeeded, or parts of which have.
+func (w *Worker) countSettled(s op.Settlement) {
+	w.count(messageHandled, len(s.Delete))
+	w.count(messageFailed, len(s.Release))
 }
 
 func receipts(batch []op.Message) []string {
@@ -353,12 +376,18 @@ func (w *Worker) again(batch []op.Message, delay time.Duration) (s op.Settlement
 	return s
 }
 
-// bury sends a topic's message to the dead letters, and its record to the function's destination. False: not yet.
-func (w *Worker) bury(ctx context.Context, m op.Message, i *Invocation, o Outcome) bool {
-	if !w.delivery.sendRecord(ctx, i, o, w.delivery.async(i.App, i.Function)) {
-		return false
+// bury sends a message that is given up to the dead letters until it is there; when ctx ends before, the attempt counts as
+// interrupted.
+func (w *Worker) bury(ctx context.Context, m op.Message, i *Invocation, o *Outcome) {
+	if o.Verdict != GivenUp || w.deadLetter == "" {
+		return
 	}
-	return w.deadLetter == "" || w.delivery.send(ctx, i, Parcel{App: i.App, Destination: w.deadLetter, Body: m.Body, Attributes: m.Attributes})
+	for !w.delivery.send(ctx, i, Parcel{App: i.App, Destination: w.deadLetter, Body: m.Body, Attributes: m.Attributes}) {
+		if !pause(ctx, storePause) {
+			o.Verdict = Interrupted
+			return
+		}
+	}
 }
 
 // partial reads which messages the function reports as failed: none for an empty reply, all for one that cannot be
@@ -389,8 +418,6 @@ func (w *Worker) partial(batch []op.Message, reply []byte) op.Settlement {
 		}
 	}
 	s.Release = w.later(broken).Release
-	w.count(messageHandled, len(s.Delete))
-	w.count(messageFailed, len(s.Release))
 	return s
 }
 

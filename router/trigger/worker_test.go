@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,6 +101,21 @@ func TestWorkerWindow(t *testing.T) {
 		sleep(time.Second)
 		if calls := d.seen(); len(calls) != 2 || len(bodies(t, calls[1])) != 3 {
 			t.Errorf("%d calls, want a full batch at once", len(calls))
+		}
+	})
+}
+
+// TestWorkerWindowBytes has what waits for a batch to be full be no more than an event may have, attributes included.
+func TestWorkerWindowBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, d := newFakeQueue(), new(door)
+		defer worker(t, q, d, registry.QueueSource{BatchSize: 1000, WindowMS: 300_000})()
+		for range MaxWaitingBytes>>20 + 1 {
+			q.put(op.Outgoing{Body: []byte("a"), Attributes: []op.Attribute{{Name: "b", Type: "String", Value: bytes.Repeat([]byte("b"), 1<<20)}}})
+			sleep(time.Second)
+		}
+		if calls := d.seen(); len(calls) == 0 {
+			t.Error("more than an event may have waits for a batch to be full")
 		}
 	})
 }
@@ -474,6 +490,31 @@ func TestTopicWorker(t *testing.T) {
 			t.Errorf("parcels %+v", b.parcels)
 		}
 	})
+}
+
+// TestEachWorkerDestinationAway has a destination, or dead letters, that cannot be reached for a while: the function is not
+// invoked again for that.
+func TestEachWorkerDestinationAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer   func(context.Context, call) (*abi.Result, error)
+		attempts int
+		parcels  int
+	}{"success": {nil, 1, 1}, "failure": {fails, registry.MaxRetries + 1, 2}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, d, b := newFakeQueue("hello"), &door{answer: c.answer}, &mailbox{errs: []error{errFake, errFake, errFake}}
+				r := openRegistry(t, new(op.Memory))
+				deploy(t, r, "mail", registry.Settings{Async: &registry.Async{OnSuccess: "queue:told", OnFailure: "queue:told"}})
+				w := NewTopicWorker(WorkerConfig{App: "shop", Function: "mail", Source: q, Delivery: newDelivery(t, d, r, b)},
+					registry.TopicSource{Topic: "orders", DeadLetter: "dead"})
+				defer startRunner(t, w)()
+				sleep(time.Hour)
+				if len(d.seen()) != c.attempts || len(b.parcels) != c.parcels || len(q.left()) != 0 {
+					t.Errorf("%d calls, %d parcels, %v left; want %d, %d, none", len(d.seen()), len(b.parcels), q.left(), c.attempts, c.parcels)
+				}
+			})
+		})
+	}
 }
 
 func TestQueueEvent(t *testing.T) {
