@@ -62,7 +62,9 @@ func (n door) Dispatch(ctx context.Context, c router.Call) (*abi.Result, error) 
 	if abi.CodeOf(err) != abi.NotFound || c.Event.Version != 0 {
 		return result, err
 	}
-	n.refresh(ctx)
+	if err := n.refreshed(ctx); err != nil {
+		return result, abi.WithCode(abi.Unavailable, err) // it may be there
+	}
 	return n.router.Dispatch(ctx, c)
 }
 

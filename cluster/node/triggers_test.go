@@ -322,7 +322,7 @@ func TestShare(t *testing.T) {
 }
 
 // TestUnreadableFunctions: while the functions cannot be read nobody is said to want an event, a publication or what becomes of an
-// object, as it would be lost to who was deployed just before.
+// object, and none to be gone, as it would be lost to who was deployed just before.
 func TestUnreadableFunctions(t *testing.T) {
 	n := start(t, t.TempDir())
 	ctx := t.Context()
@@ -338,5 +338,8 @@ func TestUnreadableFunctions(t *testing.T) {
 	}
 	if all, err := n.busSubscribers(ctx, "default"); err == nil {
 		t.Errorf("busSubscribers = %v, want an error", all)
+	}
+	if _, err := (door{n}).Dispatch(ctx, router.Call{App: "default", Function: "new", Event: new(abi.Event)}); abi.CodeOf(err) != abi.Unavailable {
+		t.Errorf("dispatch to a function that may be there: %v, want code %s", err, abi.Unavailable)
 	}
 }
