@@ -85,7 +85,9 @@ func (p poster) Post(ctx context.Context, app, to string, header []abi.Field, bo
 	if err != nil {
 		return 0, err
 	}
-	reply, err := p.client.Fetch(ctx, host.Caller{App: app, Egress: []string{strings.ToLower(u.Host)}},
+	name := u.Hostname()
+	allowed := strings.ToLower(strings.Replace(u.Host, name, strings.TrimSuffix(name, "."), 1))
+	reply, err := p.client.Fetch(ctx, host.Caller{App: app, Egress: []string{allowed}},
 		&abi.FetchRequest{Method: "POST", URL: to, Headers: header, Body: body})
 	if err != nil {
 		return 0, err

@@ -276,6 +276,10 @@ func TestURLSubscription(t *testing.T) {
 		defer mu.Unlock()
 		return len(got) == 1 && strings.Contains(got[0], `"Message":"hi"`)
 	})
+	dotted := strings.Replace(hook.URL, "127.0.0.1", "127.0.0.1.", 1)
+	if status, err := (poster{n.client}).Post(ctx, "default", dotted, nil, nil); err != nil || status != http.StatusOK {
+		t.Errorf("post to %s: %d, %v", dotted, status, err)
+	}
 	if _, err := (poster{n.client}).Post(context.WithoutCancel(ctx), "default", "http://"+n.AdminAddr()+"/v1/tokens", nil, nil); err == nil {
 		t.Error("the admin plane was reached from within")
 	}

@@ -151,6 +151,8 @@ func TestQueuesRefuse(t *testing.T) {
 		{"POST", "queues/q/redrive", `{"to":"topic/placed"}`, 400, "to: queue name"},
 		{"POST", "queues/q/redrive", `{"max":-1}`, 400, "max -1: it is a number from 0"},
 		{"PUT", "topics/t/subscriptions/s", `{"to":"function:f"}`, 400, "it is queue:NAME or a URL"},
+		{"PUT", "topics/t/subscriptions/s", `{"to":"https://example.com:65536/"}`, 400, "it is queue:NAME or a URL"},
+		{"PUT", "topics/t/subscriptions/s", `{"to":"https://:443/"}`, 400, "it is queue:NAME or a URL"},
 		{"PUT", "topics/t/subscriptions/s", `{"to":"queue:q","topic":"u"}`, 400, "the path says"},
 		{"PUT", "topics/t/subscriptions/s", `{"to":"queue:q","filter":[1]}`, 400, "no JSON object"},
 	} {

@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -35,7 +37,6 @@ func (s Subscription) Validate() error {
 	source := TopicSource{Topic: s.Topic, Filter: s.Filter, FilterScope: s.FilterScope, DeadLetter: s.DeadLetter}
 	source.validate(&faults)
 	queue, toQueue := strings.CutPrefix(s.To, DestinationQueue+":")
-	u, err := url.Parse(s.To)
 	switch {
 	case toQueue:
 		if err := CheckQueueName(queue); err != nil {
@@ -47,8 +48,18 @@ func (s Subscription) Validate() error {
 		if s.DeadLetter != "" {
 			faults.add("dead letters: a queue takes every message, and has dead letters of its own")
 		}
-	case err != nil || len(s.To) > maxURLBytes || !isText(s.To) || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil:
+	case len(s.To) > maxURLBytes || !isText(s.To) || !isPostURL(s.To):
 		faults.add("to %.80q: it is queue:NAME or a URL such as https://api.example.com/hook, of %d bytes at most", s.To, maxURLBytes)
 	}
 	return errors.Join(faults...)
+}
+
+// isPostURL reports whether something can be posted there.
+func isPostURL(to string) bool {
+	u, err := url.Parse(to)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
+		return false
+	}
+	port, err := strconv.ParseUint(cmp.Or(u.Port(), "80"), 10, 16)
+	return err == nil && port > 0
 }
