@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -216,34 +217,36 @@ func TestWaitingInFullApp(t *testing.T) {
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	deployWith(t, n, "broken", broken(), registry.Settings{})
-	failed := func(count int) (errors int) {
+	failed := func(count int) (errors []string) {
 		await(t, fmt.Sprintf("attempt %d to fail", count), func() bool {
 			waiting, err := n.Waiting(ctx, "default", "broken")
 			if err != nil {
 				t.Fatal(err)
 			}
 			all := 0
-			errors = 0
+			errors = nil
 			for _, w := range waiting {
 				all += w.Attempts
-				errors += min(1, len(w.Error))
+				if w.Error != "" {
+					errors = append(errors, w.Error)
+				}
 			}
 			return all == count
 		})
 		return errors
 	}
 	postAsync(t, n, "/broken")
-	failed(1)
+	first := failed(1)
 	u, err := n.store.Usage(ctx, "default")
-	if err == nil {
-		err = n.store.SetQuota(ctx, "default", op.Quota{Bytes: 2*u.Bytes - 1})
+	if err == nil { // room for one more, which may be some bytes longer, as the time and the client's port are, and not for its error
+		err = n.store.SetQuota(ctx, "default", op.Quota{Bytes: 2*u.Bytes - int64(len(first[0])/2)})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	postAsync(t, n, "/broken")
-	if errors := failed(2); errors != 1 {
-		t.Errorf("%d invocations have their error, want the first", errors)
+	if errors := failed(2); len(errors) != 1 {
+		t.Errorf("invocations have errors %q, want the first alone", errors)
 	}
 }
 
@@ -276,10 +279,6 @@ func TestURLSubscription(t *testing.T) {
 		defer mu.Unlock()
 		return len(got) == 1 && strings.Contains(got[0], `"Message":"hi"`)
 	})
-	dotted := strings.Replace(hook.URL, "127.0.0.1", "127.0.0.1.", 1)
-	if status, err := (poster{n.client}).Post(ctx, "default", dotted, nil, nil); err != nil || status != http.StatusOK {
-		t.Errorf("post to %s: %d, %v", dotted, status, err)
-	}
 	if _, err := (poster{n.client}).Post(context.WithoutCancel(ctx), "default", "http://"+n.AdminAddr()+"/v1/tokens", nil, nil); err == nil {
 		t.Error("the admin plane was reached from within")
 	}
@@ -345,5 +344,20 @@ func TestUnreadableFunctions(t *testing.T) {
 	}
 	if _, err := (door{n}).Dispatch(ctx, router.Call{App: "default", Function: "new", Event: new(abi.Event)}); abi.CodeOf(err) != abi.Unavailable {
 		t.Errorf("dispatch to a function that may be there: %v, want code %s", err, abi.Unavailable)
+	}
+}
+
+func TestEgressOf(t *testing.T) {
+	for to, want := range map[string]string{
+		"https://Example.com./x": "example.com", "https://example.com.:8443/": "example.com:8443",
+		"http://example.com/": "example.com", "http://[::1]:80/": "[::1]:80",
+	} {
+		u, err := url.Parse(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := egressOf(u); got != want {
+			t.Errorf("egressOf(%q) = %q, want %q", to, got, want)
+		}
 	}
 }
