@@ -177,9 +177,9 @@ func (m *Modules) Open(digest string) (*os.File, error) {
 	return f, nil
 }
 
-// Collect removes the modules that keep does not name and that are older than olderThan, which leaves time
+// Collect removes the modules that keep, sizes by digest, does not name and that are older than olderThan, which leaves time
 // between an upload and the deployment that names it. It answers how many went.
-func (m *Modules) Collect(keep map[string]bool, olderThan time.Duration) (removed int, err error) {
+func (m *Modules) Collect(keep map[string]int64, olderThan time.Duration) (removed int, err error) {
 	entries, err := os.ReadDir(m.dir)
 	if err != nil {
 		return 0, fmt.Errorf("collect modules: %w", err)
@@ -187,7 +187,7 @@ func (m *Modules) Collect(keep map[string]bool, olderThan time.Duration) (remove
 	limit := time.Now().Add(-olderThan)
 	for _, entry := range entries {
 		digest := strings.TrimSuffix(entry.Name(), ".wasm")
-		if !isDigest(digest) || keep[digest] {
+		if _, kept := keep[digest]; kept || !isDigest(digest) {
 			continue
 		}
 		info, statErr := entry.Info()

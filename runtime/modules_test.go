@@ -160,7 +160,7 @@ func TestModulesCollect(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	n, err := r.Modules().Collect(map[string]bool{kept.Module.Digest: true}, time.Minute)
+	n, err := r.Modules().Collect(map[string]int64{kept.Module.Digest: kept.Module.SizeBytes}, time.Minute)
 	if n != 1 || err != nil {
 		t.Errorf("Collect = %d, %v, want 1", n, err)
 	}

@@ -13,7 +13,6 @@ func TestMain(m *testing.M) { benchtest.Main(m, name, Command) }
 // TestDeploys checks that deployments are measured and what is printed; how fast anything is depends on the machine.
 // That nodes are killed is for the tests of cmd/sett.
 func TestDeploys(t *testing.T) {
-	benchtest.Whole(t)
 	r := benchtest.Run(t, Command, "--deploys", "2", "--kills", "0", "--dir", t.TempDir())
 	if r.Code != 0 {
 		t.Fatalf("run() = %d: %s", r.Code, r.Faults)

@@ -73,7 +73,7 @@ func (n *Node) backUp(ctx context.Context, archive *zip.Writer) error {
 	_, err = n.store.BackupAnd(ctx, state, func(then kv.Moment) error {
 		functions, err := registry.Open(ctx, then)
 		if err == nil {
-			modules = moduleSizes(functions.Snapshot())
+			modules = functions.Snapshot().Modules()
 			chunks, err = blob.Named(ctx, then)
 		}
 		return err
@@ -109,18 +109,6 @@ func (n *Node) backUpChunk(ctx context.Context, archive *zip.Writer, c blob.Chun
 		_, err = io.Copy(out, chunk)
 	}
 	return err
-}
-
-// moduleSizes answers how large the modules of all versions are, by their digest.
-func moduleSizes(s *registry.Snapshot) map[string]int64 {
-	sizes := map[string]int64{}
-	for _, f := range s.Functions() {
-		for i := range f.Versions {
-			m := &f.Versions[i].Module
-			sizes[m.Digest] = m.SizeBytes
-		}
-	}
-	return sizes
 }
 
 func (n *Node) backUpModule(ctx context.Context, archive *zip.Writer, m peer.Module) error {

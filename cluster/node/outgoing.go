@@ -85,16 +85,10 @@ func (p poster) Post(ctx context.Context, app, to string, header []abi.Field, bo
 	if err != nil {
 		return 0, err
 	}
-	reply, err := p.client.Fetch(ctx, host.Caller{App: app, Egress: []string{egressOf(u)}},
+	reply, err := p.client.Fetch(ctx, host.Caller{App: app, Egress: []string{strings.ToLower(u.Host)}},
 		&abi.FetchRequest{Method: "POST", URL: to, Headers: header, Body: body})
 	if err != nil {
 		return 0, err
 	}
 	return reply.Status, nil
-}
-
-// egressOf is the entry of an egress list that lets a URL's host by, which may end in a dot.
-func egressOf(u *url.URL) string {
-	name := u.Hostname()
-	return strings.ToLower(strings.Replace(u.Host, name, strings.TrimSuffix(name, "."), 1))
 }

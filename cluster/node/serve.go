@@ -18,7 +18,7 @@ func (n *Node) openAdmin(ctx context.Context) (err error) {
 	n.admin, err = admin.New(admin.Config{
 		Modules: n.runtime.Modules(), Deployer: n, Registry: n.registry, Changes: n, Invoker: n.router,
 		Bencher: n.runtime, Logs: nodeLogs{n}, Tokens: n.store, KV: n.store, Node: n, Cluster: n, Backuper: n, Activity: n,
-		Queues: channels{n.queues, n}, Subscriptions: n, Events: n, Schedules: n.scheduler, Async: n, Check: trigger.Check, Objects: n.objects,
+		Queues: adminQueues{n.queues, n}, Subscriptions: n, Events: n, Schedules: n.scheduler, Async: n, Check: trigger.Check, Objects: n.objects,
 		Gatherer: n.metrics, Metrics: n.metrics, Log: n.log, Loopback: loopback(n.config.Admin),
 	})
 	if err != nil {

@@ -211,18 +211,18 @@ func (n *Node) Unsubscribe(ctx context.Context, app, topic, name string) error {
 	return nil
 }
 
-// channels are the queues and topics of all apps, for package admin.
-type channels struct {
+// adminQueues are the queues and topics of all apps, for package admin.
+type adminQueues struct {
 	*queue.Queues
 	node *Node
 }
 
 // RemoveTopic takes a topic away with all who have subscribed, so that one of its name begins without.
-func (c channels) RemoveTopic(ctx context.Context, app, topic string) error {
-	if err := trigger.DeleteSubscriptions(ctx, c.node.store, app, topic); err != nil {
+func (q adminQueues) RemoveTopic(ctx context.Context, app, topic string) error {
+	if err := trigger.DeleteSubscriptions(ctx, q.node.store, app, topic); err != nil {
 		return err
 	}
-	return c.Queues.RemoveTopic(ctx, app, topic)
+	return q.Queues.RemoveTopic(ctx, app, topic)
 }
 
 // Subscriptions answers a topic's subscriptions by name.

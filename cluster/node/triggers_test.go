@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -286,7 +285,7 @@ func TestURLSubscription(t *testing.T) {
 	if err != nil || len(all) != 2 {
 		t.Errorf("Subscriptions() = %+v, %v", all, err)
 	}
-	if err := (channels{n.queues, n}).RemoveTopic(ctx, "default", "placed"); err != nil {
+	if err := (adminQueues{n.queues, n}).RemoveTopic(ctx, "default", "placed"); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.queues.PutTopic(ctx, "default", registry.Topic{Name: "placed"}); err != nil {
@@ -344,20 +343,5 @@ func TestUnreadableFunctions(t *testing.T) {
 	}
 	if _, err := (door{n}).Dispatch(ctx, router.Call{App: "default", Function: "new", Event: new(abi.Event)}); abi.CodeOf(err) != abi.Unavailable {
 		t.Errorf("dispatch to a function that may be there: %v, want code %s", err, abi.Unavailable)
-	}
-}
-
-func TestEgressOf(t *testing.T) {
-	for to, want := range map[string]string{
-		"https://Example.com./x": "example.com", "https://example.com.:8443/": "example.com:8443",
-		"http://example.com/": "example.com", "http://[::1]:80/": "[::1]:80",
-	} {
-		u, err := url.Parse(to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := egressOf(u); got != want {
-			t.Errorf("egressOf(%q) = %q, want %q", to, got, want)
-		}
 	}
 }

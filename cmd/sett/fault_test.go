@@ -29,7 +29,7 @@ func planFaults() faultPlan {
 	case testing.Short():
 		return faultPlan{1000, 2, 1}
 	case os.Getenv("SETT_TEST_ALL") == "": // .ci/run does all of it
-		return faultPlan{2000, 4, 2}
+		return faultPlan{4000, 4, 2}
 	}
 	return faultPlan{20_000, 10, 2}
 }
@@ -56,6 +56,7 @@ func TestFaults(t *testing.T) {
 	}
 	c.digest = c.uploadFaulty(t)
 	var loads sync.WaitGroup
+	defer loads.Wait()
 	checks := map[string]func(*testing.T){}
 	for _, w := range works {
 		load, check := w.work(t, &faultRun{faultCluster: c, app: strings.ToLower(w.name)})
@@ -133,41 +134,29 @@ func (c *faultCluster) restart(t *testing.T, p *process) {
 	c.look()
 }
 
-// faultyGuest is the guest of the fault tests, built once a run.
-var faultyGuest = sync.OnceValues(func() ([]byte, error) {
-	source, err := os.ReadFile("testdata/faulty/main.go")
-	if err != nil {
-		return nil, err
-	}
-	files, err := exampleProject()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "faulty")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	files["faulty/main.go"] = source
-	if err := writeFiles(dir, files); err != nil {
-		return nil, err
-	}
-	m := module{"faulty", "./faulty", goLanguage, filepath.Join(dir, "faulty.wasm")}
-	if _, err := buildGo(context.Background(), dir, m); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(m.file)
-})
-
-// uploadFaulty uploads the guest of the fault tests and answers its digest.
+// uploadFaulty builds the guest of the works, uploads it and answers its digest.
 func (c *faultCluster) uploadFaulty(t *testing.T) (digest string) {
 	t.Helper()
-	guest, err := faultyGuest()
+	dir := t.TempDir()
+	m := module{"faulty", "./faulty", goLanguage, filepath.Join(dir, "faulty.wasm")}
+	files, err := exampleProject()
+	if err == nil {
+		files["faulty/main.go"], err = os.ReadFile("testdata/faulty/main.go")
+	}
+	if err == nil {
+		err = writeFiles(dir, files)
+	}
+	if err == nil {
+		_, err = buildGo(t.Context(), dir, m)
+	}
+	c.client = c.nodes[0].client
+	if err == nil {
+		digest, err = c.upload(t.Context(), c.client, m)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.client = c.nodes[0].client
-	return c.uploadModule(t, module{name: "faulty", file: filepath.Join(c.dir, "faulty.wasm")}, guest)
+	return digest
 }
 
 // ask asks one node after the other until one has done it.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -193,14 +192,7 @@ func TestBackupThatTakesLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newWorld(t).config()
 		c.Cluster, c.Backuper = &den{}, searching{}
-		a, err := New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, served := make(pipes), make(chan error)
-		go func() { served <- a.Serve(l) }()
-		conn, theirs := net.Pipe()
-		l <- theirs
+		conn, end := piped(t, c)
 		if _, err := io.WriteString(conn, "GET /v1/cluster/backup HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -211,12 +203,6 @@ func TestBackupThatTakesLong(t *testing.T) {
 		if text, err := io.ReadAll(res.Body); err != nil || len(text) != 5*4<<10 {
 			t.Errorf("backup: %d bytes, %v; want all %d", len(text), err, 5*4<<10)
 		}
-		conn.Close()
-		if err := a.Shutdown(context.Background()); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
+		end()
 	})
 }

@@ -90,25 +90,15 @@ func (q *query) objectName(r *http.Request) op.ObjectName {
 }
 
 // objectCondition reads what must hold of an object that is changed.
-func objectCondition(r *http.Request) (c op.ObjectCondition, err error) {
-	for _, none := range r.Header.Values("If-None-Match") {
-		c.Absent = true
-		if none != "*" {
-			err = errCondition
-		}
+func objectCondition(r *http.Request) (op.ObjectCondition, error) {
+	none, match := r.Header.Values("If-None-Match"), r.Header.Values("If-Match")
+	c := op.ObjectCondition{Absent: len(none) > 0, ETag: strings.Trim(strings.Join(match, ","), `"`)}
+	empty := len(match) > 0 && c.ETag == "" // would be no condition
+	if c.Absent && strings.Join(none, ",") != "*" || empty || c.ETag == "*" || strings.Contains(c.ETag, ",") {
+		return c, abi.WithCode(abi.InvalidInput, errors.New("a change takes If-None-Match: * or If-Match with one ETag"))
 	}
-	for _, match := range r.Header.Values("If-Match") {
-		if c.ETag != "" {
-			err = errCondition
-		}
-		if c.ETag = strings.Trim(match, `"`); c.ETag == "" || c.ETag == "*" || strings.Contains(c.ETag, ",") {
-			err = errCondition // an empty one would be no condition
-		}
-	}
-	return c, err
+	return c, nil
 }
-
-var errCondition = abi.WithCode(abi.InvalidInput, errors.New("a change takes If-None-Match: * or If-Match with one ETag"))
 
 // unmet gives a condition that does not hold its status.
 func unmet(err error) error {

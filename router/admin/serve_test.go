@@ -212,6 +212,28 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { close(p); return nil }
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 
+// piped serves one connection in memory, until end.
+func piped(t *testing.T, c Config) (conn net.Conn, end func()) {
+	t.Helper()
+	a, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, served := make(pipes), make(chan error)
+	go func() { served <- a.Serve(l) }()
+	conn, theirs := net.Pipe()
+	l <- theirs
+	return conn, func() {
+		conn.Close()
+		if err := a.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	}
+}
+
 // TestReadDeadlineEndsWithTheBody holds that a long invocation outlives the time its body had to arrive.
 func TestReadDeadlineEndsWithTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -224,27 +246,14 @@ func TestReadDeadlineEndsWithTheBody(t *testing.T) {
 				return &abi.Result{}, nil
 			}
 		}
-		a, err := New(w.config())
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, served := make(pipes), make(chan error)
-		go func() { served <- a.Serve(l) }()
-		conn, theirs := net.Pipe()
-		l <- theirs
+		conn, end := piped(t, w.config())
 		if _, err := io.WriteString(conn, "POST /v1/apps/default/functions/f/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
 			t.Fatal(err)
 		}
 		if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != 200 {
 			t.Errorf("invocation longer than the body's time: %+v, %v", res, err)
 		}
-		conn.Close()
-		if err := a.Shutdown(context.Background()); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
+		end()
 	})
 }
 

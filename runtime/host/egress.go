@@ -34,7 +34,7 @@ type allowedNetwork struct {
 	port   uint16 // else this one; 0: 80 and 443
 }
 
-// parseEgress reads a list that registry.CheckEgress has let through; what it cannot read allows nothing.
+// parseEgress reads a list that registry.CheckEgress has let through, or hosts of URLs; what it cannot read allows nothing.
 func parseEgress(list []string) *egress {
 	e := new(egress)
 	for _, s := range list {
@@ -43,6 +43,7 @@ func parseEgress(list []string) *egress {
 			continue
 		}
 		host, port := splitPort(s)
+		host = strings.TrimSuffix(host, ".") // a URL's may have one
 		if a, err := netip.ParseAddr(host); err == nil {
 			a = canonical(a)
 			e.networks = append(e.networks, allowedNetwork{prefix: netip.PrefixFrom(a, a.BitLen()), port: port})

@@ -146,3 +146,15 @@ func FuzzNewRequest(f *testing.F) {
 		}
 	})
 }
+
+// TestEgressOfURL reads hosts as they stand in URLs, which may end in a dot; no settings have those.
+func TestEgressOfURL(t *testing.T) {
+	for _, tt := range []struct {
+		entry, host string
+		port        uint16
+	}{{"api.example.com.", "api.example.com", 443}, {"api.example.com.:8443", "api.example.com", 8443}, {"93.184.216.34.:22", "93.184.216.34", 22}} {
+		if !parseEgress([]string{tt.entry}).permits(tt.host, tt.port) {
+			t.Errorf("%s does not permit %s:%d", tt.entry, tt.host, tt.port)
+		}
+	}
+}

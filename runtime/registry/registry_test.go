@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -105,8 +106,8 @@ func TestLifecycle(t *testing.T) {
 	if f, err := r.RemoveAlias(background, "default", "a", "canary"); err != nil || len(f.Aliases) != 1 {
 		t.Errorf("RemoveAlias = %+v, %v", f, err)
 	}
-	if got := r.Snapshot().Modules(); len(got) != 3 || !got[digest(1)] || !got[digest(2)] || !got[digest(4)] {
-		t.Errorf("Modules = %v", got)
+	if got, want := r.Snapshot().Modules(), map[string]int64{digest(1): 1, digest(2): 1, digest(4): 1}; !maps.Equal(got, want) {
+		t.Errorf("Modules = %v, want %v", got, want)
 	}
 	if err := r.Remove(background, "default", nil); err != nil || len(r.Snapshot().Functions()) != 0 {
 		t.Errorf("Remove of all = %v, left %s", err, state(r.Snapshot()))

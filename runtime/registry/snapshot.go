@@ -85,15 +85,16 @@ func (s *Snapshot) Resolve(app, name, qualifier string) ([]Target, error) {
 	return targets, nil
 }
 
-// Modules answers the digests that any version names; all others may be collected.
-func (s *Snapshot) Modules() map[string]bool {
-	digests := map[string]bool{}
+// Modules answers the modules that any version names, their sizes in bytes by digest; all others may be collected.
+func (s *Snapshot) Modules() map[string]int64 {
+	sizes := map[string]int64{}
 	for _, f := range s.functions {
 		for i := range f.Versions {
-			digests[f.Versions[i].Module.Digest] = true
+			m := &f.Versions[i].Module
+			sizes[m.Digest] = m.SizeBytes
 		}
 	}
-	return digests
+	return sizes
 }
 
 // NoFunction is the error for a function that an app does not have, coded abi.NotFound.
