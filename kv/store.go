@@ -102,7 +102,7 @@ func open(ctx context.Context, cfg Config) (s *Store, err error) {
 }
 
 func openParts(cfg Config) (*Store, error) {
-	states := store.Config{InMemory: cfg.InMemory, Log: cfg.Log, Metrics: cfg.Metrics, Free: cfg.free}
+	states := store.Config{InMemory: cfg.InMemory, Log: cfg.Log, Metrics: cfg.Metrics, Passed: fsm.Passed, Free: cfg.free}
 	if !cfg.InMemory {
 		states.Dir = filepath.Join(cfg.Dir, stateDir)
 	}

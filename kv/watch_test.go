@@ -207,6 +207,37 @@ func TestCursorElsewhere(t *testing.T) {
 	})
 }
 
+// TestWatchOfLargeValues watches changes that stand in files of their own, written before and after a stop.
+func TestWatchOfLargeValues(t *testing.T) {
+	dir := t.TempDir()
+	value := func(i int) string { return strings.Repeat(string(rune('a'+i)), i<<10) }
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var first uint64
+	for i := range 8 {
+		s := openTest(t, Config{Dir: dir})
+		r, err := s.Commit(t.Context(), op.Txn{Namespace: "app", Ops: []op.Op{set("k", value(i))}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = r.Revision - 1 // nothing else is there
+		}
+		next := 0
+		for c, err := range s.Watch(ctx, "app", "", first) {
+			if err != nil || string(c.Value) != value(next) {
+				t.Fatalf("change %d of %d = %d bytes, %v, want %d", next, i, len(c.Value), err, len(value(next)))
+			}
+			if next++; next > i {
+				break
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestWatchTooOld resumes a watch within and after the time for which changes are kept.
 func TestWatchTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

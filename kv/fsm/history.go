@@ -58,7 +58,7 @@ func (b *batch) flushHistory() error {
 	record := binary.AppendUvarint(appendTime(nil, p.time), b.history.changed)
 	for _, s := range b.order {
 		if len(s.changes) > 0 {
-			b.write(Write{Key: changesKey(s.name, p.index), Value: s.changes})
+			b.write(Write{Key: changesKey(s.name, p.index), Value: s.changes, Passing: true})
 			record = appendText(record, s.name)
 		}
 	}

@@ -54,6 +54,15 @@ func (p progress) append(b []byte) []byte {
 	return appendTime(binary.AppendUvarint(b, p.requests.index), p.requests.time)
 }
 
+// Passed answers the index below which nothing that was written as Write.Passing is in v.
+func Passed(v View) (index uint64, err error) {
+	p, err := readProgress(v)
+	if err == nil && p.history.time == 0 {
+		return p.index + 1, nil
+	}
+	return p.history.index, err
+}
+
 // Progress is how far a view is.
 type Progress struct {
 	Index uint64    // of the newest entry applied; 0: none

@@ -6,8 +6,6 @@
 // comes with a new feature level: see Level.
 package fsm
 
-import "time"
-
 // View is the state before an entry. Keys are ordered by their bytes.
 type View interface {
 	// Get answers a key's value, which the caller owns.
@@ -22,7 +20,7 @@ type Write struct {
 	Key    []byte
 	Value  []byte
 	Delete bool
-	// Garbage is always zero: the state machine deletes by itself what nobody needs, so that the state never depends on
-	// a node's clock. It can go with the last reader of it.
-	Garbage time.Time
+	// Passing says that the key is written once, at its entry's index, and deleted by a later entry, those of lower
+	// indices first: see Passed. It is no part of the state.
+	Passing bool
 }

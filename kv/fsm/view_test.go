@@ -103,7 +103,7 @@ func (m *memory) entry(t fataler, now time.Time, commands ...Command) []Outcome 
 
 func sameWrites(a, b []Write) bool {
 	return slices.EqualFunc(a, b, func(x, y Write) bool {
-		return bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Value, y.Value) && x.Delete == y.Delete && x.Garbage.IsZero()
+		return bytes.Equal(x.Key, y.Key) && bytes.Equal(x.Value, y.Value) && x.Delete == y.Delete && x.Passing == y.Passing
 	})
 }
 
@@ -117,6 +117,9 @@ func checkWrites(t fataler, before *memory, a Applied) {
 		}
 		if _, found := before.data[string(w.Key)]; w.Delete && !found {
 			t.Fatalf("delete of key %q, which is not there", w.Key)
+		}
+		if w.Passing != (w.Key[0] == changesKind && !w.Delete) {
+			t.Fatalf("write of key %q: passing is %v", w.Key, w.Passing)
 		}
 		seen[string(w.Key)] = true
 		size += len(w.Key) + len(w.Value)
@@ -133,6 +136,10 @@ func (m *memory) check(t fataler) {
 	p, err := readProgress(m)
 	if err != nil {
 		t.Fatalf("%v", err)
+	}
+	passed, err := Passed(m)
+	if err != nil {
+		t.Fatalf("Passed = %v", err)
 	}
 	usages := map[string]op.Usage{}
 	want := map[string]string{} // keys and values of expiries, keys of changes and requests
@@ -175,6 +182,9 @@ func (m *memory) check(t fataler) {
 				t.Fatalf("usage of %s is %+v, %v, want %+v", k[1:], u, err, want)
 			}
 		case expiryKind, changesKind, requestKind:
+			if k[0] == changesKind && indexOf([]byte(k)) < passed {
+				t.Fatalf("%q is there, all below index %d should have passed", k, passed)
+			}
 			if w, found := want[k]; !found || k[0] == expiryKind && string(v) != w {
 				t.Fatalf("%q is %q, want %q", k, v, w)
 			}

@@ -24,8 +24,8 @@ const ReserveBytes = 128 << 20
 // index is above Applied, by any number; without writes it only moves it. It is not durable: see Sync. Applying an
 // index again after a stop gives the same state, so long as the writes are the same.
 //
-// It does not keep the writes. A write's Garbage is not heeded: a store that forgets by its own clock would answer
-// otherwise when an old entry is applied once more after a long stop.
+// It does not keep the writes. It forgets none by its own clock, since it would answer otherwise when an old entry is
+// applied once more after a long stop.
 //
 // Errors that change nothing are op.ErrTooLarge, op.ErrClosed, and abi.NoSpace below MinFreeBytes of free disk, after
 // which it may be tried again. After an error of the engine itself the store refuses every further change until it
@@ -104,9 +104,12 @@ func (b *batch) add(w fsm.Write) error {
 		return fmt.Errorf("%.80q: %w", w.Key, err)
 	}
 	var parts [][]byte
-	if w.Delete {
+	switch p := b.engine.passing; {
+	case w.Delete:
 		err = b.delete(headKey(w.Key))
-	} else {
+	case w.Passing && p != nil && len(w.Value) >= passingValueBytes:
+		err = b.setPassing(p, w)
+	default:
 		var head []byte
 		if head, parts = split(w.Value); len(parts) > 0 {
 			b.engine.split[string(w.Key)] = struct{}{}
@@ -123,6 +126,18 @@ func (b *batch) add(w fsm.Write) error {
 		return fmt.Errorf("%.80q: %w", w.Key, err)
 	}
 	return nil
+}
+
+// setPassing stages where a value is that it writes to the files of those that pass.
+func (b *batch) setPassing(p *passing, w fsm.Write) error {
+	if err := p.begin(b.index); err != nil {
+		return err
+	}
+	at, err := p.put(w.Value)
+	if err != nil {
+		return err
+	}
+	return b.set(badger.NewEntry(headKey(w.Key), at.append(nil)).WithMeta(passingMeta))
 }
 
 // takeParts answers how many parts the key's value has so far, and forgets that it has any. When the batch fails, so

@@ -37,6 +37,29 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkPassing writes 64 values of 4 KiB of 10,000 keys at an index, and beside them what changed, in the engine and
+// in files of its own.
+func BenchmarkPassing(b *testing.B) {
+	for _, passing := range []bool{false, true} {
+		b.Run(fmt.Sprintf("files=%v", passing), func(b *testing.B) {
+			s := open(b, Config{Dir: b.TempDir()})
+			defer s.Close()
+			const values, valueBytes = 64, 4 << 10
+			b.SetBytes(values * valueBytes)
+			writes := make([]fsm.Write, values+1)
+			for index := uint64(1); b.Loop(); index++ {
+				for i := range values {
+					writes[i] = fsm.Write{Key: fmt.Appendf(nil, "key-%09d", (index*7919+uint64(i)*104729)%10_000), Value: make([]byte, valueBytes)}
+				}
+				writes[values] = fsm.Write{Key: fmt.Appendf(nil, "changes-%09d", index), Value: make([]byte, values*valueBytes), Passing: passing}
+				if err := s.Apply(index, writes); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkGet reads beside what a read of the engine alone costs, from memtables and from tables.
 func BenchmarkGet(b *testing.B) {
 	const keys = 100_000

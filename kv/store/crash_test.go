@@ -31,10 +31,11 @@ const (
 
 func child(dir, plan string) {
 	tune := map[string]func(badger.Options) badger.Options{planKill: busy, planPower: stalled}[plan]
-	s, err := openWith(Config{Dir: dir}, tune)
+	s, err := openWith(Config{Dir: dir, Passed: passed}, tune)
 	if err != nil {
 		childFails("open", err)
 	}
+	s.engine.Load().passing.limit = smallPassingFile
 	for index := s.Applied() + 1; ; index++ {
 		if err := s.Apply(index, history(index)); err != nil {
 			childFails("apply", err)
@@ -222,7 +223,11 @@ func mustHaveHole(t *testing.T, dir string, durable uint64) {
 
 func rawContents(t *testing.T, db *badger.DB) map[string]string {
 	t.Helper()
-	v := &View{engine: &engine{db: db, gate: newGate()}, txn: db.NewTransactionAt(math.MaxUint64, false)}
+	p, err := openPassing(db.Opts().Dir, math.MaxUint64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &View{engine: &engine{db: db, gate: newGate(), passing: p}, txn: db.NewTransactionAt(math.MaxUint64, false)}
 	return contents(t, v)
 }
 

@@ -25,7 +25,8 @@ const (
 	lockName     = "store.lock"
 	enginePrefix = "engine-"
 	firstEngine  = enginePrefix + "1"
-	layoutFormat = 2
+	layoutFormat = 3
+	oldestFormat = 2 // that is read as it is: it has no files of what passes
 )
 
 const maxRecordBytes = 4 << 10
@@ -57,7 +58,7 @@ func parseRecord(b []byte) (record, error) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		return record{}, err
 	}
-	if r.Format != layoutFormat {
+	if r.Format < oldestFormat || r.Format > layoutFormat {
 		return record{}, fmt.Errorf("the store has format %d and this version of Sett reads format %d", r.Format, layoutFormat)
 	}
 	if _, err := engineNumber(r.Engine); err != nil {
@@ -220,7 +221,7 @@ func olderFormat(db *badger.DB) (format uint64, err error) {
 	}
 	err = item.Value(func(raw []byte) error {
 		var n int
-		if format, n = binary.Uvarint(raw); n <= 0 || format == 0 || format >= layoutFormat {
+		if format, n = binary.Uvarint(raw); n <= 0 || format == 0 || format >= oldestFormat {
 			return errors.New("a database with an unknown format is there")
 		}
 		return nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -35,6 +36,7 @@ type engine struct {
 	dir     string // empty: in memory
 	gate    *gate  // whoever uses db is inside
 	horizon *horizon
+	passing *passing            // nil: in memory
 	split   map[string]struct{} // keys whose values may have parts; of who holds Store.writing
 }
 
@@ -49,13 +51,19 @@ func openEngine(dir string, durable uint64, options func(string) badger.Options)
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
-	return &engine{db: db, dir: dir, gate: newGate(), horizon: newHorizon(durable), split: findSplit(db)}, nil
+	e := &engine{db: db, dir: dir, gate: newGate(), horizon: newHorizon(durable), split: findSplit(db)}
+	if dir != "" {
+		if e.passing, err = openPassing(dir, durable); err != nil {
+			return nil, fmt.Errorf("open engine: %w", errors.Join(err, db.Close()))
+		}
+	}
+	return e, nil
 }
 
 // close waits for who is inside and closes the engine, after which all that it holds is durable.
 func (e *engine) close() error {
 	e.gate.close()
-	if err := e.db.Close(); err != nil {
+	if err := errors.Join(e.passing.close(), e.db.Close()); err != nil {
 		return fmt.Errorf("close engine: %w", err)
 	}
 	return nil
@@ -63,11 +71,15 @@ func (e *engine) close() error {
 
 func (e *engine) name() string { return filepath.Base(e.dir) }
 
-// settle makes index the watermark and lets the engine forget what nobody can read any more.
-func (e *engine) settle(index uint64) {
-	if floor, rose := e.horizon.settle(index, time.Now()); rose {
-		e.db.SetDiscardTs(floor)
+// settle makes index the watermark and lets the engine forget what nobody can read any more. It answers the floor when
+// it rose, or 0.
+func (e *engine) settle(index uint64) uint64 {
+	floor, rose := e.horizon.settle(index, time.Now())
+	if !rose {
+		return 0
 	}
+	e.db.SetDiscardTs(floor)
+	return floor
 }
 
 func engineOptions(dir string, log *slog.Logger) badger.Options {

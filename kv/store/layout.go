@@ -11,7 +11,8 @@ import (
 
 // What lies in Badger, all of it:
 //
-//	d <key>              the value's first entryBytes; the meta byte counts the parts that follow
+//	d <key>              the value's first entryBytes; the meta byte counts the parts that follow. With passingMeta
+//	                     it is where the value is instead: see passing
 //	t <key> <n, 2 bytes> part n of the value, n = 1, 2, ..., in big-endian order
 //
 // Each entry's version is the index that wrote it, and a value's parts have the index of the value. Nothing else is
@@ -63,8 +64,12 @@ func split(value []byte) (head []byte, parts [][]byte) {
 }
 
 // join answers the value whose first entry is head, in buf's memory where it fits.
-func join(txn *badger.Txn, head *badger.Item, buf []byte) ([]byte, error) {
-	value, err := head.ValueCopy(buf)
+func (e *engine) join(txn *badger.Txn, head *badger.Item, buf []byte) (value []byte, err error) {
+	if head.UserMeta() == passingMeta {
+		err = head.Value(func(at []byte) error { value, err = e.passing.get(at, buf[:0]); return err })
+		return value, err
+	}
+	value, err = head.ValueCopy(buf)
 	if err != nil || head.UserMeta() == 0 {
 		return value, err
 	}
@@ -111,6 +116,9 @@ func countParts(txn *badger.Txn, key []byte) (int, error) {
 	}
 	if err != nil {
 		return 0, err
+	}
+	if head.UserMeta() == passingMeta {
+		return 0, nil
 	}
 	return int(head.UserMeta()), nil
 }

@@ -42,7 +42,8 @@ func newMetrics(r prometheus.Registerer, s *Store) (*metrics, error) {
 		gauge("sett_kv_lsm_bytes", "Sorted tables of the store.", s.lsmBytes))
 	if s.dir != nil {
 		m.all.MustRegister(
-			gauge("sett_kv_value_log_bytes", "Value log of the store, which is there but not used.", s.valueLogBytes),
+			gauge("sett_kv_value_log_bytes", "Value log of the store, which is there but not used.", s.filesOf(".vlog")),
+			gauge("sett_kv_passing_bytes", "Larger changes that watches can read, in files beside the sorted tables.", s.filesOf(passingExtension)),
 			gauge("sett_kv_free_disk_bytes", "Free space on the store's disk.", func() float64 {
 				free, _ := s.free(s.dir.path)
 				return float64(free)
@@ -76,12 +77,15 @@ func (s *Store) lsmBytes() (sum float64) {
 	return sum
 }
 
-func (s *Store) valueLogBytes() (sum float64) {
-	files, _ := os.ReadDir(s.engine.Load().dir)
-	for _, f := range files {
-		if info, err := f.Info(); err == nil && filepath.Ext(f.Name()) == ".vlog" {
-			sum += float64(info.Size())
+// filesOf answers how many bytes the engine's files with an extension have.
+func (s *Store) filesOf(extension string) func() float64 {
+	return func() (sum float64) {
+		files, _ := os.ReadDir(s.engine.Load().dir)
+		for _, f := range files {
+			if info, err := f.Info(); err == nil && filepath.Ext(f.Name()) == extension {
+				sum += float64(info.Size())
+			}
 		}
+		return sum
 	}
-	return sum
 }

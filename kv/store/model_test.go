@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -58,6 +59,7 @@ func history(index uint64) (writes []fsm.Write) {
 		writes = append(writes, fsm.Write{Key: []byte(key), Value: value})
 	}
 	set(fmt.Sprintf("own-%06d", index), 0)
+	writes = append(writes, passingWrites(index, rnd.IntN(4*passingValueBytes))...)
 	for range 1 + rnd.IntN(3) {
 		key := fmt.Sprintf("shared-%03d", rnd.IntN(200))
 		if rnd.IntN(5) == 0 {
@@ -67,6 +69,34 @@ func history(index uint64) (writes []fsm.Write) {
 		set(key, rnd.IntN(8<<10))
 	}
 	return writes
+}
+
+const (
+	passingPrefix  = "passing-"
+	passingIndices = 100 // for which a key that passes stays
+)
+
+func passingKey(index uint64) string { return fmt.Sprintf("%s%06d", passingPrefix, index) }
+
+// passingWrites are an index's write of a key that passes, and the deletions of old ones, which no index is without.
+func passingWrites(index uint64, size int) []fsm.Write {
+	writes := []fsm.Write{{Key: []byte(passingKey(index)), Value: bytes.Repeat([]byte{byte(index)}, size), Passing: true}}
+	for i := index - passingIndices - 1; i <= index-passingIndices && index > passingIndices; i++ {
+		if i%7 != 0 && (i == index-passingIndices || (index-1)%7 == 0) {
+			writes = append(writes, del(passingKey(i)))
+		}
+	}
+	return writes
+}
+
+// passed is the store's Config.Passed.
+func passed(v fsm.View) (index uint64, err error) {
+	index = math.MaxUint64
+	err = v.Scan([]byte(passingPrefix), nil, func(key, _ []byte) bool {
+		_, err := fmt.Sscanf(string(key), passingPrefix+"%d", &index)
+		return err != nil
+	})
+	return index, err
 }
 
 type model map[string]string

@@ -72,7 +72,7 @@ func (s *Store) writeSnapshot(w io.Writer, v *View, since uint64) error {
 		if item.Version() <= since {
 			return true, out.kept(key, item.Version())
 		}
-		if value, err = join(v.txn, item, value[:0]); err != nil {
+		if value, err = v.engine.join(v.txn, item, value[:0]); err != nil {
 			return false, fmt.Errorf("read %.80q: %w", key, err)
 		}
 		return true, out.value(key, item.Version(), value)

@@ -19,6 +19,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sett-run/sett/kv/fsm"
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/sdk/abi"
 )
@@ -32,6 +33,10 @@ type Config struct {
 	InMemory bool                  // for tests: nothing on disk, gone on Close; every index counts as durable
 	Log      *slog.Logger          // nil: no log
 	Metrics  prometheus.Registerer // nil: no metrics; what is registered goes again on Close
+
+	// Passed answers the index below which a view holds none of the keys that were written as fsm.Write.Passing. Nil:
+	// what was written so stays on disk.
+	Passed func(fsm.View) (index uint64, err error)
 
 	// Free answers how many bytes are free on a directory's disk. Nil: what the system says.
 	Free func(dir string) (uint64, error)
@@ -48,6 +53,7 @@ type Store struct {
 	free     func(dir string) (uint64, error) // free bytes on a directory's disk
 	commitAt func(*badger.Txn, uint64) error  // commits at an index
 	syncFile func(path string) error          // makes a file's content durable
+	passed   func(fsm.View) (uint64, error)   // Config.Passed
 
 	writing sync.Mutex // held by Apply, Restore and Close; guards what follows
 	closed  bool
@@ -85,6 +91,7 @@ func openWith(cfg Config, tune func(badger.Options) badger.Options) (*Store, err
 		free:     cfg.Free,
 		commitAt: func(txn *badger.Txn, index uint64) error { return txn.CommitAt(index, nil) },
 		syncFile: syncFile,
+		passed:   cfg.Passed,
 		syncing:  make(chan struct{}, 1),
 		closing:  make(chan struct{}),
 	}

@@ -41,8 +41,25 @@ func (s *Store) Sync(ctx context.Context) (uint64, error) {
 			return 0, fmt.Errorf("sync: write watermark: %w", err)
 		}
 	}
-	e.settle(index)
+	if floor := e.settle(index); floor > 0 {
+		s.dropPassed(e, floor)
+	}
 	return index, nil
+}
+
+// dropPassed removes the files of values that nobody who reads at floor or later finds any more. What fails is done at
+// the next Sync.
+func (s *Store) dropPassed(e *engine, floor uint64) {
+	if e.passing == nil || s.passed == nil {
+		return
+	}
+	below, err := s.passed(&View{engine: e, txn: e.db.NewTransactionAt(floor, false), index: floor})
+	if err == nil {
+		err = e.passing.drop(below)
+	}
+	if err != nil {
+		s.log.Warn("let go of old changes", "err", err)
+	}
 }
 
 // syncEngine makes what was committed before durable. It lies in sorted tables, which the engine synced before it
@@ -51,7 +68,7 @@ func (s *Store) Sync(ctx context.Context) (uint64, error) {
 // left and does not tell. So every log is synced here: one that is gone meanwhile has become a table. Waiting for
 // that instead could take forever, since a memtable, and its log, stay as long as an iterator reads them.
 func (s *Store) syncEngine(e *engine) error {
-	if err := e.db.Sync(); err != nil {
+	if err := errors.Join(e.db.Sync(), e.passing.sync(s.syncFile)); err != nil {
 		return err
 	}
 	logs, err := os.ReadDir(e.dir) // a pattern would be one of the directory's name, too

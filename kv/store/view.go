@@ -79,7 +79,7 @@ func (v *View) Get(key []byte) (value []byte, found bool, err error) {
 		return nil, false, nil
 	}
 	if err == nil {
-		value, err = join(v.txn, item, nil)
+		value, err = v.engine.join(v.txn, item, nil)
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("get %.80q: %w", key, err)
@@ -92,7 +92,7 @@ func (v *View) Get(key []byte) (value []byte, found bool, err error) {
 func (v *View) Scan(prefix, from []byte, visit func(key, value []byte) (more bool)) error {
 	var value []byte
 	return v.walk(prefix, from, func(item *badger.Item) (more bool, err error) {
-		if value, err = join(v.txn, item, value[:0]); err != nil {
+		if value, err = v.engine.join(v.txn, item, value[:0]); err != nil {
 			return false, fmt.Errorf("scan %.80q: %w", item.Key()[1:], err)
 		}
 		return visit(item.Key()[1:], value), nil
@@ -106,7 +106,7 @@ func (v *View) walk(prefix, from []byte, visit func(*badger.Item) (more bool, er
 	}
 	defer v.engine.gate.leave()
 	o := badger.DefaultIteratorOptions
-	o.PrefetchValues = false // they stand beside their keys
+	o.PrefetchValues = false // they are where the key is, or in no table
 	o.Prefix = headKey(prefix)
 	it := v.txn.NewIterator(o)
 	defer it.Close()
