@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,9 +81,6 @@ var errPointer = errors.New("where it lies is not readable")
 func openPassing(dir string, durable uint64) (*passing, error) {
 	p := &passing{dir: dir, limit: passingFileBytes}
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return p, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -133,14 +129,14 @@ func (p *passing) begin(index uint64) error {
 
 // put writes a value behind the others, after begin, and answers where it is.
 func (p *passing) put(value []byte) (pointer, error) {
-	p.mu.Lock()
-	newest := p.files[len(p.files)-1]
-	newest.dirty = true
-	p.mu.Unlock()
-	at := pointer{first: newest.first, offset: uint64(p.size), size: uint64(len(value)), sum: checksum(value)}
 	if _, err := p.open.WriteAt(value, p.size); err != nil {
 		return pointer{}, err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	newest := p.files[len(p.files)-1]
+	newest.dirty = true // now, and not before: a sync in between would have taken it for done
+	at := pointer{first: newest.first, offset: uint64(p.size), size: uint64(len(value)), sum: checksum(value)}
 	p.size += int64(len(value))
 	return at, nil
 }
