@@ -47,7 +47,7 @@ func (r *Router) receive(ctx *fasthttp.RequestCtx, q *request, c *conn, k *candi
 	whole := 0 <= q.body.length && q.body.length <= int64(r.config.MaxBodyBytes)
 	if !whole && q.event.Stream != nil && k.pieces {
 		if q.body.length > r.config.MaxStreamBytes {
-			r.unreadable(ctx, fasthttp.ErrBodyTooLarge)
+			r.unreadable(ctx, overLimit(r.config.MaxStreamBytes))
 			return false
 		}
 		q.event.More = true

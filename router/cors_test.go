@@ -3,9 +3,11 @@ package router
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sett-run/sett/runtime/registry"
@@ -61,6 +63,43 @@ func TestCors(t *testing.T) {
 			t.Errorf("%s %s with %q = %d %q, want %d %q", c.method, c.path, c.headers, reply.StatusCode, got, c.status, c.want)
 		}
 	}
+}
+
+// TestCorsOfRefusals: a page may read why its request was refused before a function had it.
+func TestCorsOfRefusals(t *testing.T) {
+	shop := &registry.Cors{Origins: []string{"https://shop.example"}}
+	settings := registry.Settings{Routes: []registry.Route{{Pattern: "POST /items", Cors: shop}, {Pattern: "GET /"}}}
+	entered, release := make(chan struct{}), make(chan struct{})
+	var holds invoker = func(context.Context, *registry.Version, *abi.Event) (*abi.Result, error) {
+		close(entered)
+		<-release
+		return new(abi.Result), nil
+	}
+	r := newRouter(t, Config{Invoker: holds, MaxBodyBytes: 10}, live("f", settings))
+	address := listen(t, r)
+	const head, rest = "POST /items HTTP/1.1\r\nHost: a\r\n", "Origin: https://shop.example\r\nContent-Length: "
+	may := func(w *wire, status int) {
+		t.Helper()
+		reply := w.reply(t, "POST")
+		if got := corsOf(reply); reply.StatusCode != status || got != "allow-origin=https://shop.example vary=Origin" {
+			t.Errorf("reply = %d %q, want %d that the page may read", reply.StatusCode, got, status)
+		}
+	}
+	may(dial(t, address, head+rest+"11\r\n\r\nelevenbytes"), 413)
+	late := dial(t, address, head)
+	dial(t, address, get)
+	<-entered
+	var down sync.WaitGroup
+	down.Go(func() {
+		if err := r.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown() = %v", err)
+		}
+	})
+	await(t, "shutdown", r.draining.Load)
+	io.WriteString(late, rest+"4\r\n\r\nlate")
+	may(late, 503)
+	close(release)
+	down.Wait()
 }
 
 // TestCorsMethods: a preflight tells the methods of the routes that share as the one that is asked for does, which a browser

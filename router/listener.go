@@ -47,8 +47,12 @@ func (r *Router) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfi
 // expect answers a client that asks before it sends a body. One that is too large is refused now, before it is
 // sent; fasthttp then writes the response as it is and closes the connection.
 func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
-	if n := ctx.Request.Header.ContentLength(); n > r.config.MaxBodyBytes && !(int64(n) <= r.config.MaxStreamBytes && r.mayStream(ctx)) {
-		r.unreadable(ctx, fasthttp.ErrBodyTooLarge)
+	n, limit := int64(ctx.Request.Header.ContentLength()), int64(r.config.MaxBodyBytes)
+	if n > limit && r.mayStream(ctx) {
+		limit = r.config.MaxStreamBytes
+	}
+	if n > limit {
+		r.unreadable(ctx, overLimit(limit))
 		return fasthttp.StatusRequestEntityTooLarge
 	}
 	return fasthttp.StatusContinue
@@ -56,14 +60,19 @@ func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
 
 // mayStream says whether the function that a request is for, read or not, takes its body in pieces.
 func (r *Router) mayStream(ctx *fasthttp.RequestCtx) bool {
-	q, c := new(request), connOf(ctx.Conn())
-	q.context = new(invocationContext)
-	if q.read(ctx, c) != nil {
-		return false
-	}
-	k, _ := r.choose(q)
+	c := connOf(ctx.Conn())
+	q, k := r.foresee(ctx, c)
 	q.offer(r, ctx, c, k)
 	return c != nil && c.pieces && q.event.Stream != nil && k.pieces
+}
+
+// foresee reads a request, whose body may not be there, and answers the function that it is for; nil for none.
+func (r *Router) foresee(ctx *fasthttp.RequestCtx, c *conn) (q *request, k *candidate) {
+	q = &request{context: new(invocationContext)}
+	if q.read(ctx, c) == nil {
+		k, _ = r.choose(q)
+	}
+	return q, k
 }
 
 // connState follows a connection from request to request.

@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"runtime/debug"
 	"strconv"
@@ -62,6 +63,7 @@ func (r *Router) serve(ctx *fasthttp.RequestCtx) {
 		r.refuse(ctx, q, r.malformed(err))
 	case r.draining.Load():
 		r.refuse(ctx, q, refusal{503, abi.Unavailable, errClosed.Error(), r.rejected.draining, true})
+		k.share(ctx, &q.event)
 	default:
 		r.route(ctx, q, k, used)
 		if c != nil && !c.pieces && q.table.pieces {
@@ -175,9 +177,9 @@ func (r *Router) respond(ctx *fasthttp.RequestCtx, q *request, k *candidate, res
 	k.share(ctx, e)
 }
 
-// share says who may read the reply, where the route has CORS.
+// share says who may read the reply, where the route has CORS. K may be nil.
 func (k *candidate) share(ctx *fasthttp.RequestCtx, e *abi.Event) {
-	if k.cors != nil {
+	if k != nil && k.cors != nil {
 		shareWith(&ctx.Response.Header, k.cors, e)
 	}
 }
@@ -337,6 +339,11 @@ func (r *Router) refuse(ctx *fasthttp.RequestCtx, q *request, k refusal) {
 	r.access.write(&access{time: q.start, event: &q.event, status: k.status, code: k.code, took: time.Since(q.start)})
 }
 
+// overLimit says that something has more bytes than a limit.
+type overLimit int64
+
+func (l overLimit) Error() string { return fmt.Sprintf("is over the limit of %d bytes", int64(l)) }
+
 // unreadable answers what fasthttp could not read as a request. The connection is closed after it.
 func (r *Router) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	q := &request{start: time.Now()}
@@ -344,16 +351,24 @@ func (r *Router) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	q.event = abi.Event{Trigger: abi.TriggerHTTP, Invocation: text(q.id[:]), Remote: ctx.RemoteAddr().String()}
 	k := refusal{400, abi.InvalidInput, "request is malformed", r.rejected.malformed, true}
 	var small *fasthttp.ErrSmallBuffer
+	var over overLimit
 	c := connOf(ctx.Conn())
+	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		err = overLimit(r.config.MaxBodyBytes)
+	}
 	switch {
 	case c != nil && c.expired.Load():
 		k = refusal{408, abi.Timeout, "request did not arrive in time", r.rejected.slow, true}
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		k = refusal{413, abi.TooLarge, "request body is over the limit", r.rejected.tooLarge, true}
+	case errors.As(err, &over):
+		k = refusal{413, abi.TooLarge, "request body " + over.Error(), r.rejected.tooLarge, true}
 	case errors.As(err, &small):
-		k = refusal{431, abi.TooLarge, "request header is over the limit", r.rejected.header, true}
+		k = refusal{431, abi.TooLarge, "request header " + overLimit(r.config.MaxHeaderBytes).Error(), r.rejected.header, true}
 	}
 	c.leaveUnread()
 	c.enter(phaseWrite) // the sweep has ended what was too slow
 	r.refuse(ctx, q, k)
+	if k.status == 413 { // of the others the header is lost, or not to be trusted
+		q, to := r.foresee(ctx, c)
+		to.share(ctx, &q.event)
+	}
 }

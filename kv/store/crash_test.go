@@ -111,7 +111,7 @@ func runChild(t *testing.T, dir, plan string, until func(word string, n int) boo
 // state of it again.
 func recovered(t *testing.T, dir string, applied, durable uint64) {
 	t.Helper()
-	s := opened(t)(openWith(Config{Dir: dir}, busy))
+	s := openSmall(t, dir)
 	if s.Durable() < durable || s.Applied() != s.Durable() {
 		t.Fatalf("after a crash: applied %d, durable %d; %d was durable", s.Applied(), s.Durable(), durable)
 	}
@@ -121,7 +121,7 @@ func recovered(t *testing.T, dir string, applied, durable uint64) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = opened(t)(openWith(Config{Dir: dir}, busy))
+	s = openSmall(t, dir)
 	want := model{}
 	for i := uint64(1); i <= applied; i++ {
 		want.grow(i, i)
@@ -140,11 +140,23 @@ func recovered(t *testing.T, dir string, applied, durable uint64) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = opened(t)(openWith(Config{Dir: dir}, busy))
+	s = openSmall(t, dir)
 	want.check(t, view(t, s))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	s = openSmall(t, dir)
+	settleAt(s)
+	syncNow(t, s)
+	want.check(t, view(t, s))
+}
+
+// openSmall opens a busy store as the child does.
+func openSmall(t *testing.T, dir string) *Store {
+	t.Helper()
+	s := opened(t)(openWith(Config{Dir: dir, Passed: passed}, busy))
+	s.engine.Load().passing.limit = smallPassingFile
+	return s
 }
 
 // TestKill kills an applying process again and again.

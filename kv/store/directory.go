@@ -106,7 +106,7 @@ func (d *directory) read() (record, error) {
 		if err := checkOlder(d.path); err != nil {
 			return record{}, err
 		}
-		return record{Engine: firstEngine}, d.removeOthers("")
+		return record{Format: layoutFormat, Engine: firstEngine}, d.removeOthers("")
 	}
 	if err != nil {
 		return record{}, err

@@ -66,7 +66,7 @@ func split(value []byte) (head []byte, parts [][]byte) {
 // join answers the value whose first entry is head, in buf's memory where it fits.
 func (e *engine) join(txn *badger.Txn, head *badger.Item, buf []byte) (value []byte, err error) {
 	if head.UserMeta() == passingMeta {
-		err = head.Value(func(at []byte) error { value, err = e.passing.get(at, buf[:0]); return err })
+		err = head.Value(func(at []byte) error { value, err = e.passing.get(at, buf); return err })
 		return value, err
 	}
 	value, err = head.ValueCopy(buf)

@@ -59,7 +59,7 @@ func history(index uint64) (writes []fsm.Write) {
 		writes = append(writes, fsm.Write{Key: []byte(key), Value: value})
 	}
 	set(fmt.Sprintf("own-%06d", index), 0)
-	writes = append(writes, passingWrites(index, rnd.IntN(4*passingValueBytes))...)
+	writes = append(writes, passingWrites(index, rnd)...)
 	for range 1 + rnd.IntN(3) {
 		key := fmt.Sprintf("shared-%03d", rnd.IntN(200))
 		if rnd.IntN(5) == 0 {
@@ -76,20 +76,25 @@ const (
 	passingIndices = 100 // for which a key that passes stays
 )
 
-func passingKey(index uint64) string { return fmt.Sprintf("%s%06d", passingPrefix, index) }
+func passingKey(index uint64, n int) string { return fmt.Sprintf("%s%06d-%d", passingPrefix, index, n) }
 
-// passingWrites are an index's write of a key that passes, and the deletions of old ones, which no index is without.
-func passingWrites(index uint64, size int) []fsm.Write {
-	writes := []fsm.Write{{Key: []byte(passingKey(index)), Value: bytes.Repeat([]byte{byte(index)}, size), Passing: true}}
+// passingWrites are an index's writes of keys that pass, and the deletions of old ones, which no index is without.
+func passingWrites(index uint64, rnd *rand.Rand) (writes []fsm.Write) {
+	for n := range int(index % 4) {
+		value := bytes.Repeat([]byte{byte(index), byte(n)}, rnd.IntN(2*passingValueBytes))
+		writes = append(writes, fsm.Write{Key: []byte(passingKey(index, n)), Value: value, Passing: true})
+	}
 	for i := index - passingIndices - 1; i <= index-passingIndices && index > passingIndices; i++ {
 		if i%7 != 0 && (i == index-passingIndices || (index-1)%7 == 0) {
-			writes = append(writes, del(passingKey(i)))
+			for n := range int(i % 4) {
+				writes = append(writes, del(passingKey(i, n)))
+			}
 		}
 	}
 	return writes
 }
 
-// passed is the store's Config.Passed.
+// passed is the store's Config.Passed. Without any key that passes it answers more than can be.
 func passed(v fsm.View) (index uint64, err error) {
 	index = math.MaxUint64
 	err = v.Scan([]byte(passingPrefix), nil, func(key, _ []byte) bool {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"os"
@@ -60,6 +61,7 @@ func TestPassing(t *testing.T) {
 	}
 
 	s = open(t, Config{Dir: dir, Passed: passed})
+	s.engine.Load().passing.limit = smallPassingFile
 	want.check(t, view(t, s))
 	var b bytes.Buffer
 	if _, err := s.Backup(&b, 0); err != nil {
@@ -99,7 +101,7 @@ func TestPassingBelowLimit(t *testing.T) {
 	most := fsm.Write{Key: []byte("most"), Value: bytes.Repeat([]byte("m"), MaxValueBytes), Passing: true}
 	apply(t, s, least, most)
 	info, err := os.Stat(passingFiles(t, s)[0])
-	if err != nil || info.Size() != passingValueBytes+MaxValueBytes {
+	if err != nil || info.Size() != passingValueBytes+MaxValueBytes+2*passingHeadBytes {
 		t.Fatalf("%+v, %v", info, err)
 	}
 	v := view(t, s)
@@ -133,7 +135,7 @@ func TestPassingDamaged(t *testing.T) {
 		want   string
 		damage func() error
 	}{
-		{"checksum of 2048 bytes at 0 is wrong", func() error { return os.WriteFile(path, append([]byte{1}, make([]byte, 4<<10)...), 0o600) }},
+		{"checksum of 2048 bytes at 16 is wrong", func() error { return os.WriteFile(path, bytes.Repeat([]byte{1}, 4<<10), 0o600) }},
 		{"EOF", func() error { return os.Truncate(path, passingValueBytes) }},
 		{"no such file", func() error { return os.Remove(path) }},
 	} {
@@ -174,7 +176,16 @@ func TestPassingRefuses(t *testing.T) {
 // after it.
 func TestPassingPowerLoss(t *testing.T) {
 	crashed := t.TempDir()
-	applied, durable := runChild(t, crashed, planKill, func(_ string, n int) bool { return n == 430 })
+	applied, _ := runChild(t, crashed, planKill, func(_ string, n int) bool { return n == 430 })
+	raw, err := os.ReadFile(filepath.Join(crashed, recordName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := parseRecord(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	durable := r.Durable // the child was further than its output
 	ends := passingEnds(t, filepath.Join(crashed, firstEngine), durable)
 	if len(ends) < 5 {
 		t.Fatalf("values that pass are in %d files, up to the watermark %d", len(ends), durable)
@@ -228,6 +239,25 @@ func passingFilesIn(t *testing.T, dir string) []string {
 // passingEnds answers up to where each file has what was written at the watermark or before.
 func passingEnds(t *testing.T, dir string, durable uint64) map[string]int64 {
 	t.Helper()
+	ends := map[string]int64{}
+	for at, p := range pointersOf(t, dir) {
+		if at.index <= durable {
+			name := filepath.Base((&passing{}).path(p.first))
+			ends[name] = max(ends[name], int64(p.offset+p.size))
+		}
+	}
+	return ends
+}
+
+// keyAt is a key as an index wrote it.
+type keyAt struct {
+	key   string
+	index uint64
+}
+
+// pointersOf answers where an engine, which is not open, has what passes.
+func pointersOf(t *testing.T, dir string) map[keyAt]pointer {
+	t.Helper()
 	copied := t.TempDir()
 	copyDir(t, copied, dir, nil)
 	db, err := badger.OpenManaged(engineOptions(copied, nil).WithLogger(nil))
@@ -239,23 +269,21 @@ func passingEnds(t *testing.T, dir string, durable uint64) map[string]int64 {
 	o.AllVersions = true
 	it := db.NewTransactionAt(math.MaxUint64, false).NewIterator(o)
 	defer it.Close()
-	ends := map[string]int64{}
+	all := map[keyAt]pointer{}
 	for it.Rewind(); it.Valid(); it.Next() {
 		item := it.Item()
-		if item.UserMeta() != passingMeta || item.Version() > durable || item.IsDeletedOrExpired() {
+		if item.UserMeta() != passingMeta || item.IsDeletedOrExpired() {
 			continue
 		}
-		err := item.Value(func(b []byte) error {
-			at, err := decodePointer(b)
-			name := filepath.Base((&passing{}).path(at.first))
-			ends[name] = max(ends[name], int64(at.offset+at.size))
+		err := item.Value(func(b []byte) (err error) {
+			all[keyAt{string(item.Key()), item.Version()}], err = decodePointer(b)
 			return err
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	return ends
+	return all
 }
 
 // TestPassingSync syncs each file that was written to since, once.
@@ -284,6 +312,132 @@ func TestPassingSync(t *testing.T) {
 			t.Errorf("%s was synced %d times, want %d", f, synced[filepath.Base(f)], want)
 		}
 	}
+}
+
+// TestPassingManyAtOnce keeps all that an index writes in one file, however much it is, and until its last is gone.
+func TestPassingManyAtOnce(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir(), Passed: passed})
+	s.engine.Load().passing.limit = smallPassingFile
+	want := model{}
+	commit := func(writes ...fsm.Write) {
+		t.Helper()
+		apply(t, s, writes...)
+		want.apply(writes)
+	}
+	write := func(index uint64, n, size int) fsm.Write {
+		return fsm.Write{Key: []byte(passingKey(index, n)), Value: bytes.Repeat([]byte{byte(n)}, size), Passing: true}
+	}
+	commit(write(1, 0, smallPassingFile-1-passingHeadBytes))
+	commit(write(2, 0, smallPassingFile), write(2, 1, smallPassingFile)) // the first file has room for one more
+	commit(write(3, 0, smallPassingFile), write(3, 1, smallPassingFile))
+	commit(del(passingKey(1, 0)))
+	if files := passingFiles(t, s); len(files) != 2 {
+		t.Fatalf("%v", files)
+	}
+	for range 2 {
+		settleAt(s)
+		syncNow(t, s)
+		v := view(t, s)
+		want.check(t, v)
+		v.Close()
+	}
+	commit(del(passingKey(2, 0)), del(passingKey(2, 1)))
+	settleAt(s)
+	syncNow(t, s)
+	if files := passingFiles(t, s); len(files) != 1 {
+		t.Fatalf("%v", files)
+	}
+	want.check(t, view(t, s))
+}
+
+// TestPassingBeyondTheFloor: of a state without anything that passes it may be said that all has passed. What came after
+// that state has not.
+func TestPassingBeyondTheFloor(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir(), Passed: passed})
+	s.engine.Load().passing.limit = 1
+	apply(t, s, put("k", "v"))
+	before := view(t, s) // the floor is here
+	want := model{"k": "v"}
+	for index := uint64(2); index < 5; index++ {
+		w := fsm.Write{Key: []byte(passingKey(index, 0)), Value: make([]byte, passingValueBytes), Passing: true}
+		apply(t, s, w)
+		want.apply([]fsm.Write{w})
+	}
+	settleAt(s)
+	syncNow(t, s)
+	want.check(t, view(t, s))
+	model{"k": "v"}.check(t, before)
+}
+
+// TestPassingAppliedAgain: after a stop at any moment the engine is given entries that it has already. The two must be
+// equal, as it may answer either.
+func TestPassingAppliedAgain(t *testing.T) {
+	dir := t.TempDir()
+	applied, durable := uint64(0), uint64(0)
+	for _, count := range []int{200, 333, 150} {
+		applied, durable = runChild(t, dir, planKill, func(_ string, n int) bool { return n == count })
+	}
+	before := pointersOf(t, filepath.Join(dir, firstEngine))
+	s := openSmall(t, dir)
+	replay(t, s, applied+20)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	after, again := pointersOf(t, filepath.Join(dir, firstEngine)), 0
+	for at, p := range before {
+		if after[at] != p {
+			t.Errorf("%+v was at %+v, applied again it is at %+v", at, p, after[at])
+		}
+		if at.index > durable {
+			again++
+		}
+	}
+	if again < 10 {
+		t.Errorf("%d of %d values were written again: the test does not test", again, len(before))
+	}
+}
+
+// TestOldFormat: a directory that an older Sett has left is of this format from when it is opened, before anything is in it
+// that the older one does not read.
+func TestOldFormat(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Config{Dir: dir})
+	apply(t, s, put("k", "v"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, recordName)
+	if err := os.WriteFile(name, []byte(`{"format":2,"engine":"engine-1","durable":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, Config{Dir: dir})
+	model{"k": "v"}.check(t, view(t, s))
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := parseRecord(raw); err != nil || r != (record{layoutFormat, firstEngine, 1}) {
+		t.Errorf("the record is %+v, %v", r, err)
+	}
+}
+
+func FuzzPassingEnd(f *testing.F) {
+	head := func(index uint64, size uint32) []byte {
+		b := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, index), size)
+		return binary.BigEndian.AppendUint32(b, checksum(b))
+	}
+	f.Add(append(append(head(1, 3), "abc"...), head(2, 0)...), uint64(1))
+	f.Add(head(1, math.MaxUint32), uint64(1))
+	f.Add(make([]byte, 100), uint64(0))
+	f.Fuzz(func(t *testing.T, b []byte, durable uint64) {
+		end, err := passingEnd(bytes.NewReader(b), int64(len(b)), durable)
+		if err != nil || end < 0 || end > int64(len(b)) {
+			t.Fatalf("%d of %d, %v", end, len(b), err)
+		}
+		if again, err := passingEnd(bytes.NewReader(b[:end]), end, durable); err != nil || again != end {
+			t.Fatalf("%d, then %d, %v", end, again, err)
+		}
+	})
 }
 
 func FuzzPointer(f *testing.F) {

@@ -115,8 +115,8 @@ func (s *Store) open(cfg Config) (err error) {
 		}
 	}
 	e, err := openEngine(s.dir.engineDir(rec.Engine), rec.Durable, s.options)
-	if err == nil && s.dir != nil && rec.Durable == 0 {
-		// It may be new: a record that names it must find it after a power loss.
+	if err == nil && s.dir != nil && (rec.Durable == 0 || rec.Format != layoutFormat) {
+		// It may be new: a record that names it must find it after a power loss. An older Sett must not.
 		if err = syncAll(e.dir); err == nil {
 			err = s.dir.write(rec)
 		}

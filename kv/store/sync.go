@@ -55,7 +55,7 @@ func (s *Store) dropPassed(e *engine, floor uint64) {
 	}
 	below, err := s.passed(&View{engine: e, txn: e.db.NewTransactionAt(floor, false), index: floor})
 	if err == nil {
-		err = e.passing.drop(below)
+		err = e.passing.drop(min(below, floor+1))
 	}
 	if err != nil {
 		s.log.Warn("let go of old changes", "err", err)
