@@ -37,12 +37,15 @@ func lines(group []*record.Curve) (*plot.Plot, error) {
 		p.Add(line)
 		p.Legend.Add(c.Subject, line)
 	}
+	above := 1.0            // how much longer the axis is than the lines
 	if !logarithmic(&p.X) { // time: lines go all the way, and the legend stands above them
 		p.Legend.Top = true
-		p.Y.Max *= 1 + 0.065*float64(len(group))
+		above += 0.065 * float64(len(group))
 	}
-	if !strings.HasSuffix(group[0].Y, "%") {
-		logarithmic(&p.Y)
+	if !strings.HasSuffix(group[0].Y, "%") && logarithmic(&p.Y) {
+		p.Y.Max = p.Y.Min * math.Pow(p.Y.Max/p.Y.Min, above)
+	} else {
+		p.Y.Max *= above
 	}
 	return p, nil
 }
