@@ -104,13 +104,22 @@ func (c *Client) result(ctx context.Context, answer *http.Response) (*abi.Result
 		var result *abi.Result
 		var failure error
 		if result, failure, err = decodeResult(message); err == nil {
-			return result, failure
+			return result, failureOf(ctx, failure)
 		}
 	}
 	if ctx.Err() != nil {
 		return new(abi.Result), coded(ctx.Err())
 	}
 	return new(abi.Result), abi.WithCode(abi.Unavailable, fmt.Errorf("%w: read answer with status %d: %w", ErrUnknown, answer.StatusCode, err))
+}
+
+// failureOf is the other node's error, unless the caller has left: that node has heard of it, and its answer may have come
+// in time.
+func failureOf(ctx context.Context, failure error) error {
+	if failure != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return coded(ctx.Err())
+	}
+	return failure
 }
 
 // outgoing is a message as the transport reads it. Until it has read all of it, the other node cannot begin. The

@@ -77,7 +77,7 @@ func (c *Client) relay(ctx context.Context, answer *http.Response, to abi.Stream
 				result.Status, result.Headers = sent.Status, sent.Headers
 			}
 			if err == nil {
-				return result, failure
+				return result, failureOf(ctx, failure)
 			}
 		case kind == frameMore:
 			rest.ask()
