@@ -139,7 +139,7 @@ func (s *clientStream) rest() {
 func (s *clientStream) refusal() error {
 	switch {
 	case errors.Is(s.fault, errLongRead):
-		return fasthttp.ErrBodyTooLarge
+		return overLimit(s.router.config.MaxStreamBytes)
 	case abi.CodeOf(s.fault) == abi.Timeout:
 		s.conn.expired.Store(true)
 	}

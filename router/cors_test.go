@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/sett-run/sett/runtime/registry"
@@ -89,17 +88,11 @@ func TestCorsOfRefusals(t *testing.T) {
 	late := dial(t, address, head)
 	dial(t, address, get)
 	<-entered
-	var down sync.WaitGroup
-	down.Go(func() {
-		if err := r.Shutdown(context.Background()); err != nil {
-			t.Errorf("Shutdown() = %v", err)
-		}
-	})
-	await(t, "shutdown", r.draining.Load)
+	ended := shutdown(t, r)
 	io.WriteString(late, rest+"4\r\n\r\nlate")
 	may(late, 503)
 	close(release)
-	down.Wait()
+	ended()
 }
 
 // TestCorsMethods: a preflight tells the methods of the routes that share as the one that is asked for does, which a browser

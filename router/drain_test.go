@@ -202,3 +202,17 @@ type deadlineConn struct {
 func (c *deadlineConn) SetReadDeadline(time.Time) error  { c.read = true; return nil }
 func (c *deadlineConn) SetWriteDeadline(time.Time) error { c.write = true; return nil }
 func (c *deadlineConn) Close() error                     { c.closed = true; return nil }
+
+// shutdown begins to shut a router down, and answers what waits for the end of that.
+func shutdown(t *testing.T, r *Router) (ended func()) {
+	t.Helper()
+	down := make(chan error, 1)
+	go func() { down <- r.Shutdown(context.Background()) }()
+	await(t, "shutdown", r.draining.Load)
+	return func() {
+		t.Helper()
+		if err := <-down; err != nil {
+			t.Errorf("Shutdown() = %v", err)
+		}
+	}
+}

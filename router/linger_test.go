@@ -93,13 +93,7 @@ func TestBodyWhileDraining(t *testing.T) {
 	late := dial(t, address, "POST / HTTP/1.1\r\nHost: a\r\nContent-")
 	dial(t, address, get)
 	<-entered
-	var down sync.WaitGroup
-	down.Go(func() {
-		if err := r.Shutdown(context.Background()); err != nil {
-			t.Errorf("Shutdown() = %v", err)
-		}
-	})
-	await(t, "shutdown", r.draining.Load)
+	ended := shutdown(t, r)
 	io.WriteString(late, "Length: 1000000\r\n\r\n")
 	late.sendMore(t)
 	if reply := late.reply(t, "POST"); reply.StatusCode != 503 {
@@ -107,7 +101,7 @@ func TestBodyWhileDraining(t *testing.T) {
 	}
 	late.Close()
 	close(release)
-	down.Wait()
+	ended()
 }
 
 // TestServeConnectionLimit: clients over the limit are told, also those that are still sending.

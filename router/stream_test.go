@@ -428,16 +428,12 @@ func TestShutdownWaitsForPieces(t *testing.T) {
 	})}, live("f", piecemeal()))
 	w := dial(t, listen(t, r), get)
 	reply := w.reply(t, "GET")
-	down := make(chan error, 1)
-	go func() { down <- r.Shutdown(context.Background()) }()
-	await(t, "shutdown", r.draining.Load)
+	ended := shutdown(t, r)
 	close(release)
 	if body, err := io.ReadAll(reply.Body); string(body) != "begun ended" || err != nil {
 		t.Errorf("reply = %q, %v", body, err)
 	}
-	if err := <-down; err != nil {
-		t.Errorf("Shutdown() = %v", err)
-	}
+	ended()
 }
 
 // TestReadBesideReply: a body that is read in another goroutine may end while the reply begins.
