@@ -23,10 +23,13 @@ import (
 // clusterQuestion is how long one question may take, of many until something is so: who is asked may be stopped.
 const clusterQuestion = time.Minute
 
-// clusterLoad is how a cluster is loaded in tests; the benchmark cluster does it at the rates that are asked for. The race
-// detector makes everything several times slower.
+// brief reports whether tests of clusters do less than all: under the race detector, which makes everything several times
+// slower, and where SETT_TEST_ALL is not set, as in .ci/run.
+func brief() bool { return testing.Short() || os.Getenv("SETT_TEST_ALL") == "" }
+
+// clusterLoad is how a cluster is loaded in tests; the benchmark cluster does it at the rates that are asked for.
 func clusterLoad() (reads, increments int) {
-	if testing.Short() {
+	if brief() {
 		return 100, 40
 	}
 	return 400, 100
@@ -167,11 +170,11 @@ func (c *den) mustLead(t *testing.T) (leader *process, others []*process) {
 	return leader, others
 }
 
-// deployForTest deploys the examples hello and counter. With the race detector compiling them takes minutes: then hello is
-// a module of a few bytes, and counting does without a function.
+// deployForTest deploys the examples hello and counter. In brief hello is a module of a few bytes, and counting does without
+// a function: with the race detector compiling them takes minutes.
 func (c *den) deployForTest(t *testing.T) {
 	t.Helper()
-	if !testing.Short() {
+	if !brief() {
 		if err := c.deployToOne(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +207,7 @@ func (c *den) uploadModule(t *testing.T, m module, text []byte) (digest string) 
 
 // counting is where an increment of the counter is asked for.
 func counting(nodes []*process) (path string, at []*process) {
-	if !testing.Short() {
+	if !brief() {
 		return "/counter/visits", nodes
 	}
 	for _, p := range nodes {

@@ -25,11 +25,8 @@ type faultPlan struct {
 }
 
 func planFaults() faultPlan {
-	switch {
-	case testing.Short():
+	if brief() {
 		return faultPlan{1000, 2, 1}
-	case os.Getenv("SETT_TEST_ALL") == "": // .ci/run does all of it
-		return faultPlan{4000, 4, 2}
 	}
 	return faultPlan{20_000, 10, 2}
 }

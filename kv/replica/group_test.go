@@ -14,6 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/sett-run/sett/kv/op"
 	"github.com/sett-run/sett/kv/replica/replicatest"
 )
@@ -410,6 +412,63 @@ func TestSnapshotToWiped(t *testing.T) {
 			t.Errorf("%d servers, want 3", got)
 		}
 	})
+}
+
+// TestSnapshotOfNoCommand takes a snapshot whose last entry is none of the machine's. Who has it from another replica, and
+// who restarts with it, has all up to that entry, too.
+func TestSnapshotOfNoCommand(t *testing.T) {
+	t.Run("received", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			g := startGroup(t, smallLog)
+			leader := g.leader()
+			g.snapshotOfNoCommand(leader)
+			eventually(t, "a log that forgets", func() bool { return g.replicas[leader].Stats().FirstIndex > 50 })
+			g.start("d", nil, smallLog)
+			g.mustRead("d", "k", 100)
+			if s := g.replicas["d"].Stats(); s.SnapshotIndex == 0 {
+				t.Errorf("stats %+v: no snapshot was installed", s)
+			}
+		})
+	})
+	t.Run("own", func(t *testing.T) {
+		disk := t.TempDir()
+		bubble(t, func(t *testing.T) {
+			g := newGroup(t, disk)
+			for _, id := range g.ids {
+				g.start(id, g.members(), smallLog)
+			}
+			leader := g.leader()
+			follower := g.others(leader)[0]
+			g.snapshotOfNoCommand(follower)
+			g.stop(follower)
+			g.start(follower, nil, smallLog)
+			g.mustRead(follower, "k", 100)
+			if now := g.leader(); now != leader {
+				t.Errorf("%s leads, want %s still: a new one says how far it is", now, leader)
+			}
+		})
+	})
+}
+
+// snapshotOfNoCommand has the group count, and agree on a member d that is not there yet, before id takes a snapshot.
+func (g *group) snapshotOfNoCommand(id string) {
+	g.t.Helper()
+	leader := g.leader()
+	for i := range 100 {
+		g.mustIncr(leader, "k", int64(i+1))
+	}
+	if err := g.replicas[leader].AddVoter(g.t.Context(), "d", "d"); err != nil {
+		g.t.Fatal(err)
+	}
+	g.mustRead(id, "k", 100)
+	r := g.replicas[id]
+	if err := r.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		g.t.Fatal(err)
+	}
+	eventually(g.t, "a snapshot", func() bool { return r.storage.snapshots.index() == r.raft.AppliedIndex() })
+	if n := r.storage.snapshots.note(); n.Applied >= n.Index {
+		g.t.Fatalf("snapshot of %s reaches entry %d, of the machine's %d, want an older one", id, n.Index, n.Applied)
+	}
 }
 
 func TestMembers(t *testing.T) {

@@ -81,10 +81,12 @@ func (r *Replica) Removed() bool {
 	return removed
 }
 
-// know takes the configuration of the newest snapshot.
+// know takes the configuration of the newest snapshot, and how far it reaches: its last entries may be none of the machine's,
+// and raft never tells of them again.
 func (r *Replica) know() {
 	if n := r.storage.snapshots.note(); n != nil {
 		r.membership.agreed(n.ConfigurationIndex, n.Configuration)
+		r.progress.advance(n.Index)
 	}
 }
 
