@@ -11,6 +11,7 @@ import (
 // TestAnnounce has the other members learn of a write, whoever announces it, and nothing else happen. That it is sooner
 // than without is for the benchmark cluster to show.
 func TestAnnounce(t *testing.T) {
+	t.Parallel()
 	g := startTrio(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -178,6 +178,7 @@ func testRestored(t *testing.T, g *trio, newest uint64) {
 
 // TestBackupOfNothing restores the backup of a store that nobody has written to.
 func TestBackupOfNothing(t *testing.T) {
+	t.Parallel()
 	backup, _ := backupOf(t, openTest(t, Config{InMemory: true}))
 	g := newTrio(t, t.TempDir())
 	g.net = replicatest.New()
@@ -199,6 +200,7 @@ func TestBackupOfNothing(t *testing.T) {
 
 // TestBackupOfMinority takes a backup of one node of three, when the others are gone, and goes on with it.
 func TestBackupOfMinority(t *testing.T) {
+	t.Parallel()
 	g := newTrio(t, t.TempDir())
 	g.net = replicatest.New()
 	g.startAll()
@@ -283,6 +285,7 @@ func TestDamagedBackup(t *testing.T) {
 
 // TestRestoreRefuses restores into what is there, without an id, and when nobody waits any more.
 func TestRestoreRefuses(t *testing.T) {
+	t.Parallel()
 	backup, _ := backupOf(t, openTest(t, Config{InMemory: true}))
 	there := t.TempDir()
 	if _, err := Restore(t.Context(), there, bytes.NewReader(backup), RestoreConfig{ID: "a"}); abi.CodeOf(err) != abi.Conflict {

@@ -338,6 +338,7 @@ func entriesAbove(raw []byte, durable uint64) (offsets []int) {
 //
 //	mount -t tmpfs -o size=1000m tmpfs /mnt && SETT_TEST_SMALL_DISK=/mnt go test ./kv -run SmallDisk -v
 func TestSmallDisk(t *testing.T) {
+	t.Parallel()
 	root := os.Getenv("SETT_TEST_SMALL_DISK")
 	if root == "" {
 		t.Skip("SETT_TEST_SMALL_DISK names no directory on a small disk")

@@ -109,6 +109,7 @@ func prove(t *testing.T, g *trio, enough int, kinds ...func(*faults, string)) {
 
 // TestLinearizableNetwork is in memory and in virtual time: the network fails in all ways it has.
 func TestLinearizableNetwork(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := startTrio(t, "")
 		g.latency = time.Millisecond // without it no virtual time passes while clients are busy
@@ -135,6 +136,7 @@ func TestLinearizableTCP(t *testing.T) {
 // TestCheckerBites has clients use a group of which one follower is cut off: what they see is one store with strong
 // reads, and is not with local ones.
 func TestCheckerBites(t *testing.T) {
+	t.Parallel()
 	for consistency, want := range map[op.Consistency]bool{op.Strong: true, op.Session: false, op.Local: false} {
 		synctest.Test(t, func(t *testing.T) {
 			g := startTrio(t, "")

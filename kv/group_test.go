@@ -27,6 +27,7 @@ func lone(id string, transport replica.Transport) replica.Config {
 
 // TestRename opens what a lone node without an id left as a node of a cluster.
 func TestRename(t *testing.T) {
+	t.Parallel()
 	net := replicatest.New()
 	dir := filepath.Join(t.TempDir(), "store")
 	s := openTest(t, Config{Dir: dir})
@@ -60,6 +61,7 @@ func TestRename(t *testing.T) {
 
 // TestNoQuorum opens one node of three alone: it answers what needs no leader.
 func TestNoQuorum(t *testing.T) {
+	t.Parallel()
 	g := newTrio(t, t.TempDir())
 	g.net = replicatest.New()
 	g.startAll()
@@ -112,6 +114,7 @@ func TestNoQuorum(t *testing.T) {
 
 // TestCaughtUpOfJoiner has a new node wait until it is added, and then have everything.
 func TestCaughtUpOfJoiner(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newTrio(t, "")
 		g.net = replicatest.New()
@@ -247,6 +250,7 @@ func TestGrowUnderLoad(t *testing.T) {
 
 // TestRaiseLevel raises the level of a group of three whose builds all know it.
 func TestRaiseLevel(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newTrio(t, "")
 		g.net = replicatest.New()
@@ -278,6 +282,7 @@ func TestRaiseLevel(t *testing.T) {
 
 // TestTooNew opens a state whose level a build does not know.
 func TestTooNew(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := openTest(t, Config{Dir: dir, level: 2})
 	if err := s.RaiseLevel(t.Context(), 2); err != nil {

@@ -76,6 +76,7 @@ func (p *processes) someFault(random *rand.Rand, stop <-chan struct{}) (more boo
 
 // TestLinearizableKills kills and stops processes of a group under load.
 func TestLinearizableKills(t *testing.T) {
+	t.Parallel()
 	p := startProcesses(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

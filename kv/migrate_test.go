@@ -96,6 +96,7 @@ func checkMigrated(t *testing.T, dir string, want map[string][]byte) {
 // TestMigrate opens a store of format 1, also where a migration was stopped: while the new store was written, and
 // between the two renames.
 func TestMigrate(t *testing.T) {
+	t.Parallel()
 	for name, stop := range map[string]func(t *testing.T, dir string){
 		"fresh": func(*testing.T, string) {},
 		"stopped while writing": func(t *testing.T, dir string) {
@@ -127,6 +128,7 @@ func TestMigrate(t *testing.T) {
 
 // TestMigrateRefuses sees that what is no store of format 1 is left as it is.
 func TestMigrateRefuses(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
 	db, err := badger.OpenManaged(badger.DefaultOptions(dir).WithLogger(nil))
 	if err != nil {
@@ -145,6 +147,7 @@ func TestMigrateRefuses(t *testing.T) {
 
 // TestMigrateKeepsTheOnly has nothing but the old store be there: it is no leftover.
 func TestMigrateKeepsTheOnly(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
 	writeOld(t, dir)
 	if err := os.Rename(dir, dir+oldSuffix); err != nil {
@@ -160,6 +163,7 @@ func TestMigrateKeepsTheOnly(t *testing.T) {
 
 // TestMigrateLeavesOthers has what a person may keep beside a store: none of it is ours to remove.
 func TestMigrateLeavesOthers(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
 	for _, beside := range []string{".old", ".new", ".bak"} {
 		if err := os.Mkdir(dir+beside, 0o700); err != nil {
@@ -181,6 +185,7 @@ func TestMigrateLeavesOthers(t *testing.T) {
 
 // TestMigrateMember migrates the store of a node that is to have others: it is a group of one that they can join.
 func TestMigrateMember(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
 	want := writeOld(t, dir)
 	transport, err := replica.ListenTCP(t.Context(), "127.0.0.1:0")

@@ -18,6 +18,7 @@ import (
 
 // TestOpenFails has Open fail at each of its steps: nothing of it is left open.
 func TestOpenFails(t *testing.T) {
+	t.Parallel()
 	net := replicatest.New()
 	used := filepath.Join(t.TempDir(), "used")
 	openTest(t, Config{Dir: used})
@@ -50,6 +51,7 @@ func TestOpenFails(t *testing.T) {
 
 // TestCloseInFlight closes the nodes of a group that cannot do anything, while calls wait for it.
 func TestCloseInFlight(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := startTrio(t, "")
 		r := g.commit("a", set("k", "v"))
@@ -100,6 +102,7 @@ func TestCloseInFlight(t *testing.T) {
 
 // TestEndedContext gives calls a context that has ended: the error says so, and is nobody's bug.
 func TestEndedContext(t *testing.T) {
+	t.Parallel()
 	s := openTest(t, Config{InMemory: true})
 	for i := range 3 {
 		if _, err := s.Commit(t.Context(), op.Txn{Namespace: "app", Ops: []op.Op{set(string(rune('a'+i)), "v")}}); err != nil {

@@ -74,6 +74,7 @@ func TestQueuesOfAGroup(t *testing.T) {
 
 // TestRestoreQueues has a backup carry queues, with what is in flight.
 func TestRestoreQueues(t *testing.T) {
+	t.Parallel()
 	s := openTest(t, Config{InMemory: true})
 	if err := s.RaiseLevel(t.Context(), fsm.Level); err != nil {
 		t.Fatal(err)
@@ -112,6 +113,7 @@ func TestRestoreQueues(t *testing.T) {
 
 // TestQueueWaits has who waits told once, and forgotten.
 func TestQueueWaits(t *testing.T) {
+	t.Parallel()
 	var q queueWaits
 	a, forgetA := q.wait(fsm.QueueName{Namespace: "app", Name: "a"})
 	_, forgetB := q.wait(fsm.QueueName{Namespace: "app", Name: "b"})

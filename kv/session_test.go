@@ -107,6 +107,7 @@ func (s *session) check(items []op.Item) {
 
 // TestSessions has sessions wander between nodes that lag behind each other.
 func TestSessions(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := startTrio(t, "")
 		g.latency = 5 * time.Millisecond

@@ -21,6 +21,7 @@ func (d *disk) look(string) (uint64, error) { return uint64(max(0, d.free.Add(-d
 
 // TestFullDisk fills the disk little by little: at some point writes are refused, and nothing else happens.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	var d disk
 	d.free.Store(601 << 20)
 	s := openTest(t, Config{Dir: t.TempDir(), free: d.look})
@@ -53,6 +54,7 @@ func TestFullDisk(t *testing.T) {
 
 // TestFullDiskOfLeader fills the leader's disk: whoever writes through another node learns of it.
 func TestFullDiskOfLeader(t *testing.T) {
+	t.Parallel()
 	var d disk
 	d.free.Store(1 << 40)
 	g := newTrio(t, t.TempDir())

@@ -45,6 +45,7 @@ func openTest(t testing.TB, cfg Config) *Store {
 func set(key, value string) op.Op { return op.Op{Kind: op.Set, Key: key, Value: []byte(value)} }
 
 func TestReopen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := openTest(t, Config{Dir: dir})
 	for range 100 {

@@ -119,6 +119,7 @@ func (g *trio) write(id string, patience time.Duration, ops ...op.Op) (op.Result
 // TestSnapshotToLagging has a follower be away until the log has forgotten what it lacks: it gets the state, its
 // watch misses nothing, and a cursor of before has to begin anew there.
 func TestSnapshotToLagging(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := startTrio(t, "")
 		away := g.follower()
@@ -165,6 +166,7 @@ func TestSnapshotToLagging(t *testing.T) {
 // TestCursorElsewhere goes on with a listing on another node for each page, while everything is overwritten, until it
 // is too old.
 func TestCursorElsewhere(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := startTrio(t, "")
 		var ops []op.Op
@@ -209,6 +211,7 @@ func TestCursorElsewhere(t *testing.T) {
 
 // TestWatchOfLargeValues watches changes that stand in files of their own, written before and after a stop.
 func TestWatchOfLargeValues(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	value := func(i int) string { return strings.Repeat(string(rune('a'+i)), i<<10) }
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -240,6 +243,7 @@ func TestWatchOfLargeValues(t *testing.T) {
 
 // TestWatchTooOld resumes a watch within and after the time for which changes are kept.
 func TestWatchTooOld(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := openTest(t, Config{InMemory: true})
 		commit := func(value string) uint64 {

@@ -22,6 +22,7 @@ func full() About {
 }
 
 func TestAbout(t *testing.T) {
+	t.Parallel()
 	for _, want := range []told{{}, {About: full()}, {About: full(), Left: true}} {
 		data, err := want.encode()
 		if err != nil {
@@ -42,6 +43,7 @@ func TestAbout(t *testing.T) {
 }
 
 func TestAboutTooLarge(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		d.grow(2)
 		long := About{Version: strings.Repeat("v", maxAboutBytes)}
@@ -113,6 +115,7 @@ func FuzzPacket(f *testing.F) {
 }
 
 func TestPad(t *testing.T) {
+	t.Parallel()
 	lengths := map[int]bool{}
 	for range 1000 {
 		data, err := (told{About: About{Name: "a"}}).encode()

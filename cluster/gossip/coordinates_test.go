@@ -18,6 +18,7 @@ func newTestCoordinates(t testing.TB) *coordinates {
 }
 
 func TestCoordinates(t *testing.T) {
+	t.Parallel()
 	a, b := newTestCoordinates(t), newTestCoordinates(t)
 	for range 200 {
 		for _, pair := range [][2]*coordinates{{a, b}, {b, a}} {

@@ -157,6 +157,7 @@ func (d *den) String() string {
 }
 
 func TestThree(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		ids := d.grow(3)
 		d.within(5*time.Second, "all see all", func() bool { return d.all(Alive, ids...) })
@@ -182,6 +183,7 @@ func TestThree(t *testing.T) {
 }
 
 func TestLeave(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		d.grow(3)
 		d.must(d.members["n02"].Leave(context.Background()))
@@ -203,6 +205,7 @@ func TestLeave(t *testing.T) {
 }
 
 func TestPartition(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		ids := d.grow(3)
 		d.within(5*time.Second, "all see all", func() bool { return d.all(Alive, ids...) })
@@ -215,6 +218,7 @@ func TestPartition(t *testing.T) {
 }
 
 func TestMany(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		d.net.Loss(0.05)
 		ids := d.grow(25)
@@ -262,6 +266,7 @@ func (d *den) crashMany(ids []string) {
 
 // TestNewAddress restarts a member within a second at another address, and then takes it to another host.
 func TestNewAddress(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		d.grow(3)
 		d.crash("n02")
@@ -293,6 +298,7 @@ func TestNewAddress(t *testing.T) {
 
 // TestTwin runs two members under one id, as a copied data directory does.
 func TestTwin(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		d.grow(2)
 		c := d.config("n01")
@@ -309,6 +315,7 @@ func TestTwin(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		d.grow(3)
 		time.Sleep(time.Second)
@@ -336,6 +343,7 @@ func TestForget(t *testing.T) {
 }
 
 func TestRotateKeys(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		ids := d.grow(4)
 		time.Sleep(2 * time.Second)
@@ -361,6 +369,7 @@ func TestRotateKeys(t *testing.T) {
 }
 
 func TestUseKeys(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		g := d.open(d.config("n00"))
 		key := func(b byte) []byte { return bytes.Repeat([]byte{b}, keyBytes) }
@@ -390,6 +399,7 @@ func TestUseKeys(t *testing.T) {
 
 // TestStrangers has nodes of another cluster, garbage, and what was sent before come in.
 func TestStrangers(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		ids := d.grow(3)
 		time.Sleep(2 * time.Second)
@@ -429,6 +439,7 @@ func TestStrangers(t *testing.T) {
 
 // TestReplay replays all packets of a cluster's life.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		var mu sync.Mutex
 		var taken []simnet.Packet
@@ -485,6 +496,7 @@ func TestReplay(t *testing.T) {
 // when it is repeated it does, though memberlist's queue loses some of it. Of nine the most are left out: with ten,
 // everything is passed on twice as often.
 func TestAllTell(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		ids := d.grow(9)
 		var late []string // one or none is to be expected, more than 20 if RetransmitMult were memberlist's own

@@ -10,6 +10,7 @@ import (
 )
 
 func TestLog(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out := &lines{}
 		w := newLogWriter(slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), newMetrics(nil))

@@ -9,6 +9,7 @@ import (
 )
 
 func TestNames(t *testing.T) {
+	t.Parallel()
 	id, boot, err := splitName(bootName("0123456789abcdef", 1234567890123))
 	if id != "0123456789abcdef" || boot != 1234567890123 || err != nil {
 		t.Errorf("splitName = %s, %d, %v", id, boot, err)
@@ -22,6 +23,7 @@ func TestNames(t *testing.T) {
 
 // TestDeadListed shows that one who is dead is listed for a day, and looked for and remembered beyond it.
 func TestDeadListed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		table := newTable("self", 1, func(string) time.Duration { return time.Second })
 		dead := sighting{id: "dead", boot: 1, addr: "10.0.0.1:1"}
@@ -56,6 +58,7 @@ func TestDeadListed(t *testing.T) {
 }
 
 func TestMembersLimit(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		table := newTable("self", 1, func(string) time.Duration { return 0 })
 		see := func(i int) sighting { return sighting{id: fmt.Sprint(i), boot: 1, addr: "10.0.0.1:1"} }

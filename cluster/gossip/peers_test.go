@@ -12,6 +12,7 @@ import (
 )
 
 func TestPeersFile(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "peers.json")
 	if got, err := readPeers(path); err != nil || len(got.Peers) != 0 {
 		t.Errorf("readPeers of no file = %v, %v", got, err)
@@ -38,6 +39,7 @@ func TestPeersFile(t *testing.T) {
 
 // TestPeersFileHoldsAll shows that a file of as many and as large peers as there can be is read again.
 func TestPeersFileHoldsAll(t *testing.T) {
+	t.Parallel()
 	var file peersFile
 	for range maxMembers {
 		p := peer{ID: strings.Repeat("i", maxIDBytes), Boot: 1, Addr: "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", Seen: time.Now(), About: full()}
@@ -54,6 +56,7 @@ func TestPeersFileHoldsAll(t *testing.T) {
 }
 
 func TestPeersSurvive(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		d.grow(3)
 		time.Sleep(2 * time.Second)

@@ -20,6 +20,7 @@ import (
 
 // TestLoopback runs three members over real sockets.
 func TestLoopback(t *testing.T) {
+	t.Parallel()
 	registry := prometheus.NewRegistry()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -92,6 +93,7 @@ func TestLoopback(t *testing.T) {
 }
 
 func TestOpenFails(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		d.grow(1)
 		for name, change := range map[string]func(*Config){
@@ -115,6 +117,7 @@ func TestOpenFails(t *testing.T) {
 }
 
 func TestAdvertised(t *testing.T) {
+	t.Parallel()
 	r := resolverOf(simnet.New(1).Host("here"))
 	for _, c := range []struct{ wanted, bound, want string }{
 		{"", "10.1.2.3:7", "10.1.2.3:7"}, {"", "[::ffff:10.1.2.3]:7", "10.1.2.3:7"}, {"9.9.9.9:8", "0.0.0.0:7", "9.9.9.9:8"},
@@ -147,6 +150,7 @@ func TestAdvertised(t *testing.T) {
 }
 
 func TestStreamLimits(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		d.grow(1)
 		host := d.net.Host("many")
@@ -188,6 +192,7 @@ func TestStreamLimits(t *testing.T) {
 
 // TestHammer has all methods called at once; it is for the race detector.
 func TestHammer(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, d *den) {
 		d.grow(3)
 		g := d.members["n00"]

@@ -17,6 +17,7 @@ import (
 
 // TestAlarms: an app with an archive is told of dead letters and of a quota that is nearly used up, each once.
 func TestAlarms(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	deploy(t, n, "work", wasmtest.Answer("done"))

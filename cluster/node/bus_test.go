@@ -23,6 +23,7 @@ func event(source, detail string) registry.BusEvent {
 
 // TestBus puts events, which rules get that match, and replays an archive to one function.
 func TestBus(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	if _, err := n.PutEvents(ctx, "default", event("early", `{}`)); err != nil { // nobody wants it
@@ -89,6 +90,7 @@ func TestBus(t *testing.T) {
 // TestPlatformEvents has a deployment and an invocation that was given up archived; without an archive or a rule there is
 // no bus.
 func TestPlatformEvents(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	none := 0

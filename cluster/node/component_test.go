@@ -128,6 +128,7 @@ func deployMirror(t *testing.T, a, b *Node, s registry.Settings) versionKey {
 // TestForwardComponent asks a node that has not loaded a component yet: another one runs it, with large bodies and in pieces.
 // Then the node runs it itself, with the code that the other one has compiled.
 func TestForwardComponent(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
 	for _, streaming := range []bool{false, true} {
@@ -153,6 +154,7 @@ func TestForwardComponent(t *testing.T) {
 
 // TestSpillComponent has a node without room for a component pass it on, body and all.
 func TestSpillComponent(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
 	deployMirror(t, a, b, registry.Settings{Streaming: true, Reserved: 1, TimeoutMS: 60_000})

@@ -52,6 +52,7 @@ func deployForever(dir string) {
 // TestKilledWhileDeploying kills a node at random moments of its deployments: every acknowledged one is there
 // after a restart, the newest answers, and nothing half written stays.
 func TestKilledWhileDeploying(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	kills := 12
 	if testing.Short() {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestDataDirKeepsIdentity(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "deep")
 	first, err := openDataDir(dir)
 	if err != nil {
@@ -31,6 +32,7 @@ func TestDataDirKeepsIdentity(t *testing.T) {
 }
 
 func TestDataDirRefuses(t *testing.T) {
+	t.Parallel()
 	write := func(name, text string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -73,6 +75,7 @@ func TestDataDirRefuses(t *testing.T) {
 }
 
 func TestDataDirIsFreeAfterARefusal(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, formatFile), []byte("9"), 0o600); err != nil {
 		t.Fatal(err)

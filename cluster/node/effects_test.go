@@ -53,6 +53,7 @@ func publishing(topic string) []byte {
 
 // TestRequestsCommitIntoNothing has a request publish to a topic that is not there: that is no 404 of the client's.
 func TestRequestsCommitIntoNothing(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	deployWith(t, n, "tell", publishing("nothing"), registry.Settings{Effects: registry.EffectsTransactional})
 	r, err := http.Get("http://" + n.HTTPAddr() + "/tell")
@@ -101,6 +102,7 @@ func putting(t *testing.T, status string) []byte {
 // TestRequestsPut has requests whose effects are transactional put one object at once: it is there once, and what a request
 // that fails puts is not.
 func TestRequestsPut(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	if err := n.objects.CreateBucket(t.Context(), "default", op.Bucket{Name: "pics"}); err != nil {
 		t.Fatal(err)
@@ -160,6 +162,7 @@ func TestRequestsPut(t *testing.T) {
 // TestRequestsCommit has requests whose effects are transactional change one key at once: all of them count, once, and one
 // that fails does not, nor one that is refused because others came between.
 func TestRequestsCommit(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	s := registry.Settings{Effects: registry.EffectsTransactional}
 	deployWith(t, n, "count", counting(t, "204"), s)
@@ -195,6 +198,7 @@ func TestRequestsCommit(t *testing.T) {
 
 // TestSentAtOnce has a FIFO queue keep both of two parcels of one moment: it takes those of one deduplication id for one.
 func TestSentAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // where no time passes
 		seen := map[string]bool{}
 		for range 2 {

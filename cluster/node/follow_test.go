@@ -11,6 +11,7 @@ import (
 // TestRefreshWaits: what one refresh has read and not served yet, another does not take for served. A node that
 // starts is ready after its own one, while another runs.
 func TestRefreshWaits(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	n.swapping.Lock() // nothing is served from here on
 	elsewhere, err := registry.Open(t.Context(), n.store)

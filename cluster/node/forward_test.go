@@ -69,6 +69,7 @@ func answer(t *testing.T, n *Node, path string) (status int, node string) {
 
 // TestSpill has a node without room pass on what it is asked, once, and refuse when the other has none either.
 func TestSpill(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
 	for timeoutMS := 2000; !spills(t, a, b, timeoutMS); timeoutMS *= 4 { // on a slow machine requests end before the next is made
@@ -117,6 +118,7 @@ func spills(t *testing.T, a, b *Node, timeoutMS int) bool {
 
 // TestForward has a node that cannot run a version yet pass requests on, and wait for itself when nobody else can.
 func TestForward(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
 	d := deploy(t, a, "hello", wasmtest.Answer("one"))
@@ -147,6 +149,7 @@ func TestForward(t *testing.T) {
 
 // TestCodeIsBorrowed has a cluster of equal nodes compile a module once.
 func TestCodeIsBorrowed(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
 	d := deploy(t, a, "hello", wasmtest.Answer("one"))
@@ -183,6 +186,7 @@ func compiled(t *testing.T, n *Node) uint64 {
 
 // TestForwardInPieces has a reply that starts before it ends, and a large body, pass through the node that was asked.
 func TestForwardInPieces(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
 	d, err := deployFunction(t.Context(), a, chatty(), client.DeployFunction{Name: "chatty", Settings: registry.Settings{Streaming: true, TimeoutMS: 60_000}})

@@ -18,6 +18,7 @@ import (
 
 // TestJoinOfAnOldBuild is refused with what to do, before the token is used.
 func TestJoinOfAnOldBuild(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	err := n.accept(t.Context(), trust.Request{Version: "0.0.1", Level: kv.Level - 1})
 	if abi.CodeOf(err) != abi.Conflict || !strings.Contains(err.Error(), "upgrade it before it joins") {
@@ -30,6 +31,7 @@ func TestJoinOfAnOldBuild(t *testing.T) {
 
 // TestJoinWithAStore is refused: what is in the directory would be lost.
 func TestJoinWithAStore(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	invite, err := a.Invite(t.Context(), client.RoleVoter, time.Minute)
 	if err != nil {
@@ -64,6 +66,7 @@ func TestJoinWithAStore(t *testing.T) {
 // TestRestartWithoutQuorum has a node whose group has no majority answer from what it has, and say that it is not
 // ready.
 func TestRestartWithoutQuorum(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b, c := join(t, a, "b"), join(t, a, "c")
 	await(t, "all three vote", func() bool { return c.Status().Voters == 3 })

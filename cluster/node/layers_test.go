@@ -52,6 +52,7 @@ type listed struct {
 }
 
 func TestLayers(t *testing.T) {
+	t.Parallel()
 	packages := list(t)
 	for name, p := range packages {
 		for _, imp := range p.Imports {
@@ -148,6 +149,7 @@ func list(t *testing.T) map[string]listed {
 
 // TestTopLevel keeps the house's top level as it was drawn.
 func TestTopLevel(t *testing.T) {
+	t.Parallel()
 	allowed := []string{"cmd", "runtime", "router", "kv", "cluster", "sdk", "examples", "benchmarks"}
 	for name := range list(t) {
 		if !slices.Contains(allowed, topOf(name)) {
@@ -159,6 +161,7 @@ func TestTopLevel(t *testing.T) {
 // TestDrawnLayers: docs/ARCHITECTURE.md draws the layers that this test enforces, and its table has every package,
 // those of examples, benchmarks and the Go SDK in one row each.
 func TestDrawnLayers(t *testing.T) {
+	t.Parallel()
 	page := readDocument(t, "ARCHITECTURE.md")
 	for layer, packages := range map[string][]string{"2 rooms": rooms, "1 words": words, "3 assembly": {"cluster/node"}} {
 		_, drawn, _ := strings.Cut(page, "\n"+layer)
@@ -192,6 +195,7 @@ func TestDrawnLayers(t *testing.T) {
 
 // TestDependenciesHaveReasons: docs/RATIONALE.md names every module that go.mod requires directly.
 func TestDependenciesHaveReasons(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command("go", "mod", "edit", "-json")
 	cmd.Dir = path.Join("..", "..")
 	out, err := cmd.Output()

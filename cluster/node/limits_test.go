@@ -21,6 +21,7 @@ import (
 
 // TestDocumentedLimits: the table of limits in docs/OPERATIONS.md has the values of the code.
 func TestDocumentedLimits(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../../docs/OPERATIONS.md")
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 // TestRefusedUpload: a client that sends much of a body before it listens gets the refusal, from the admin plane and from
 // S3's API.
 func TestRefusedUpload(t *testing.T) {
+	t.Parallel()
 	n := startWith(t, Config{Data: t.TempDir(), S3: "127.0.0.1:0"})
 	for _, c := range []struct {
 		addr, path string

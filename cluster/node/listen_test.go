@@ -7,6 +7,7 @@ import (
 
 // TestForbidden keeps functions from the cluster's ports where they are, not only where others are told they are.
 func TestForbidden(t *testing.T) {
+	t.Parallel()
 	n := startWith(t, Config{Data: t.TempDir(), Advertise: "10.1.2.3"})
 	loopback := netip.MustParseAddr("127.0.0.1")
 	for name, told := range map[string]string{"gossip": n.ClusterAddr(), "nodes": n.den.port.Addr().String()} {

@@ -14,6 +14,7 @@ import (
 // TestDocumentedMetrics: docs/OPERATIONS.md names every metric that a node with everything on has, and no other page names
 // one that it has not.
 func TestDocumentedMetrics(t *testing.T) {
+	t.Parallel()
 	n := startWith(t, Config{Data: t.TempDir(), Redis: "127.0.0.1:0", S3: "127.0.0.1:0"})
 	metrics := metricNames(n.metrics)
 	if len(metrics) < 50 {

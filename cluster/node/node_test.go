@@ -85,6 +85,7 @@ func get(t *testing.T, n *Node, path string) string {
 }
 
 func TestFunctionsAnswerAndSurviveARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	n := start(t, dir)
 	if got := deploy(t, n, "hello", wasmtest.Answer("one")); got.Version != 1 {
@@ -109,6 +110,7 @@ func TestFunctionsAnswerAndSurviveARestart(t *testing.T) {
 }
 
 func TestRequestsSeeAWholeVersionWhileDeploying(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	modules := [][]byte{wasmtest.Answer("odd"), wasmtest.Answer("even")}
 	deploy(t, n, "hello", modules[0])
@@ -140,6 +142,7 @@ func TestRequestsSeeAWholeVersionWhileDeploying(t *testing.T) {
 }
 
 func TestStartRefuses(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 
 // TestObjectsOnTwoNodes puts an object at one node, reads it at another, and reads it whole though one copy rots.
 func TestObjectsOnTwoNodes(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
 	ctx := t.Context()
@@ -76,6 +77,7 @@ func TestObjectsOnTwoNodes(t *testing.T) {
 
 // TestBackupOfWhatChanges backs up objects that are put again and again: of each, the one of the backup's moment is there.
 func TestBackupOfWhatChanges(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	if err := n.objects.CreateBucket(ctx, "default", blob.Bucket{Name: "pics"}); err != nil {
@@ -157,6 +159,7 @@ func TestBackupOfWhatChanges(t *testing.T) {
 
 // TestBackupOfWhatIsElsewhere backs up an object whose chunk is on another node, which does not answer: it may yet.
 func TestBackupOfWhatIsElsewhere(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
 	putAndLose(t, a)
@@ -170,6 +173,7 @@ func TestBackupOfWhatIsElsewhere(t *testing.T) {
 
 // TestBackupOfWhatIsLost backs up an object whose chunk is nowhere: the backup has the rest.
 func TestBackupOfWhatIsLost(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	putAndLose(t, a)
 	if err := a.Backup(t.Context(), io.Discard); err != nil {
@@ -179,6 +183,7 @@ func TestBackupOfWhatIsLost(t *testing.T) {
 
 // TestBackupOfAModuleElsewhere backs up a function whose module only another node has, as a node does that has just joined.
 func TestBackupOfAModuleElsewhere(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	join(t, a, "b")
 	d := deploy(t, a, "hello", wasmtest.Answer("one"))

@@ -67,6 +67,7 @@ func startRedis(t *testing.T, redis string) *Node {
 
 // TestIncrements counts from functions and from Redis clients at once: nothing is lost, and nothing counted twice.
 func TestIncrements(t *testing.T) {
+	t.Parallel()
 	const clients, each = 20, 250 // of either kind: 10,000 together
 	n := startRedis(t, "127.0.0.1:0")
 	file := filepath.Join(t.TempDir(), "counter.wasm")
@@ -117,6 +118,7 @@ func TestIncrements(t *testing.T) {
 
 // TestRedisOnLoopback checks that everybody there reaches every app.
 func TestRedisOnLoopback(t *testing.T) {
+	t.Parallel()
 	near := dialRedis(t, startRedis(t, "127.0.0.1:0").RedisAddr())
 	for _, c := range []struct{ ask, want string }{
 		{"SET a 1", "+OK"}, {"AUTH shop anything", "+OK"}, {"GET a", "$-1"}, {"AUTH No_App x", "-WRONGPASS"},
@@ -129,6 +131,7 @@ func TestRedisOnLoopback(t *testing.T) {
 
 // TestAuthorize checks whom the Redis protocol lets in where it asks for tokens.
 func TestAuthorize(t *testing.T) {
+	t.Parallel()
 	n := startRedis(t, "")
 	admin, err := client.New("http://"+n.AdminAddr(), n.FirstToken())
 	if err != nil {

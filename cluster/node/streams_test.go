@@ -14,6 +14,7 @@ import (
 
 // TestStream gives a function the changes of keys, and stops and forgets when it is deployed without.
 func TestStream(t *testing.T) {
+	t.Parallel()
 	n := startWith(t, Config{Data: t.TempDir(), grace: time.Millisecond})
 	ctx := t.Context()
 	set := func(key, value string) {

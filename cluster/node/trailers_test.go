@@ -80,6 +80,7 @@ func withTrailers(t *testing.T, n *Node, path string, body io.Reader, sum string
 // TestTrailers has a component answer with its request's trailers: of a body that was read whole, of one in pieces, and on
 // another node.
 func TestTrailers(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b := join(t, a, "b")
 	var last versionKey

@@ -54,6 +54,7 @@ func empty(t *testing.T, n *Node, names ...string) bool {
 }
 
 func TestTriggers(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	deployWith(t, n, "work", wasmtest.Answer("done"), registry.Settings{Routes: []registry.Route{{Pattern: "POST /work"}}, Triggers: []registry.Trigger{
@@ -137,6 +138,7 @@ func postAsync(t *testing.T, n *Node, path string) string {
 
 // TestDestinations ends an invocation that fails at its destination, with the record that says so.
 func TestDestinations(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	if err := n.queues.Put(ctx, "default", registry.Queue{Name: "failed"}); err != nil {
@@ -165,6 +167,7 @@ func TestDestinations(t *testing.T) {
 
 // TestAsyncBeforeRefresh runs the invocation of a function that another node has deployed before this one has read it.
 func TestAsyncBeforeRefresh(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	deployWith(t, n, "work", wasmtest.Answer("done"), registry.Settings{})
@@ -192,6 +195,7 @@ func TestAsyncBeforeRefresh(t *testing.T) {
 
 // TestWaiting shows an asynchronous invocation that failed and waits for its next attempt.
 func TestWaiting(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	deployWith(t, n, "broken", broken(), registry.Settings{})
 	id := postAsync(t, n, "/broken")
@@ -213,6 +217,7 @@ func TestWaiting(t *testing.T) {
 
 // TestWaitingInFullApp counts the attempts of an invocation that the app's quota has no room for the error of.
 func TestWaitingInFullApp(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	deployWith(t, n, "broken", broken(), registry.Settings{})
@@ -251,6 +256,7 @@ func TestWaitingInFullApp(t *testing.T) {
 
 // TestURLSubscription posts publications to a URL, and to none that only this node may reach.
 func TestURLSubscription(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var got []string
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -298,6 +304,7 @@ func TestURLSubscription(t *testing.T) {
 
 // TestEventsAreNotForged has no route lead to a function that is there for events alone.
 func TestEventsAreNotForged(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	deployWith(t, n, "work", wasmtest.Answer("done"), registry.Settings{Triggers: []registry.Trigger{{Queue: &registry.QueueSource{Queue: "orders"}}}})
 	reply, err := http.Post("http://"+n.HTTPAddr()+"/work", "application/json", strings.NewReader("{}"))
@@ -311,6 +318,7 @@ func TestEventsAreNotForged(t *testing.T) {
 }
 
 func TestShare(t *testing.T) {
+	t.Parallel()
 	nodes := []string{"a", "b", "c"}
 	for n, want := range map[int]int{0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 100: 100} {
 		sum := 0
@@ -326,6 +334,7 @@ func TestShare(t *testing.T) {
 // TestUnreadableFunctions: while the functions cannot be read nobody is said to want an event, a publication or what becomes of an
 // object, and none to be gone, as it would be lost to who was deployed just before.
 func TestUnreadableFunctions(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	broken := op.Txn{Namespace: op.System, Ops: []op.Op{{Kind: op.Set, Key: "f/default/broken", Value: []byte("{")}, {Kind: op.Set, Key: "generation"}}}

@@ -30,6 +30,7 @@ func putObject(t *testing.T, n *Node, bucket, key string, by blob.Origin) {
 
 // TestUploads puts objects, which functions are told of whose rules want it, but not who has put them without a rule.
 func TestUploads(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	deployWith(t, n, "all", wasmtest.Answer("done"), upload(registry.UploadSource{Bucket: "pics"})) // makes the bucket
@@ -60,6 +61,7 @@ func TestUploads(t *testing.T) {
 
 // TestBucketEvents has a bucket tell what becomes of its objects as long as a function listens, and a while longer.
 func TestBucketEvents(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	ctx := t.Context()
 	tells := func(want bool) {
@@ -105,6 +107,7 @@ func TestBucketEvents(t *testing.T) {
 
 // TestUploadsInCluster tells of what was put by way of any node, also when another gives the events.
 func TestUploadsInCluster(t *testing.T) {
+	t.Parallel()
 	a := start(t, t.TempDir())
 	b, c := join(t, a, "b"), join(t, a, "c")
 	all := []*Node{a, b, c}

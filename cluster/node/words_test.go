@@ -25,6 +25,7 @@ var logKeys = []string{
 
 // TestLogKeys holds that what Sett logs has known keys.
 func TestLogKeys(t *testing.T) {
+	t.Parallel()
 	found := 0
 	for _, room := range []string{"cluster", "cmd", "kv", "router", "runtime"} {
 		err := filepath.WalkDir(filepath.Join("..", "..", room), func(path string, d fs.DirEntry, err error) error {
@@ -84,6 +85,7 @@ func checkKeys(t *testing.T, path string, args []ast.Expr) {
 
 // TestMetricNames holds that metrics are named as Prometheus asks: sett_ROOM_NOUN_UNIT, with _total for counters.
 func TestMetricNames(t *testing.T) {
+	t.Parallel()
 	n := start(t, t.TempDir())
 	families, err := n.metrics.Gather()
 	if err != nil {

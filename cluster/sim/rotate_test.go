@@ -21,6 +21,7 @@ func status(t *testing.T, c *Cluster, i int) client.ClusterStatus {
 
 // TestRotate replaces gossip keys and authority under load.
 func TestRotate(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 5, Seed: 1, Loss: 0.02}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(5, 5*time.Second)
 		before := status(t, c, 0)
@@ -56,6 +57,7 @@ func TestRotate(t *testing.T) {
 // TestRotateWhileOneIsAway has a node miss rotations: it gets the new keys when it is back, and the root it knows is
 // trusted until then.
 func TestRotateWhileOneIsAway(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 3, Seed: 1, Disk: true}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(3, 5*time.Second)
 		away := c.Node(2).ID()

@@ -27,6 +27,10 @@ const crashSeen = 25 * time.Second
 
 // TestMany is 25 nodes in a bad network.
 func TestMany(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("SETT_TEST_ALL") == "" {
+		t.Skip("25 nodes take the processor ten seconds; SETT_TEST_ALL=1 has them run")
+	}
 	Run(t, Config{Nodes: 25, Seed: 1, Loss: 0.05, Regions: []string{"north", "south", "west"}}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(5, 10*time.Second)
 		c.Deploy(7, "hello", wasmtest.Answer("one"))
@@ -67,6 +71,7 @@ func TestMany(t *testing.T) {
 
 // TestCertificatesStay checks that a change of the cluster's records makes nobody ask for a new certificate.
 func TestCertificatesStay(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 3, Seed: 1}, func(t *testing.T, c *Cluster) {
 		before := identities(t, c)
 		c.Invite("reader")

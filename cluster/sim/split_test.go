@@ -15,6 +15,7 @@ import (
 
 // TestSplit parts three voters 2/1 and 1/1/1 under load.
 func TestSplit(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 3, Seed: 1, Loss: 0.05}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(3, 5*time.Second)
 		if err := c.Put(0, "before", "here"); err != nil {
@@ -87,6 +88,7 @@ func unavailable(err error) bool {
 
 // TestLeaderCutOff asks a leader that was cut off for what others write meanwhile: a strong read answers nothing old.
 func TestLeaderCutOff(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 3, Seed: 1}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(3, 5*time.Second)
 		leader := c.Leader(0, 1, 2)

@@ -14,6 +14,7 @@ import (
 
 // TestVoters checks how many of so many nodes come to vote within five seconds.
 func TestVoters(t *testing.T) {
+	t.Parallel()
 	for nodes, voters := range map[int]int{1: 1, 2: 1, 3: 3, 4: 3, 5: 5, 6: 5} {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
 			Run(t, Config{Nodes: nodes, Seed: 1}, func(t *testing.T, c *Cluster) {
@@ -42,6 +43,7 @@ func followers(c *Cluster) (voters, readers []int) {
 
 // TestDeadVoter has the reader of four nodes take a dead voter's place.
 func TestDeadVoter(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 4, Seed: 1}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(3, 5*time.Second)
 		voters, readers := followers(c)
@@ -66,6 +68,7 @@ func TestDeadVoter(t *testing.T) {
 
 // TestNeverBelowQuorum checks that nothing changes while two of three voters are dead.
 func TestNeverBelowQuorum(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 4, Seed: 1}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(3, 5*time.Second)
 		voters, readers := followers(c)
@@ -83,6 +86,7 @@ func TestNeverBelowQuorum(t *testing.T) {
 
 // TestRegions has voters stand in all regions.
 func TestRegions(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 6, Seed: 1, Regions: []string{"a", "a", "a", "a", "b", "c"}}, func(t *testing.T, c *Cluster) {
 		c.Await(time.Minute, "five voters in three regions", func() bool {
 			regions := map[string]int{}
@@ -98,6 +102,7 @@ func TestRegions(t *testing.T) {
 
 // TestLeave has the leader go for good, and then another.
 func TestLeave(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 5, Seed: 1}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(5, 5*time.Second)
 		load := startLoad(c, 4)
@@ -125,6 +130,7 @@ func TestLeave(t *testing.T) {
 
 // TestLostDisk has a node come back without what it had, as a new one, while the old one is removed by hand.
 func TestLostDisk(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 3, Seed: 1}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(3, 5*time.Second)
 		if err := c.Put(0, "key", "value"); err != nil {
@@ -158,6 +164,7 @@ func TestLostDisk(t *testing.T) {
 
 // TestRestart has nodes with a disk crash, one after the other and all at once, and come back.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 3, Seed: 1, Disk: true}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(3, 5*time.Second)
 		c.Deploy(0, "hello", wasmtest.Answer("one"))
@@ -189,6 +196,7 @@ func TestRestart(t *testing.T) {
 
 // TestRemovedStaysOut has a node that was removed while it was away come back as the one it was.
 func TestRemovedStaysOut(t *testing.T) {
+	t.Parallel()
 	Run(t, Config{Nodes: 3, Seed: 1, Disk: true}, func(t *testing.T, c *Cluster) {
 		c.AwaitVoters(3, 5*time.Second)
 		old := c.Node(2).ID()

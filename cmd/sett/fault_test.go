@@ -25,7 +25,7 @@ type faultPlan struct {
 }
 
 func planFaults() faultPlan {
-	if brief() {
+	if testing.Short() {
 		return faultPlan{1000, 2, 1}
 	}
 	return faultPlan{20_000, 10, 2}
@@ -39,6 +39,9 @@ type faultWork func(t *testing.T, f *faultRun) (load, check func(*testing.T))
 func TestFaults(t *testing.T) {
 	if raceEnabled {
 		t.Skip("compiling a Go guest takes minutes with the race detector")
+	}
+	if os.Getenv("SETT_TEST_ALL") == "" {
+		t.Skip("it takes half a minute; .ci/run runs it, or SETT_TEST_ALL=1")
 	}
 	t.Parallel() // most of its time it waits
 	c := &faultCluster{den: startCluster(t, 3), plan: planFaults()}

@@ -45,7 +45,7 @@ func testIncrements(t *testing.T, s Store) {
 
 // testSnapshots lists while others overwrite all keys at once: every listing is of one moment.
 func testSnapshots(t *testing.T, s Store) {
-	const keys, rounds = 20, 50
+	const keys, rounds = 20, 20
 	write := func(n int) op.Txn {
 		txn := op.Txn{Namespace: "app"}
 		for i := range keys {

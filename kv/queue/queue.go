@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sett-run/sett/kv/fsm"
@@ -39,7 +40,8 @@ type Store interface {
 type Queues struct {
 	store Store
 
-	mu     sync.Mutex // guards claims
+	ended  atomic.Uint64 // receives on this node that took their claims back; written with mu held
+	mu     sync.Mutex    // guards claims
 	claims map[fsm.QueueName]*claims
 }
 

@@ -59,6 +59,7 @@ type poll struct {
 	name   fsm.QueueName
 	step   fsm.QueueStep
 	found  fsm.Glance      // of the last look, which costs no entry of the log
+	ended  uint64          // receives on this node that had ended before the last look
 	freed  <-chan struct{} // not nil: others take all that was found; closed when one of them is done
 }
 
@@ -107,6 +108,7 @@ func (p *poll) again(ctx context.Context) ([]op.Message, error) {
 }
 
 func (p *poll) look(ctx context.Context, c op.Consistency) error {
+	p.ended = p.queues.ended.Load()
 	return p.queues.read(ctx, p.name.Namespace, c, func(v fsm.View, now time.Time) (err error) {
 		p.found, err = fsm.GlanceAt(v, p.name, now)
 		return err
@@ -120,13 +122,19 @@ const takeTime = 5 * time.Second
 // take receives what was found, unless others on this node are about to take all of it. When ctx ends meanwhile, it goes
 // on for a while.
 func (p *poll) take(ctx context.Context) (messages []op.Message, err error) {
-	p.freed = nil
-	if p.found.Ready == 0 || ctx.Err() != nil {
-		return nil, nil
+	var done func()
+	for late := true; late; {
+		p.freed = nil
+		if p.found.Ready == 0 || ctx.Err() != nil {
+			return nil, nil
+		}
+		if done, p.freed, late = p.queues.claim(p); late {
+			if err := p.look(ctx, op.Local); err != nil {
+				return nil, err
+			}
+		}
 	}
-	done, freed := p.queues.claim(p.name, p.found.Ready, int64(p.step.Limit))
 	if done == nil {
-		p.freed = freed
 		return nil, nil
 	}
 	defer done()
@@ -181,31 +189,35 @@ type claims struct {
 	freed chan struct{} // closed when one of them is done
 }
 
-// claim is called before a receive of at most limit messages of a queue that has so many ready. When those under way take
-// them all, done is nil, so that a message is not asked for by everybody who waits; freed is closed when it is worth
-// looking again. Else the caller calls done after the receive.
-func (q *Queues) claim(name fsm.QueueName, ready, limit int64) (done func(), freed <-chan struct{}) {
+// claim is called before a receive of what was found. When those under way take all of it, done is nil, so that a message
+// is not asked for by everybody who waits; freed is closed when it is worth looking again. Else the caller calls done
+// after the receive. Late says that a receive has ended since the look, and may have taken what was found: look again.
+func (q *Queues) claim(p *poll) (done func(), freed <-chan struct{}, late bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	c := q.claims[name]
+	if q.ended.Load() != p.ended {
+		return nil, nil, true
+	}
+	c := q.claims[p.name]
 	if c == nil {
 		c = &claims{freed: make(chan struct{})}
-		q.claims[name] = c
+		q.claims[p.name] = c
 	}
-	mine := min(limit, ready-c.asked)
+	mine := min(int64(p.step.Limit), p.found.Ready-c.asked)
 	if mine <= 0 {
-		return nil, c.freed
+		return nil, c.freed, false
 	}
 	c.asked += mine
 	return func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
+		q.ended.Add(1)
 		close(c.freed)
 		c.freed = make(chan struct{})
 		if c.asked -= mine; c.asked == 0 {
-			delete(q.claims, name)
+			delete(q.claims, p.name)
 		}
-	}, nil
+	}, nil, false
 }
 
 // Peek answers a queue's messages above a sequence, the oldest first and at most op.MaxPeek, without receiving them: they

@@ -84,6 +84,42 @@ func TestLongPolling(t *testing.T) {
 	})
 }
 
+// stale does something behind the first look at a queue.
+type stale struct {
+	*counted
+	looked func()
+}
+
+func (s *stale) ReadQueues(ctx context.Context, r op.Read, f func(v fsm.View, now time.Time) error) error {
+	err := s.counted.ReadQueues(ctx, r, f)
+	if looked := s.looked; looked != nil {
+		s.looked = nil
+		looked()
+	}
+	return err
+}
+
+// TestLateClaim has what one receive has found taken by another before the first asks for it: it does not ask.
+func TestLateClaim(t *testing.T) {
+	store := &stale{counted: &counted{Store: openStore(t, kv.Config{InMemory: true})}}
+	q := bench{queue.Open(store), t}
+	q.put(registry.Queue{Name: "q"})
+	q.send("q", "a")
+	store.commands.Store(0)
+	store.looked = func() {
+		if got := q.receive("q", op.Receive{}); len(got) != 1 {
+			t.Errorf("the other received %v, want one message", got)
+		}
+	}
+	if got := q.receive("q", op.Receive{Wait: op.NoWait}); len(got) != 0 || store.commands.Load() != 1 {
+		t.Errorf("received %v with %d commands, want none with one", got, store.commands.Load())
+	}
+	q.send("q", "b")
+	if got := q.receive("q", op.Receive{}); len(got) != 1 {
+		t.Errorf("received %v, want one message", got)
+	}
+}
+
 // slow does something at every receive.
 type slow struct {
 	queue.Store

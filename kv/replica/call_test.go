@@ -64,6 +64,7 @@ func TestFrameLimits(t *testing.T) {
 }
 
 func TestRequestWait(t *testing.T) {
+	t.Parallel()
 	for wait, want := range map[time.Duration]time.Duration{
 		0: 0, time.Second: time.Second, math.MaxInt64: (1<<32 - 1) * time.Millisecond,
 	} {
@@ -76,6 +77,7 @@ func TestRequestWait(t *testing.T) {
 
 // TestRefusals has a follower, a stranger's request and a wrong id refused for certain.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader()
@@ -111,6 +113,7 @@ func TestRefusals(t *testing.T) {
 
 // TestResolve has members found by what their ids resolve to, not by the addresses in the configuration.
 func TestResolve(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := newGroup(t, "")
 		resolve := func(c *Config) { c.Resolve = func(id string) (string, error) { return id, nil } }
@@ -127,6 +130,7 @@ func TestResolve(t *testing.T) {
 }
 
 func TestStreamLimit(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		m := g.replicas["a"].mux
@@ -159,6 +163,7 @@ func TestStreamLimit(t *testing.T) {
 }
 
 func TestStatsOfLeader(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader()

@@ -66,6 +66,7 @@ func openOne(dir string) (*toy, *Replica, error) {
 // TestKill kills a replica under load again and again: everything it had acknowledged is there afterwards.
 // SETT_TEST_KILLS says how often.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	kills := 6
 	if n, err := strconv.Atoi(os.Getenv("SETT_TEST_KILLS")); err == nil {
 		kills = n

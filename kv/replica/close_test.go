@@ -11,6 +11,7 @@ import (
 // another one. With raft's pipelines in use, the old leader's replication stood still for good then and Close never
 // returned.
 func TestStaleTermInFlight(t *testing.T) {
+	t.Parallel()
 	for range 5 {
 		bubble(t, testStaleTermInFlight)
 	}
@@ -64,6 +65,7 @@ func testStaleTermInFlight(t *testing.T) {
 
 // TestCloseIsolated closes a leader that waits for answers of nodes that do not give any.
 func TestCloseIsolated(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader()

@@ -60,6 +60,7 @@ func count(t *testing.T, dir string) int64 {
 }
 
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	for _, synced := range []bool{true, false} {
 		t.Run(fmt.Sprintf("synced=%v", synced), func(t *testing.T) {
 			dir := t.TempDir()
@@ -74,6 +75,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestTornTail(t *testing.T) {
+	t.Parallel()
 	for name, tear := range map[string]func(f *os.File, end int64) error{
 		"cut behind":     func(f *os.File, end int64) error { return f.Truncate(end) },
 		"half a header":  func(f *os.File, end int64) error { return f.Truncate(end + 3) },
@@ -111,6 +113,7 @@ func spoilLast(f *os.File, end int64) error {
 // TestLostEntry has the disk lose what it had flushed: a replica alone must see that its state is ahead of its log,
 // since it would hand out the lost index again and skip the command that gets it.
 func TestLostEntry(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	fill(t, dir, 10, true)
 	tearTail(t, dir, spoilLast)
@@ -153,6 +156,7 @@ func tearTail(t *testing.T, dir string, tear func(f *os.File, end int64) error) 
 
 // TestFullDisk has no new log file come about when one is due.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, r, err := openOne(dir)
 	if err != nil {
@@ -173,6 +177,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 func TestHoles(t *testing.T) {
+	t.Parallel()
 	for name, remove := range map[string]string{"state": "toy.json", "note": noteFile} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -206,6 +211,7 @@ func smallDisk(c *Config) {
 // TestSnapshotOnDisk installs a snapshot on a follower that was away, and restarts it: once as it left, and once as
 // if it had died between noting the snapshot and removing its old log.
 func TestSnapshotOnDisk(t *testing.T) {
+	t.Parallel()
 	g := startDiskGroup(t)
 	leader := g.leader()
 	g.mustIncr(leader, "k", 1)
@@ -250,6 +256,7 @@ func TestSnapshotOnDisk(t *testing.T) {
 
 // TestSnapshotOnFullDisk has a follower need a snapshot for which the leader's disk has no room.
 func TestSnapshotOnFullDisk(t *testing.T) {
+	t.Parallel()
 	var full atomic.Bool
 	var asked atomic.Int64 // while it was full
 	g := newGroup(t, t.TempDir())
@@ -289,6 +296,7 @@ func TestSnapshotOnFullDisk(t *testing.T) {
 
 // TestFollowerTornTail has a follower lose its newest entries, which its machine has: the leader sends them again.
 func TestFollowerTornTail(t *testing.T) {
+	t.Parallel()
 	g := startDiskGroup(t)
 	leader := g.leader()
 	for i := range 10 {
@@ -307,6 +315,7 @@ func TestFollowerTornTail(t *testing.T) {
 }
 
 func TestTCP(t *testing.T) {
+	t.Parallel()
 	transports, servers := []Transport{}, []Server{}
 	for i := range 3 {
 		tr, err := ListenTCP(t.Context(), "127.0.0.1:0")

@@ -194,6 +194,7 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 }
 
 func TestLeaderLoss(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		first := g.leader()
@@ -210,6 +211,7 @@ func TestLeaderLoss(t *testing.T) {
 }
 
 func TestFollower(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader()
@@ -225,6 +227,7 @@ func TestFollower(t *testing.T) {
 }
 
 func TestMinority(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		old := g.leader()
@@ -253,6 +256,7 @@ func TestMinority(t *testing.T) {
 
 // TestOneWay has everything to, then everything from the leader held back.
 func TestOneWay(t *testing.T) {
+	t.Parallel()
 	for _, heard := range []bool{false, true} {
 		t.Run(fmt.Sprintf("heard=%v", heard), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -279,6 +283,7 @@ func TestOneWay(t *testing.T) {
 // count for a reader who came after. The leader's clock is slow, as that of a process that was stopped is, so that its
 // lease does not help.
 func TestStaleLeader(t *testing.T) {
+	t.Parallel()
 	for range 5 {
 		bubble(t, testStaleLeader)
 	}
@@ -318,6 +323,7 @@ func testStaleLeader(t *testing.T) {
 }
 
 func TestPause(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader()
@@ -337,6 +343,7 @@ func TestPause(t *testing.T) {
 
 // TestStalledMachine has one replica's machine stand still while the others go on.
 func TestStalledMachine(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader()
@@ -359,6 +366,7 @@ func TestStalledMachine(t *testing.T) {
 func smallLog(c *Config) { c.limits.snapshotEntries, c.limits.trailingEntries = 20, 5 }
 
 func TestSnapshotToLagging(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, smallLog)
 		leader := g.leader()
@@ -380,6 +388,7 @@ func TestSnapshotToLagging(t *testing.T) {
 }
 
 func TestSnapshotToWiped(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, smallLog)
 		leader := g.leader()
@@ -417,6 +426,7 @@ func TestSnapshotToWiped(t *testing.T) {
 // TestSnapshotOfNoCommand takes a snapshot whose last entry is none of the machine's. Who has it from another replica, and
 // who restarts with it, has all up to that entry, too.
 func TestSnapshotOfNoCommand(t *testing.T) {
+	t.Parallel()
 	t.Run("received", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			g := startGroup(t, smallLog)
@@ -472,6 +482,7 @@ func (g *group) snapshotOfNoCommand(id string) {
 }
 
 func TestMembers(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader()

@@ -69,6 +69,7 @@ func fillSole(t *testing.T, dir string, n int) {
 // TestRename opens what a lone node left under another id: with a log from its beginning and behind a snapshot, with
 // and without a note of the id.
 func TestRename(t *testing.T) {
+	t.Parallel()
 	for name, n := range map[string]int{"young": 3, "old": 200} {
 		for _, noted := range []bool{true, false} {
 			t.Run(name, func(t *testing.T) {
@@ -100,6 +101,7 @@ func forgetID(t *testing.T, dir string) {
 
 // TestRenameKilled ends the process between the entry that renames and the note of it.
 func TestRenameKilled(t *testing.T) {
+	t.Parallel()
 	for _, note := range []string{"", `{"id":"sole"}`} {
 		dir := t.TempDir()
 		fillSole(t, dir, 3)
@@ -115,6 +117,7 @@ func TestRenameKilled(t *testing.T) {
 
 // TestRenameRefused opens the log of a member of several under another id.
 func TestRenameRefused(t *testing.T) {
+	t.Parallel()
 	for _, noted := range []bool{true, false} {
 		dir := t.TempDir()
 		_, r, err := openAs(dir, SoleID, Server{SoleID, SoleID, true}, Server{"b", "b", true})
@@ -136,6 +139,7 @@ func TestRenameRefused(t *testing.T) {
 
 // TestNothingHappened opens an empty log of a lone node under another id.
 func TestNothingHappened(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, r, err := openAs(dir, SoleID)
 	if err != nil {
@@ -154,6 +158,7 @@ func TestNothingHappened(t *testing.T) {
 
 // TestFound has a group begin behind an index, and members without anything join it.
 func TestFound(t *testing.T) {
+	t.Parallel()
 	g := newGroup(t, t.TempDir())
 	dir := filepath.Join(g.disk, "a")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -206,6 +211,7 @@ func FuzzParseIdentity(f *testing.F) {
 }
 
 func TestIdentityLimits(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"nothing": "", "no id": "{}", "a long id": `{"id":"` + strings.Repeat("x", maxIDBytes+1) + `"}`,
 		"a long file": `{"id":"a"` + strings.Repeat(" ", maxIdentityBytes) + "}",
@@ -221,6 +227,7 @@ func TestIdentityLimits(t *testing.T) {
 
 // TestMembership is what a replica makes of what it hears.
 func TestMembership(t *testing.T) {
+	t.Parallel()
 	with := configurationOf([]Server{{"a", "a", true}, {"b", "b", true}})
 	without := configurationOf([]Server{{"b", "b", true}})
 	for name, c := range map[string]struct {

@@ -20,6 +20,7 @@ import (
 )
 
 func TestBatching(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		registry := prometheus.NewRegistry()
 		g := startGroup(t, func(c *Config) {
@@ -87,6 +88,7 @@ func (g *group) hammer(each, clients int, through ...string) (unknown int64) {
 
 // TestHammer increments through all replicas while the network fails.
 func TestHammer(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, smallLog)
 		g.leader()
@@ -127,6 +129,7 @@ func TestHammer(t *testing.T) {
 }
 
 func TestCloseInFlight(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader()
@@ -167,6 +170,7 @@ func TestCloseInFlight(t *testing.T) {
 }
 
 func TestMachineFails(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		broken := g.leader()
@@ -188,6 +192,7 @@ func TestMachineFails(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader()
@@ -208,6 +213,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestReplyLimit(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader()
@@ -229,6 +235,7 @@ func TestReplyLimit(t *testing.T) {
 }
 
 func TestGather(t *testing.T) {
+	t.Parallel()
 	queued := func(sizes ...int) (*Replica, *proposal) {
 		r := &Replica{queue: make(chan *proposal, maxBatchCommands)}
 		for _, n := range sizes[1:] {
@@ -258,6 +265,7 @@ func TestGather(t *testing.T) {
 
 // TestEntryPause has commands wait together for the entry before theirs, but not for longer than entryPause.
 func TestEntryPause(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startGroup(t, nil)
 		leader := g.leader("a", "b", "c")
@@ -294,6 +302,7 @@ func TestEntryPause(t *testing.T) {
 }
 
 func TestTurn(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		landed := make(chan struct{}, maxEntries)
 		landed <- struct{}{}
@@ -318,6 +327,7 @@ func TestTurn(t *testing.T) {
 
 // TestLogBytes has few large entries make the log forget.
 func TestLogBytes(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		m := newToy()
 		r, err := Open(Config{ID: "a", InMemory: true, Machine: m, Pack: toyPack, Bootstrap: []Server{{"a", "a", true}}})
@@ -340,6 +350,7 @@ func TestLogBytes(t *testing.T) {
 }
 
 func TestAlone(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		m := newToy()
 		r, err := Open(Config{ID: "a", InMemory: true, Machine: m, Pack: toyPack, Bootstrap: []Server{{"a", "a", true}}})
@@ -362,6 +373,7 @@ func TestAlone(t *testing.T) {
 }
 
 func TestConfigFaults(t *testing.T) {
+	t.Parallel()
 	_, err := Open(Config{})
 	for _, want := range []string{"ID", "Dir or InMemory", "Machine", "Pack"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

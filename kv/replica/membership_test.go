@@ -62,6 +62,7 @@ func (g *group) mustJoin(id string) {
 
 // TestGrow adds members to a lone node while it is written to, and takes it away.
 func TestGrow(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startAlone(t, "", smallLog)
 		stop := make(chan struct{})
@@ -108,6 +109,7 @@ func TestGrow(t *testing.T) {
 
 // TestShrink takes voters away one after the other, leaders by what each can do about itself, down to one.
 func TestShrink(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startAlone(t, "", nil)
 		g.joinAll()
@@ -156,6 +158,7 @@ func TestShrink(t *testing.T) {
 
 // TestLoneAgain restarts what was a group of three in between: it elects itself at once.
 func TestLoneAgain(t *testing.T) {
+	t.Parallel()
 	slow := func(c *Config) {
 		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaseTimeout = time.Hour, time.Hour, time.Second
 	}
@@ -193,6 +196,7 @@ func (c counting) Enabled(context.Context, slog.Level) bool { return true }
 
 // TestWaits has a replica that nobody has added wait without a word, and then join.
 func TestWaits(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		var lines atomic.Int64
 		g := newGroup(t, "")
@@ -226,6 +230,7 @@ func TestWaits(t *testing.T) {
 // TestRemoved removes a voter, a reader, and one that cannot be reached meanwhile: each notices, none disturbs the
 // others, and each can come back.
 func TestRemoved(t *testing.T) {
+	t.Parallel()
 	for _, role := range []string{"voter", "reader", "away"} {
 		t.Run(role, func(t *testing.T) { bubble(t, func(t *testing.T) { testRemoved(t, role) }) })
 	}
@@ -282,6 +287,7 @@ func second[T any](_ T, err error) error { return err }
 
 // TestRemovedWhileDown removes a member that is down: it notices when it comes back, whatever its log says.
 func TestRemovedWhileDown(t *testing.T) {
+	t.Parallel()
 	g := newGroup(t, t.TempDir())
 	g.start("a", []Server{{"a", "a", true}}, smallDisk)
 	for _, id := range g.others("a") {
@@ -302,6 +308,7 @@ func TestRemovedWhileDown(t *testing.T) {
 
 // TestNotRemoved has members without a leader ask each other for a while: none takes itself for removed.
 func TestNotRemoved(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := startAlone(t, "", nil)
 		g.joinAll()
@@ -333,6 +340,7 @@ func (u unfit) Restore(r io.Reader) error {
 
 // TestUnfit has a member get a state with which it cannot go on: it stops, and the others do without.
 func TestUnfit(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := newGroup(t, "")
 		g.start("a", []Server{{"a", "a", true}}, smallLog)
@@ -355,6 +363,7 @@ func TestUnfit(t *testing.T) {
 // TestAddresses has members whose addresses in the configuration lead nowhere, and then such whose addresses nobody but
 // the configuration knows.
 func TestAddresses(t *testing.T) {
+	t.Parallel()
 	for name, resolve := range map[string]func(string) (string, error){
 		"moved":   func(id string) (string, error) { return "at-" + id, nil },
 		"unknown": func(id string) (string, error) { return "", fmt.Errorf("who is %s", id) },

@@ -17,6 +17,7 @@ import (
 // TestInterruptedSeal cuts the writes of a log at every point of the one that fills a file. What was acknowledged
 // before must be there, and the log must take more.
 func TestInterruptedSeal(t *testing.T) {
+	t.Parallel()
 	const limit = 4 << 10
 	data := bytes.Repeat([]byte("x"), 300)
 	for acknowledged := uint64(9); acknowledged <= 12; acknowledged++ { // 12 fill a file

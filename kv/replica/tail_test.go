@@ -158,6 +158,7 @@ func (g *group) mustHave(key string, want int64, ids ...string) {
 
 // TestTailIsNotCommitted holds the leader's disk up: what the others have on theirs is not committed for anybody.
 func TestTailIsNotCommitted(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g, d := startOnDisks(t)
 		leader := g.leader()
@@ -189,6 +190,7 @@ func TestTailIsNotCommitted(t *testing.T) {
 
 // TestTailLost has a leader lose what others have on their disks: they may keep it, and all have the same.
 func TestTailLost(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g, d := startOnDisks(t)
 		old := g.leader()
@@ -210,6 +212,7 @@ func TestTailLost(t *testing.T) {
 // TestTailLostForGood has only one other replica get what the leader loses. The two without it elect one of them, and it
 // is as if it had never been.
 func TestTailLostForGood(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g, d := startOnDisks(t)
 		old := g.leader()
@@ -238,6 +241,7 @@ func TestTailLostForGood(t *testing.T) {
 // TestTailStepsDown has a leader that is replaced while its disk is held up confirm nothing to its successor before that
 // is written, and give it up afterwards.
 func TestTailStepsDown(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g, d := startOnDisks(t)
 		old := g.leader()
@@ -261,6 +265,7 @@ func TestTailStepsDown(t *testing.T) {
 
 // TestTailConfirmsWhatIsWritten has a leader need the confirmation of one that is still to write what it had before.
 func TestTailConfirmsWhatIsWritten(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g, d := startOnDisks(t)
 		old := g.leader()
@@ -296,6 +301,7 @@ func TestTailConfirmsWhatIsWritten(t *testing.T) {
 
 // TestTailOfFollower reads at the log's end with and without the lead, which is what a follower confirms.
 func TestTailOfFollower(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		held := &disk{LogStore: raft.NewInmemStore()}
 		var leads atomic.Bool
@@ -342,6 +348,7 @@ func TestTailOfFollower(t *testing.T) {
 
 // TestTailRefused has a leader's disk take nothing for a while: another one leads, and nothing is lost.
 func TestTailRefused(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g, d := startOnDisks(t)
 		full := g.leader()
@@ -368,6 +375,7 @@ func TestTailRefused(t *testing.T) {
 // TestTailHammer has disks hold up, refuse and lose writes, replicas crash and be cut off, while all of them count.
 // What was acknowledged is counted, nothing is twice, and all agree.
 func TestTailHammer(t *testing.T) {
+	t.Parallel()
 	seeds := uint64(1)
 	if os.Getenv("SETT_TEST_ALL") != "" {
 		seeds = 3

@@ -13,6 +13,7 @@ import (
 )
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{InMemory: true})
 	key, value := strings.Repeat("k", MaxKeyBytes), strings.Repeat("v", MaxValueBytes)
 	apply(t, s, put(key, "v"), put("k", value))
@@ -28,6 +29,7 @@ func TestLimits(t *testing.T) {
 
 // TestLargestTransaction checks that what the largest transaction makes of itself is one commit of the engine.
 func TestLargestTransaction(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{Dir: t.TempDir()})
 	commits, commit := 0, s.commitAt
 	s.commitAt = func(txn *badger.Txn, index uint64) error { commits++; return commit(txn, index) }
@@ -50,6 +52,7 @@ func TestLargestTransaction(t *testing.T) {
 
 // TestManyCommits checks that an index of more than one commit is there whole or not at all.
 func TestManyCommits(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
 	before := model{"a": "before"}
@@ -84,6 +87,7 @@ func TestManyCommits(t *testing.T) {
 
 // TestParts checks that the parts of a large value come and go with it.
 func TestParts(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, s *Store) {
 		value := func(c string, size int) string { return strings.Repeat(c, size) }
 		for _, c := range []struct {
@@ -114,6 +118,7 @@ func TestParts(t *testing.T) {
 
 // TestPartsReopened has a store find out which values have parts that were written before it was opened.
 func TestPartsReopened(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
 	apply(t, s, put("a", strings.Repeat("v", 3*entryBytes)), put("b", strings.Repeat("v", 2*entryBytes)), put("c", "small"))

@@ -161,6 +161,7 @@ func openSmall(t *testing.T, dir string) *Store {
 
 // TestKill kills an applying process again and again.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var applied, durable uint64
 	for _, count := range []int{1, 300, 39, 41, 700, 120} {
@@ -173,6 +174,7 @@ func TestKill(t *testing.T) {
 // TestPowerLoss kills an applying process and takes away what was not synced of a memtable's log, as a power loss
 // would. The engine does not notice, which is why there is a watermark.
 func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	crashed := t.TempDir()
 	applied, durable := runChild(t, crashed, planPower, func(word string, _ int) bool { return word == "full" })
 	if durable == 0 || applied <= durable {
@@ -342,6 +344,7 @@ func copyDir(t *testing.T, to, from string, skip func(name string) bool) {
 // TestSyncIsWhole takes the power away right after a Sync: of every log, and of every file of values that pass, what was
 // synced is left and nothing else.
 func TestSyncIsWhole(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := opened(t)(openWith(Config{Dir: dir}, stalled))
 	s.engine.Load().passing.limit = smallPassingFile
@@ -380,6 +383,7 @@ func TestSyncIsWhole(t *testing.T) {
 
 // TestSyncUnderIterator syncs while an iterator keeps full memtables, and so their logs, from going.
 func TestSyncUnderIterator(t *testing.T) {
+	t.Parallel()
 	s := opened(t)(openWith(Config{Dir: t.TempDir()}, busy))
 	replay(t, s, 20)
 	v := view(t, s)

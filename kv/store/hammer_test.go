@@ -57,6 +57,7 @@ func checkWhole(v *View) error {
 
 // TestHammer applies, reads, syncs, takes snapshots and restores them, all at once, and closes below it.
 func TestHammer(t *testing.T) {
+	t.Parallel()
 	for _, cfg := range []Config{{InMemory: true}, {Dir: t.TempDir()}} {
 		s := opened(t)(openWith(cfg, busy))
 		var group sync.WaitGroup

@@ -34,6 +34,7 @@ func settleAt(s *Store) {
 
 // TestPassing writes what passes to files, which go when nobody can read any more what is in them, and not sooner.
 func TestPassing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir, Passed: passed})
 	s.engine.Load().passing.limit = smallPassingFile
@@ -91,6 +92,7 @@ func oldestBegan(t *testing.T, s *Store, index uint64) {
 
 // TestPassingBelowLimit keeps small values, and what does not pass, in the engine.
 func TestPassingBelowLimit(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{Dir: t.TempDir()})
 	small := fsm.Write{Key: []byte("small"), Value: make([]byte, passingValueBytes-1), Passing: true}
 	apply(t, s, small, fsm.Write{Key: []byte("stays"), Value: make([]byte, 1<<20)})
@@ -114,6 +116,7 @@ func TestPassingBelowLimit(t *testing.T) {
 
 // TestPassingReplacesParts writes a key whose value had parts before.
 func TestPassingReplacesParts(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{Dir: t.TempDir()})
 	apply(t, s, fsm.Write{Key: []byte("k"), Value: make([]byte, 3*entryBytes)})
 	w := fsm.Write{Key: []byte("k"), Value: bytes.Repeat([]byte("w"), 2*entryBytes), Passing: true}
@@ -127,6 +130,7 @@ func TestPassingReplacesParts(t *testing.T) {
 
 // TestPassingDamaged says which file is damaged or lost, and answers nothing else.
 func TestPassingDamaged(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{Dir: t.TempDir()})
 	apply(t, s, fsm.Write{Key: []byte("k"), Value: make([]byte, 2*passingValueBytes), Passing: true})
 	path := passingFiles(t, s)[0]
@@ -153,6 +157,7 @@ func TestPassingDamaged(t *testing.T) {
 
 // TestPassingRefuses refuses a file that is not one of those.
 func TestPassingRefuses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
 	apply(t, s, put("k", "v"))
@@ -175,6 +180,7 @@ func TestPassingRefuses(t *testing.T) {
 // TestPassingPowerLoss takes away what was written to the files after the watermark, and the files that were begun
 // after it.
 func TestPassingPowerLoss(t *testing.T) {
+	t.Parallel()
 	crashed := t.TempDir()
 	applied, _ := runChild(t, crashed, planKill, func(_ string, n int) bool { return n == 430 })
 	raw, err := os.ReadFile(filepath.Join(crashed, recordName))
@@ -288,6 +294,7 @@ func pointersOf(t *testing.T, dir string) map[keyAt]pointer {
 
 // TestPassingSync syncs each file that was written to since, once.
 func TestPassingSync(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{Dir: t.TempDir()})
 	synced := map[string]int{}
 	s.syncFile = func(path string) error {
@@ -316,6 +323,7 @@ func TestPassingSync(t *testing.T) {
 
 // TestPassingManyAtOnce keeps all that an index writes in one file, however much it is, and until its last is gone.
 func TestPassingManyAtOnce(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{Dir: t.TempDir(), Passed: passed})
 	s.engine.Load().passing.limit = smallPassingFile
 	want := model{}
@@ -353,6 +361,7 @@ func TestPassingManyAtOnce(t *testing.T) {
 // TestPassingBeyondTheFloor: of a state without anything that passes it may be said that all has passed. What came after
 // that state has not.
 func TestPassingBeyondTheFloor(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{Dir: t.TempDir(), Passed: passed})
 	s.engine.Load().passing.limit = 1
 	apply(t, s, put("k", "v"))
@@ -372,6 +381,7 @@ func TestPassingBeyondTheFloor(t *testing.T) {
 // TestPassingAppliedAgain: after a stop at any moment the engine is given entries that it has already. The two must be
 // equal, as it may answer either.
 func TestPassingAppliedAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	applied, durable := uint64(0), uint64(0)
 	for _, count := range []int{200, 333, 150} {
@@ -400,6 +410,7 @@ func TestPassingAppliedAgain(t *testing.T) {
 // TestOldFormat: a directory that an older Sett has left is of this format from when it is opened, before anything is in it
 // that the older one does not read.
 func TestOldFormat(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
 	apply(t, s, put("k", "v"))

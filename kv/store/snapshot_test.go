@@ -49,6 +49,7 @@ func restore(t testing.TB, s *Store, snapshots ...[]byte) {
 }
 
 func TestSnapshot(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, s *Store) {
 		large := strings.Repeat("v", 2*entryBytes+7)
 		replay(t, s, 90)
@@ -104,6 +105,7 @@ func TestSnapshot(t *testing.T) {
 
 // TestRestoreIsDurable takes the power away right after a restore: none of the engine's files is closed.
 func TestRestoreIsDurable(t *testing.T) {
+	t.Parallel()
 	source := open(t, Config{InMemory: true})
 	replay(t, source, 200)
 	dir, lost := t.TempDir(), t.TempDir()
@@ -116,6 +118,7 @@ func TestRestoreIsDurable(t *testing.T) {
 
 // TestIncrements restores chains of backups, on which deletions have long been forgotten by the engine.
 func TestIncrements(t *testing.T) {
+	t.Parallel()
 	s := opened(t)(openWith(Config{Dir: t.TempDir()}, busy))
 	var chain [][]byte
 	since := uint64(0)
@@ -181,6 +184,7 @@ func forget(t testing.TB, s *Store) {
 // TestSnapshotDuringCompaction streams a state while all of it is overwritten and compacted away, and reads it after
 // that without the hold that the view has, to see that it is the view that kept it.
 func TestSnapshotDuringCompaction(t *testing.T) {
+	t.Parallel()
 	s := opened(t)(openWith(Config{Dir: t.TempDir()}, busy))
 	overwrite := func(c string) {
 		for i := range 60 {
@@ -269,6 +273,7 @@ func liveBytes() int64 {
 }
 
 func TestDamagedSnapshots(t *testing.T) {
+	t.Parallel()
 	source := open(t, Config{InMemory: true})
 	apply(t, source, put("a", "1"), put("b", "2"), put("c", ""))
 	apply(t, source, put("b", "3"))
@@ -315,6 +320,7 @@ func (f failing) Write([]byte) (int, error) { return 0, f.err }
 // TestRestoreCannotBeNamed fails when the record is written: which engine it names is unknown, and nothing may
 // change until the store is opened again, which either engine allows.
 func TestRestoreCannotBeNamed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	source := open(t, Config{InMemory: true})
 	replay(t, source, 30)

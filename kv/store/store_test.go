@@ -38,6 +38,7 @@ func each(t *testing.T, test func(*testing.T, *Store)) {
 }
 
 func TestViews(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, s *Store) {
 		m := model{}
 		m.check(t, view(t, s))
@@ -76,6 +77,7 @@ func TestViews(t *testing.T) {
 }
 
 func TestScan(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{InMemory: true})
 	apply(t, s, put("", "empty"), put("a", "1"), put("a\x00", "2"), put("a\xff\xff", "3"), put("b", ""), put("b1", "5"), put("d", "6"))
 	v := view(t, s)
@@ -109,6 +111,7 @@ func TestScan(t *testing.T) {
 }
 
 func TestApplyOrder(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, s *Store) {
 		apply(t, s, put("k", "1"), put("gone", "1"), del("k"), put("k", "2"), del("gone"), del("never"))
 		model{"k": "2"}.check(t, view(t, s))
@@ -126,6 +129,7 @@ func TestApplyOrder(t *testing.T) {
 }
 
 func TestReopen(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "store")
 	s := open(t, Config{Dir: dir})
 	replay(t, s, 50)
@@ -155,6 +159,7 @@ func TestReopen(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -235,6 +240,7 @@ func databaseWith(t *testing.T, key, value string) string {
 
 // TestLeftovers checks that what a crash leaves beside the record's engine goes, and the engine stays.
 func TestLeftovers(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
 	apply(t, s, put("k", "v"))
@@ -265,6 +271,7 @@ func names(t *testing.T, dir string) (names []string) {
 }
 
 func TestClosed(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, s *Store) {
 		apply(t, s, put("k", "v"))
 		v, ended := view(t, s), view(t, s)
@@ -290,6 +297,7 @@ func TestClosed(t *testing.T) {
 
 // TestCloseEndsScans checks that Close does not wait for a long scan's end, and that a visit may use the view.
 func TestCloseEndsScans(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{InMemory: true})
 	replay(t, s, 20)
 	closed := make(chan error)
@@ -317,6 +325,7 @@ func TestCloseEndsScans(t *testing.T) {
 }
 
 func TestDiskAlmostFull(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{Dir: t.TempDir()})
 	apply(t, s, put("k", "v"))
 	var snapshot strings.Builder
@@ -350,6 +359,7 @@ func TestDiskAlmostFull(t *testing.T) {
 
 // TestEngineFailure checks that after an unknown outcome nothing is written over it, and that reads go on.
 func TestEngineFailure(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
 	apply(t, s, put("k", "v"))
@@ -379,6 +389,7 @@ func TestEngineFailure(t *testing.T) {
 }
 
 func TestSyncFailure(t *testing.T) {
+	t.Parallel()
 	s := open(t, Config{Dir: t.TempDir()})
 	apply(t, s, put("k", "v"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -404,6 +415,7 @@ func TestSyncFailure(t *testing.T) {
 
 // TestSyncAnywhere has logs synced in a directory whose name is, as a pattern, that of others, or of none.
 func TestSyncAnywhere(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"data [1]", "a[b", `a\b*`} {
 		s := open(t, Config{Dir: filepath.Join(t.TempDir(), name)})
 		apply(t, s, put("k", "v"))
@@ -419,6 +431,7 @@ func TestSyncAnywhere(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	r := prometheus.NewPedanticRegistry()
 	cfg := Config{Dir: t.TempDir(), Metrics: r}
 	s := open(t, cfg)
@@ -456,6 +469,7 @@ func TestMetrics(t *testing.T) {
 // TestInBubble checks that a store lives in virtual time, as whole-node tests need, and how long it keeps what was
 // overwritten.
 func TestInBubble(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, err := Open(Config{InMemory: true})
 		if err != nil {
@@ -499,6 +513,7 @@ func FuzzParseRecord(f *testing.F) {
 // TestCloseOnFullDisk leaves the engine as a kill does: it would write to files that the disk has no room for, which
 // ends the process.
 func TestCloseOnFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var full atomic.Bool
 	free := func(string) (uint64, error) {

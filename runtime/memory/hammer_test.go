@@ -3,15 +3,19 @@ package memory
 import (
 	"errors"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 )
+
+// brief reports whether tests do less than all: under the race detector, and where SETT_TEST_ALL is not set, as in .ci/run.
+func brief() bool { return testing.Short() || os.Getenv("SETT_TEST_ALL") == "" }
 
 // TestResetRestoresEverything does to memories what guests do, in every way, and compares all of each with the
 // image after every reset. Slots are used by several goroutines at once, and again by others.
 func TestResetRestoresEverything(t *testing.T) {
 	lives, resets := 4, 2*sweepEvery
-	if testing.Short() {
+	if brief() {
 		lives, resets = 1, sweepEvery+10
 	}
 	for _, way := range ways(t) {
@@ -151,7 +155,7 @@ func act(slot *Slot, random *rand.Rand, limit uint64) {
 // before it was, its memory is the image.
 func TestFreshSlotsAreTheImage(t *testing.T) {
 	fresh := 200
-	if testing.Short() {
+	if brief() {
 		fresh = 40
 	}
 	for _, way := range ways(t) {

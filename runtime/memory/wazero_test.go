@@ -226,7 +226,7 @@ func TestShrinkInWazero(t *testing.T) {
 // TestGuestsAreReset runs guests that write, grow, trap and fill, in parallel and in every way of resetting.
 func TestGuestsAreReset(t *testing.T) {
 	rounds := 200
-	if testing.Short() {
+	if brief() {
 		rounds = 80
 	}
 	eachEngine(t, func(t *testing.T, e *engine) {

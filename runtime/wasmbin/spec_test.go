@@ -173,7 +173,11 @@ func (p *play) action(t *testing.T, c command) string {
 func TestSpecification(t *testing.T) {
 	folder := specFolder(t)
 	var compared, replayed int
+	all := os.Getenv("SETT_TEST_ALL") != ""
 	for name, features := range specs() {
+		if name == "v1" && !all {
+			continue // most of it is in v2
+		}
 		t.Run(name, func(t *testing.T) {
 			scripts, _ := filepath.Glob(filepath.Join(folder, name, "testdata", "*.json"))
 			if len(scripts) == 0 {
@@ -188,7 +192,7 @@ func TestSpecification(t *testing.T) {
 		})
 	}
 	t.Logf("%d commands compared, %d replayed after a reset", compared, replayed)
-	if !testing.Short() && (compared < 70_000 || replayed < 40_000) {
+	if !testing.Short() && all && (compared < 70_000 || replayed < 40_000) {
 		t.Errorf("%d commands compared and %d replayed, want 70,000 and 40,000", compared, replayed)
 	}
 }

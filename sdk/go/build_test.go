@@ -78,8 +78,14 @@ func TestGuestsImportAndExport(t *testing.T) {
 	}
 }
 
+// built are the guests that tests have built, by name and mode.
+var built = map[string][]byte{}
+
 func buildGuest(t *testing.T, guest, mode string) []byte {
 	t.Helper()
+	if data := built[guest+mode]; data != nil {
+		return data
+	}
 	out := filepath.Join(t.TempDir(), guest+".wasm")
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-buildmode="+mode, "-o", out, "./testdata/guests/"+guest)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
@@ -90,6 +96,7 @@ func buildGuest(t *testing.T, guest, mode string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	built[guest+mode] = data
 	return data
 }
 
