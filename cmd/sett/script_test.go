@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,8 +28,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// In scripts the test binary plays sett.
+// In scripts the test binary plays sett. Most of the time tests wait for processes, so that more than there are processors
+// run at once.
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"sett": main})
 }
 
