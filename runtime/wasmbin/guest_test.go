@@ -16,9 +16,13 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
-// goGuest builds a guest of testdata with the Go toolchain.
+// goGuest builds a guest of testdata with the Go toolchain. The race detector, which finds nothing where nothing is concurrent,
+// makes compiling it take half a minute: with -short the test is skipped.
 func goGuest(t testing.TB, name string, flags ...string) []byte {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("compiling a guest in Go is slow")
+	}
 	out := filepath.Join(t.TempDir(), name+".wasm")
 	args := append(append([]string{"build", "-trimpath"}, flags...), "-o", out, "./testdata/guests/"+name)
 	cmd := exec.Command("go", args...)
