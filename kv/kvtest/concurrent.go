@@ -3,6 +3,7 @@ package kvtest
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -45,7 +46,11 @@ func testIncrements(t *testing.T, s Store) {
 
 // testSnapshots lists while others overwrite all keys at once: every listing is of one moment.
 func testSnapshots(t *testing.T, s Store) {
-	const keys, rounds = 20, 20
+	const keys = 20
+	rounds := 20
+	if os.Getenv("SETT_TEST_ALL") != "" {
+		rounds = 50
+	}
 	write := func(n int) op.Txn {
 		txn := op.Txn{Namespace: "app"}
 		for i := range keys {
