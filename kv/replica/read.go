@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -71,6 +72,7 @@ func (r *Replica) answerReaders() {
 		case <-r.draining:
 			return
 		}
+		runtime.Gosched() // those who were answered together ask together
 		for more := true; more; {
 			select {
 			case a := <-r.readers:
