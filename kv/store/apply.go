@@ -51,11 +51,13 @@ func (s *Store) Apply(index uint64, writes []fsm.Write) error {
 		if err := s.checkSpace(MinFreeBytes); err != nil {
 			return fmt.Errorf("apply index %d: %w", index, err)
 		}
+		e.cache.begun.Store(index)
 		if err := s.commit(e, applied, index, writes); err != nil {
 			err = fmt.Errorf("apply index %d: %w", index, err)
 			s.fail("apply", err)
 			return err
 		}
+		e.cache.apply(writes, index)
 	}
 	e.horizon.advance(index)
 	return nil

@@ -144,3 +144,37 @@ func BenchmarkSnapshot(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCachedGet reads keys of a store that was written to for a while: one key that is in the cache, and one in the engine alone.
+func BenchmarkCachedGet(b *testing.B) {
+	s := open(b, Config{Dir: b.TempDir()})
+	defer s.Close()
+	const keys, rounds = 10_000, 200
+	key := func(i int) []byte { return fmt.Appendf(nil, "key-%09d", i%keys) }
+	writes := make([]fsm.Write, keys/10)
+	for index := range uint64(rounds) {
+		for i := range writes {
+			writes[i] = fsm.Write{Key: key(int(index)*len(writes) + i), Value: make([]byte, 512)}
+		}
+		if err := s.Apply(index+1, writes); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, cached := range []bool{false, true} {
+		b.Run(fmt.Sprintf("cached=%v", cached), func(b *testing.B) {
+			v := view(b, s)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				k := key(i * 7919)
+				if cached {
+					k = key(1)
+				} else {
+					s.engine.Load().cache.slot(k).entry.Store(nil)
+				}
+				if _, found, err := v.Get(k); err != nil || !found {
+					b.Fatal(found, err)
+				}
+			}
+		})
+	}
+}

@@ -36,7 +36,8 @@ type engine struct {
 	dir     string // empty: in memory
 	gate    *gate  // whoever uses db is inside
 	horizon *horizon
-	passing *passing            // nil: in memory
+	passing *passing // nil: in memory
+	cache   *cache
 	split   map[string]struct{} // keys whose values may have parts; of who holds Store.writing
 }
 
@@ -51,7 +52,7 @@ func openEngine(dir string, durable uint64, options func(string) badger.Options)
 	if err != nil {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
-	e := &engine{db: db, dir: dir, gate: newGate(), horizon: newHorizon(durable), split: findSplit(db)}
+	e := &engine{db: db, dir: dir, gate: newGate(), horizon: newHorizon(durable), cache: newCache(cacheSlots, durable), split: findSplit(db)}
 	if dir != "" {
 		if e.passing, err = openPassing(dir, durable); err != nil {
 			return nil, fmt.Errorf("open engine: %w", errors.Join(err, db.Close()))

@@ -74,6 +74,10 @@ func (v *View) Get(key []byte) (value []byte, found bool, err error) {
 		return nil, false, err
 	}
 	defer v.engine.gate.leave()
+	slot := v.engine.cache.slot(key)
+	if value, found := slot.get(key, v.index); found {
+		return value, true, nil
+	}
 	item, err := v.txn.Get(headKey(key))
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, false, nil
@@ -84,6 +88,7 @@ func (v *View) Get(key []byte) (value []byte, found bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("get %.80q: %w", key, err)
 	}
+	v.engine.cache.keep(slot, key, value, item.Version(), v.index)
 	return value, true, nil
 }
 

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sett-run/sett/kv/fsm"
+)
+
+// Limits of a cache. It takes 32 MiB at most, when all its keys and values are as long as they may be.
+const (
+	cacheSlots     = 1 << 14
+	maxCachedBytes = 2 << 10 // a key with its value; longer ones are read from the engine
+)
+
+// cache has the newest values of keys that were read a short while ago. The engine looks for a key in every memtable and
+// on every level, wherever it finds it first: it does not know that indices ascend.
+//
+// What is here is the newest value of its key: Apply replaces it before anybody can read at the index it applies. A
+// reader puts in what it has read only while no later index than its own has begun, so that Apply, which begins one
+// before it looks into the slots, finds it there.
+type cache struct {
+	seed  maphash.Seed
+	begun atomic.Uint64 // the newest index whose writes may be in the engine
+	slots []slot
+}
+
+// slot has one of the keys that belong in it.
+type slot struct {
+	mu    sync.Mutex // held to change entry
+	entry atomic.Pointer[cached]
+}
+
+// cached is the value that a key has from an index on. It never changes.
+type cached struct {
+	key, value []byte
+	index      uint64
+}
+
+func newCache(slots int, durable uint64) *cache {
+	c := &cache{seed: maphash.MakeSeed(), slots: make([]slot, slots)}
+	c.begun.Store(durable)
+	return c
+}
+
+func (c *cache) slot(key []byte) *slot {
+	return &c.slots[maphash.Bytes(c.seed, key)%uint64(len(c.slots))]
+}
+
+// get answers the value of a key at an index, which the caller owns.
+func (s *slot) get(key []byte, at uint64) (value []byte, found bool) {
+	e := s.entry.Load()
+	if e == nil || e.index > at || string(e.key) != string(key) {
+		return nil, false
+	}
+	return append([]byte{}, e.value...), true
+}
+
+// keep puts in a value that was written at index and read at another one.
+func (c *cache) keep(s *slot, key, value []byte, index, at uint64) {
+	if len(key)+len(value) > maxCachedBytes {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.begun.Load() <= at {
+		s.entry.Store(newCached(key, value, index))
+	}
+}
+
+// apply replaces what is here by what was written at index, of which nobody reads yet.
+func (c *cache) apply(writes []fsm.Write, index uint64) {
+	for _, w := range writes {
+		s := c.slot(w.Key)
+		s.mu.Lock()
+		if e := s.entry.Load(); e != nil && string(e.key) == string(w.Key) {
+			if w.Delete || len(w.Key)+len(w.Value) > maxCachedBytes {
+				s.entry.Store(nil)
+			} else {
+				s.entry.Store(newCached(w.Key, w.Value, index))
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+func newCached(key, value []byte, index uint64) *cached {
+	b := append(append(make([]byte, 0, len(key)+len(value)), key...), value...)
+	return &cached{key: b[:len(key):len(key)], value: b[len(key):], index: index}
+}
