@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -51,15 +53,15 @@ func (c *cache) slot(key []byte) *slot {
 // get answers the value of a key at an index, which the caller owns.
 func (s *slot) get(key []byte, at uint64) (value []byte, found bool) {
 	e := s.entry.Load()
-	if e == nil || e.index > at || string(e.key) != string(key) {
+	if e == nil || e.index > at || !bytes.Equal(e.key, key) {
 		return nil, false
 	}
-	return append([]byte{}, e.value...), true
+	return bytes.Clone(e.value), true
 }
 
 // keep puts in a value that was written at index and read at another one.
 func (c *cache) keep(s *slot, key, value []byte, index, at uint64) {
-	if len(key)+len(value) > maxCachedBytes {
+	if !fits(key, value) {
 		return
 	}
 	s.mu.Lock()
@@ -69,23 +71,25 @@ func (c *cache) keep(s *slot, key, value []byte, index, at uint64) {
 	}
 }
 
-// apply replaces what is here by what was written at index, of which nobody reads yet.
+// apply replaces what is here by what was written at index, at which nobody reads yet.
 func (c *cache) apply(writes []fsm.Write, index uint64) {
 	for _, w := range writes {
 		s := c.slot(w.Key)
 		s.mu.Lock()
-		if e := s.entry.Load(); e != nil && string(e.key) == string(w.Key) {
-			if w.Delete || len(w.Key)+len(w.Value) > maxCachedBytes {
-				s.entry.Store(nil)
-			} else {
+		if e := s.entry.Load(); e != nil && bytes.Equal(e.key, w.Key) {
+			if !w.Delete && fits(w.Key, w.Value) {
 				s.entry.Store(newCached(w.Key, w.Value, index))
+			} else {
+				s.entry.Store(nil)
 			}
 		}
 		s.mu.Unlock()
 	}
 }
 
+func fits(key, value []byte) bool { return len(key)+len(value) <= maxCachedBytes }
+
 func newCached(key, value []byte, index uint64) *cached {
-	b := append(append(make([]byte, 0, len(key)+len(value)), key...), value...)
-	return &cached{key: b[:len(key):len(key)], value: b[len(key):], index: index}
+	b := slices.Concat(key, value)
+	return &cached{key: b[:len(key)], value: b[len(key):], index: index}
 }

@@ -84,7 +84,7 @@ func TestCacheLimit(t *testing.T) {
 	}
 }
 
-// TestCacheHammer reads keys that share a slot, at the newest index and at older ones, while they are written to.
+// TestCacheHammer reads keys that share a slot, at the newest index, which is not the newest for long: they are written to meanwhile.
 func TestCacheHammer(t *testing.T) {
 	t.Parallel()
 	const keys, indices, readers = 3, 3000, 4
@@ -92,6 +92,8 @@ func TestCacheHammer(t *testing.T) {
 	s := openCached(t, 1)
 	var group sync.WaitGroup
 	done := make(chan struct{})
+	defer group.Wait()
+	defer close(done)
 	for r := range readers {
 		group.Go(func() {
 			for i := uint64(r); ; i++ {
@@ -119,6 +121,4 @@ func TestCacheHammer(t *testing.T) {
 	for index := uint64(1); index <= indices; index++ {
 		apply(t, s, put(key((index-1)%keys), fmt.Sprint(index)))
 	}
-	close(done)
-	group.Wait()
 }
