@@ -169,7 +169,8 @@ func BenchmarkCachedGet(b *testing.B) {
 				if cached {
 					k = key(1)
 				} else {
-					s.engine.Load().cache.slot(k).entry.Store(nil)
+					c := s.engine.Load().cache
+					c.put(c.slot(k), nil)
 				}
 				if _, found, err := v.Get(k); err != nil || !found {
 					b.Fatal(found, err)

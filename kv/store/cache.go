@@ -10,10 +10,12 @@ import (
 	"github.com/sett-run/sett/kv/fsm"
 )
 
-// Limits of a cache. It takes 32 MiB at most, when all its keys and values are as long as they may be.
+// Limits of a cache. It has many more slots than it has room for long values, so that few keys share one.
 const (
-	cacheSlots     = 1 << 14
-	maxCachedBytes = 2 << 10 // a key with its value; longer ones are read from the engine
+	cacheSlots     = 1 << 16
+	cacheBytes     = 32 << 20 // of all entries
+	maxCachedBytes = 2 << 10  // a key with its value; longer ones are read from the engine
+	entryOverhead  = 96       // what an entry takes beside them
 )
 
 // cache has the newest values of keys that were read a short while ago. The engine looks for a key in every memtable and
@@ -26,6 +28,8 @@ type cache struct {
 	seed  maphash.Seed
 	begun atomic.Uint64 // the newest index whose writes may be in the engine
 	slots []slot
+	bytes atomic.Int64  // that the entries take
+	hand  atomic.Uint64 // the slot that was emptied last, for want of room
 }
 
 // slot has one of the keys that belong in it.
@@ -65,10 +69,11 @@ func (c *cache) keep(s *slot, key, value []byte, index, at uint64) {
 		return
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if c.begun.Load() <= at {
-		s.entry.Store(newCached(key, value, index))
+		c.put(s, newCached(key, value, index))
 	}
+	s.mu.Unlock()
+	c.shrink()
 }
 
 // apply replaces what is here by what was written at index, at which nobody reads yet.
@@ -78,16 +83,38 @@ func (c *cache) apply(writes []fsm.Write, index uint64) {
 		s.mu.Lock()
 		if e := s.entry.Load(); e != nil && bytes.Equal(e.key, w.Key) {
 			if !w.Delete && fits(w.Key, w.Value) {
-				s.entry.Store(newCached(w.Key, w.Value, index))
+				c.put(s, newCached(w.Key, w.Value, index))
 			} else {
-				s.entry.Store(nil)
+				c.put(s, nil)
 			}
 		}
+		s.mu.Unlock()
+	}
+	c.shrink()
+}
+
+// put puts an entry into a slot, whose mu the caller holds, or empties it.
+func (c *cache) put(s *slot, e *cached) { c.bytes.Add(e.size() - s.entry.Swap(e).size()) }
+
+// shrink empties slots, one after the other, until there is room. The caller holds no slot's mu.
+func (c *cache) shrink() {
+	for c.bytes.Load() > cacheBytes {
+		s := &c.slots[c.hand.Add(1)%uint64(len(c.slots))]
+		s.mu.Lock()
+		c.put(s, nil)
 		s.mu.Unlock()
 	}
 }
 
 func fits(key, value []byte) bool { return len(key)+len(value) <= maxCachedBytes }
+
+// size is how many bytes an entry takes; none takes 0.
+func (e *cached) size() int64 {
+	if e == nil {
+		return 0
+	}
+	return int64(len(e.key) + len(e.value) + entryOverhead)
+}
 
 func newCached(key, value []byte, index uint64) *cached {
 	b := slices.Concat(key, value)

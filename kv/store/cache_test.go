@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"github.com/sett-run/sett/kv/fsm"
 )
 
 // openCached opens a store on disk whose keys share so many slots.
@@ -82,6 +84,53 @@ func TestCacheLimit(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCacheRoom reads and writes more than there is room for.
+func TestCacheRoom(t *testing.T) {
+	t.Parallel()
+	s := openCached(t, cacheSlots)
+	c := s.engine.Load().cache
+	const keys, perApply = cacheBytes/maxCachedBytes + 2000, 1000
+	key := func(i int) string { return fmt.Sprintf("key-%06d", i) }
+	writeAll := func(value string) {
+		for i := 0; i < keys; i += perApply {
+			var writes []fsm.Write
+			for k := i; k < min(i+perApply, keys); k++ {
+				writes = append(writes, put(key(k), value))
+			}
+			apply(t, s, writes...)
+		}
+	}
+	long := string(bytes.Repeat([]byte("v"), maxCachedBytes-len(key(0))))
+	for _, value := range []string{"short", long} { // what is cached grows by reading it, and by writing it
+		writeAll(value)
+		v := view(t, s)
+		for k := range keys {
+			wantGet(t, v, key(k), value)
+		}
+		if value == "short" {
+			if sum := wantSum(t, c); sum > cacheBytes/2 {
+				t.Fatalf("%d short values take %d bytes", keys, sum)
+			}
+			writeAll(long)
+		}
+		if sum := wantSum(t, c); sum > cacheBytes || sum < cacheBytes*9/10 {
+			t.Errorf("entries take %d bytes, want nearly %d, and no more", sum, cacheBytes)
+		}
+	}
+}
+
+// wantSum answers how many bytes the entries take, and checks that the cache knows.
+func wantSum(t *testing.T, c *cache) (sum int64) {
+	t.Helper()
+	for i := range c.slots {
+		sum += c.slots[i].entry.Load().size()
+	}
+	if got := c.bytes.Load(); got != sum {
+		t.Errorf("the cache counts %d bytes, its entries take %d", got, sum)
+	}
+	return sum
 }
 
 // TestCacheHammer reads keys that share a slot, at the newest index, which is not the newest for long: they are written to meanwhile.
