@@ -90,8 +90,10 @@ func TestCacheLimit(t *testing.T) {
 func TestCacheRoom(t *testing.T) {
 	t.Parallel()
 	s := openCached(t, cacheSlots)
+	const room, perApply = 1 << 20, 100
+	const keys = room/maxCachedBytes + 200
 	c := s.engine.Load().cache
-	const keys, perApply = cacheBytes/maxCachedBytes + 2000, 1000
+	c.bytes.Add(cacheBytes - room) // taken
 	key := func(i int) string { return fmt.Sprintf("key-%06d", i) }
 	writeAll := func(value string) {
 		for i := 0; i < keys; i += perApply {
@@ -110,35 +112,48 @@ func TestCacheRoom(t *testing.T) {
 			wantGet(t, v, key(k), value)
 		}
 		if value == "short" {
-			if sum := wantSum(t, c); sum > cacheBytes/2 {
+			if sum := wantSum(t, c, room); sum > room/2 {
 				t.Fatalf("%d short values take %d bytes", keys, sum)
 			}
 			writeAll(long)
 		}
-		if sum := wantSum(t, c); sum > cacheBytes || sum < cacheBytes*9/10 {
-			t.Errorf("entries take %d bytes, want nearly %d, and no more", sum, cacheBytes)
+		if sum := wantSum(t, c, room); sum < room*9/10 {
+			t.Errorf("entries take %d bytes, want nearly %d", sum, room)
 		}
 	}
 }
 
-// wantSum answers how many bytes the entries take, and checks that the cache knows.
-func wantSum(t *testing.T, c *cache) (sum int64) {
+// wantSum answers how many bytes the entries take, and checks that this is what the cache counts, of which all but room
+// were taken before, and that there is room for it.
+func wantSum(t *testing.T, c *cache, room int64) (sum int64) {
 	t.Helper()
 	for i := range c.slots {
 		sum += c.slots[i].entry.Load().size()
 	}
-	if got := c.bytes.Load(); got != sum {
-		t.Errorf("the cache counts %d bytes, its entries take %d", got, sum)
+	if got := c.bytes.Load() - (cacheBytes - room); got != sum || sum > room {
+		t.Errorf("the cache counts %d bytes, its entries take %d, there is room for %d", got, sum, room)
 	}
 	return sum
 }
 
-// TestCacheHammer reads keys that share a slot, at the newest index, which is not the newest for long: they are written to meanwhile.
+// TestCacheHammer reads keys at the newest index, which is not the newest for long: they are written to meanwhile. They
+// share a slot, or have room for one of them in all.
 func TestCacheHammer(t *testing.T) {
 	t.Parallel()
-	const keys, indices, readers = 3, 3000, 4
+	t.Run("one slot", func(t *testing.T) { hammerCache(t, openCached(t, 1), 3000) })
+	t.Run("room for one", func(t *testing.T) {
+		s := openCached(t, cacheSlots)
+		c := s.engine.Load().cache
+		const room = 3 * entryOverhead / 2
+		c.bytes.Add(cacheBytes - room) // taken
+		hammerCache(t, s, 500)
+		wantSum(t, c, room)
+	})
+}
+
+func hammerCache(t *testing.T, s *Store, indices uint64) {
+	const keys, readers = 3, 4
 	key := func(k uint64) string { return fmt.Sprint("key-", k) }
-	s := openCached(t, 1)
 	var group sync.WaitGroup
 	done := make(chan struct{})
 	defer group.Wait()
